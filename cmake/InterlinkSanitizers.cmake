@@ -1,0 +1,11 @@
+# INTERLINK_SANITIZER: "", "address" (with undefined) or "thread".
+set(INTERLINK_SANITIZER "" CACHE STRING "address, thread or empty")
+if(INTERLINK_SANITIZER STREQUAL "address")
+  add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+  add_link_options(-fsanitize=address,undefined)
+elseif(INTERLINK_SANITIZER STREQUAL "thread")
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=thread)
+elseif(NOT INTERLINK_SANITIZER STREQUAL "")
+  message(FATAL_ERROR "INTERLINK_SANITIZER is '${INTERLINK_SANITIZER}': use address, thread or leave it empty")
+endif()

@@ -1,0 +1,29 @@
+// Whole small files. Thread-safe.
+#ifndef INTERLINK_BASE_FILE_H_
+#define INTERLINK_BASE_FILE_H_
+
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+
+namespace interlink {
+
+// At most `limit` bytes; a larger file is kResourceExhausted, never cut.
+Result<std::string> ReadFile(const std::string& path, size_t limit = 64U << 20U);
+
+// Durable and atomic: temporary file beside it, fdatasync, rename, fsync of the directory. The file
+// has `mode` from its creation on.
+Status WriteFileAtomically(const std::string& path, std::string_view bytes, mode_t mode);
+
+// mkdir -p with `mode` for what is created.
+Status MakeDirectories(const std::string& path, mode_t mode);
+
+// rm -rf without following links and without leaving the file system; absent is OK.
+Status RemoveTree(const std::string& path);
+
+}  // namespace interlink
+
+#endif  // INTERLINK_BASE_FILE_H_
