@@ -77,6 +77,12 @@ class EventReader {
   virtual void OnReady(std::function<void()> wake) = 0;
 };
 
+// Ends what it stands for when it dies.
+class Watch {
+ public:
+  virtual ~Watch() = default;
+};
+
 class Site {
  public:
   // Loads the store. kDataLoss, kFailedPrecondition: it cannot be used; the message says what to
@@ -182,8 +188,8 @@ class Site {
                        Reply<sdk::LogChunk> reply) = 0;
   // `wake` runs (any thread, must not block) when a log of this node grew or ended. One per node;
   // the returned object ends it.
-  virtual std::unique_ptr<void, void (*)(void*)> WatchLogs(
-      const NodeId& node, std::function<void(const ContainerId&)> wake) = 0;
+  virtual std::unique_ptr<Watch> WatchLogs(const NodeId& node,
+                                           std::function<void(const ContainerId&)> wake) = 0;
   virtual void Stats(const Call& call, const NodeId& node,
                      Reply<interlink::v1::StatsResponse> reply) = 0;
 
