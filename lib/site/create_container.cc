@@ -1,0 +1,144 @@
+// PUT .../containers/{cid} and POST .../start.
+#include "site/field_walk.h"
+#include "site/live_site.h"
+
+namespace interlink::site {
+
+void LiveSite::CreateContainer(const Call& call, const Caller& caller, const SandboxId& sandbox,
+                               const ContainerId& id, const std::string& body, Duration wait,
+                               Reply<Answer<ContainerRecord>> reply) {
+  interlink::v1::CreateContainerRequest request;
+  if (!request.ParseFromString(body))
+    return reply(InvalidArgument("the body is not a CreateContainerRequest"));
+  if (request.config().metadata().name().empty())
+    return reply(InvalidArgument("\"config.metadata.name\" is empty"));
+  if (request.created_ns() <= 0) {
+    return reply(
+        InvalidArgument("\"created_ns\" must be the time at which the node minted the id"));
+  }
+  Status why;
+  {
+    MutexLock lock(mutex_);
+    why = call.Check("create a container");
+    if (why.ok()) why = CheckLink(caller);
+    if (why.ok())
+      why = CreateContainerLocked({caller.node, sandbox, id}, request, body, wait, reply);
+  }
+  if (!why.ok()) reply(why);
+}
+
+Status LiveSite::CreateContainerLocked(const ContainerKey& key,
+                                       const interlink::v1::CreateContainerRequest& request,
+                                       const std::string& body, Duration wait,
+                                       const Reply<Answer<ContainerRecord>>& reply) {
+  const Sandbox* sandbox = tables_.Find(key.Sandbox());
+  if (sandbox == nullptr) return NotFound("no sandbox \"" + key.sandbox.str() + "\" of this node");
+  const std::string& handler = sandbox->record.handler();
+  if (!request.handler().empty() && request.handler() != handler) {
+    return InvalidArgument("the sandbox runs under handler \"" + handler + "\", not \"" +
+                           request.handler() + "\"");
+  }
+  ASSIGN_OR_RETURN(Plugin * plugin, PluginForChange(handler));
+  if (Container* container = tables_.FindContainer(key.node, key.id)) {
+    if (container->key.sandbox != key.sandbox)
+      return AlreadyExists("container \"" + key.id.str() + "\" is of another sandbox");
+    if (container->record.wanted() >= interlink::v1::WANTED_STOP) {
+      return FailedPrecondition("container \"" + key.id.str() +
+                                "\" was stopped or removed: an id runs at most once");
+    }
+    if (container->body != body) {
+      return AlreadyExists("container \"" + key.id.str() +
+                           "\" exists with another request: mint a new id");
+    }
+    if (container->record.held()) {
+      container->record.set_held(false);
+      StampLocked(*container);
+      CommitLocked({{StoreKey(key)}, {key.Sandbox()}}, false, {});
+    }
+    AnswerContainerLocked(key, interlink::v1::WANTED_CREATE, wait, reply);
+    return {};
+  }
+  if (sandbox->record.seen() != interlink::v1::SEEN_UP ||
+      sandbox->record.wanted() >= interlink::v1::WANTED_STOP) {
+    return FailedPrecondition("sandbox \"" + key.sandbox.str() + "\" is not ready");
+  }
+  RETURN_IF_ERROR(
+      RefuseUnsupported(request.config(), plugin->backend->Describe().container, handler)
+          .WithContext("container config"));
+  if (const Container* other = tables_.OtherLife(key, request)) {
+    return Unavailable("container \"" + other->key.id.str() +
+                       "\" of the same name has not ended yet: its end must be proven first");
+  }
+  Container container;
+  container.key = key;
+  container.body = body;
+  container.record.set_id(key.id.str());
+  container.record.set_sandbox_id(key.sandbox.str());
+  container.record.set_handler(handler);
+  container.record.set_wanted(interlink::v1::WANTED_CREATE);
+  container.record.set_created_ns(request.created_ns());
+  container.record.set_stop_signal(request.config().stop_signal());
+  *container.record.mutable_resources() = request.config().linux().resources();
+  StampLocked(tables_.Add(std::move(container)));
+  AnswerContainerLocked(key, interlink::v1::WANTED_CREATE, wait, reply);
+  CommitLocked({{StoreKey(key)}, {key.Sandbox()}}, true, [this, key](const Status& status) {
+    if (status.ok()) return;
+    std::vector<std::function<void()>> fires;
+    {
+      MutexLock again(mutex_);
+      Container* unstored = tables_.Find(key);
+      if (unstored == nullptr || unstored->record.wanted() > interlink::v1::WANTED_CREATE) return;
+      MarkFailed(status.WithContext("cannot store the request"), Now(), unstored->record);
+      TakeSettledLocked(StoreKey(key), fires);
+    }
+    for (auto& fire : fires) fire();
+    MutexLock again(mutex_);
+    tables_.Erase(key);
+  });
+  return {};
+}
+
+void LiveSite::StartContainer(const Call&, const Caller& caller, const SandboxId& sandbox,
+                              const ContainerId& id, const std::string&, Duration wait,
+                              Reply<Answer<ContainerRecord>> reply) {
+  const ContainerKey key{caller.node, sandbox, id};
+  Status why;
+  {
+    MutexLock lock(mutex_);
+    why = StartContainerLocked(caller, key, wait, reply);
+  }
+  if (!why.ok()) reply(why);
+}
+
+Status LiveSite::StartContainerLocked(const Caller& caller, const ContainerKey& key, Duration wait,
+                                      const Reply<Answer<ContainerRecord>>& reply) {
+  RETURN_IF_ERROR(CheckLink(caller));
+  Container* container = tables_.Find(key);
+  if (container == nullptr)
+    return NotFound("no container \"" + key.id.str() + "\" in this sandbox");
+  RETURN_IF_ERROR(PluginForChange(container->record.handler()).status());
+  if (container->record.wanted() >= interlink::v1::WANTED_STOP) {
+    return FailedPrecondition("container \"" + key.id.str() + "\" was stopped or removed");
+  }
+  if (container->record.has_failure()) return FailureOf(container->record);
+  const bool repeat = container->record.wanted() == interlink::v1::WANTED_START;
+  if (!repeat && container->record.seen() != interlink::v1::SEEN_CREATED) {
+    return FailedPrecondition("container \"" + key.id.str() + "\" is not in state created");
+  }
+  AnswerContainerLocked(key, interlink::v1::WANTED_START, wait, reply);
+  if (repeat) return {};
+  container->record.set_wanted(interlink::v1::WANTED_START);
+  StampLocked(*container);
+  CommitLocked({{StoreKey(key)}, {key.Sandbox()}}, false, {});
+  return {};
+}
+
+Result<ContainerRecord> LiveSite::GetContainer(const NodeId& node, const SandboxId& sandbox,
+                                               const ContainerId& id) const {
+  MutexLock lock(mutex_);
+  const Container* container = tables_.Find(ContainerKey{node, sandbox, id});
+  if (container == nullptr) return NotFound("no container \"" + id.str() + "\" in this sandbox");
+  return container->record;
+}
+
+}  // namespace interlink::site

@@ -1,0 +1,193 @@
+// Drive: the one place that acts for a sandbox. It looks at wanted and seen and does the next
+// backend calls; it may run any number of times, at any moment.
+#include <algorithm>
+
+#include "runtime/v1/api.pb.h"
+#include "site/live_site.h"
+
+namespace interlink::site {
+namespace {
+
+// One backend call is a step.
+constexpr auto kStep = std::chrono::seconds(10);
+// A stop that was answered OK and whose end is not reported is asked for again.
+constexpr auto kAskAgain = std::chrono::seconds(10);
+constexpr int kMaxBackoffShift = 7;  // 250 ms * 2^7 = 32 s
+
+}  // namespace
+
+void LiveSite::PostDrive(const SandboxKey& key) {
+  {
+    MutexLock lock(mutex_);
+    // One Drive that waits is enough: it will see everything.
+    if (stopping_ || !drive_posted_.insert(key).second) return;
+  }
+  const Status posted = steps_.PostAlways(key.Lane(), [this, key] {
+    {
+      MutexLock lock(mutex_);
+      drive_posted_.erase(key);
+    }
+    Drive(key);
+  });
+  // Only at shutdown: the next start drives everything.
+  if (!posted.ok())
+    ports_.log.Debug("a step was not taken",
+                     {{"sandbox", key.id.str()}, {"why", posted.message()}});
+}
+
+void LiveSite::DriveLater(const SandboxKey& key, int attempt) {
+  const auto delay = std::chrono::milliseconds(250) * (1 << std::min(attempt, kMaxBackoffShift));
+  timer_.After(delay, [this, key] { PostDrive(key); });
+}
+
+void LiveSite::Retry(const SandboxKey& key, const std::string& what, const Status& why) {
+  int attempt = 0;
+  {
+    MutexLock lock(mutex_);
+    if (Sandbox* sandbox = tables_.Find(key)) attempt = sandbox->attempts++;
+  }
+  ports_.log.Warning("a backend call will be repeated", {{"call", what},
+                                                         {"sandbox", key.id.str()},
+                                                         {"node", key.node.str()},
+                                                         {"error", why.ToString()}});
+  DriveLater(key, attempt);
+}
+
+void LiveSite::Drive(const SandboxKey& key) {
+  std::vector<ContainerKey> containers;
+  Wanted wanted;
+  Seen seen;
+  sdk::Backend* backend = nullptr;
+  bool held = false;
+  {
+    MutexLock lock(mutex_);
+    Sandbox* sandbox = tables_.Find(key);
+    if (sandbox == nullptr || stopping_) return;
+    const Plugin* plugin = FindPlugin(sandbox->record.handler());
+    // Not inventoried (or missing): recovery drives it again.
+    if (plugin == nullptr || plugin->backend == nullptr || !plugin->recovered) return;
+    backend = plugin->backend.get();
+    wanted = sandbox->record.wanted();
+    seen = sandbox->record.seen();
+    held = sandbox->record.held();
+    for (const ContainerId& id : sandbox->containers) containers.push_back({key.node, key.id, id});
+  }
+  if (wanted >= interlink::v1::WANTED_STOP) {
+    DriveSandboxEnd(key, *backend, wanted, seen);
+  } else if (seen == interlink::v1::SEEN_NOTHING && !held) {
+    DriveRun(key, *backend);
+  }
+  if (wanted == interlink::v1::WANTED_REMOVE) return;  // its containers went with it
+  for (const ContainerKey& container : containers) DriveContainer(container);
+}
+
+void LiveSite::DriveRun(const SandboxKey& key, sdk::Backend& backend) {
+  interlink::v1::RunSandboxRequest request;
+  {
+    MutexLock lock(mutex_);
+    const Sandbox* sandbox = tables_.Find(key);
+    if (sandbox == nullptr || sandbox->asked) return;
+    if (!request.ParseFromString(sandbox->body))
+      return;  // imported without a config: it is up or ended already
+  }
+  const sdk::SandboxSpec spec{key.id, key.node, request.handler(), request.config()};
+  const Status status = backend.RunSandbox(Call::WithTimeout(kStep), spec);
+  if (status.ok()) {
+    MutexLock lock(mutex_);
+    Sandbox* sandbox = tables_.Find(key);
+    if (sandbox == nullptr) return;
+    sandbox->asked = true;
+    sandbox->attempts = 0;
+    if (sandbox->record.seen() == interlink::v1::SEEN_NOTHING) {
+      // The backend has it: from now on a restart does not ask again but looks for it.
+      sandbox->record.set_seen(interlink::v1::SEEN_PENDING);
+      StampLocked(*sandbox);
+      CommitLocked({{StoreKey(key)}, {}}, false, {});
+    }
+    return;
+  }
+  if (!IsRefusal(status.code())) return Retry(key, "RunSandbox", status);
+  FinishSandbox(key, [&](SandboxRecord& record) { MarkFailed(status, Now(), record); });
+}
+
+void LiveSite::DriveSandboxEnd(const SandboxKey& key, sdk::Backend& backend, Wanted wanted,
+                               Seen seen) {
+  const Call call = Call::WithTimeout(kStep);
+  if (wanted == interlink::v1::WANTED_REMOVE) {
+    if (seen == interlink::v1::SEEN_GONE) return;
+    if (const Status status = backend.RemoveSandbox(call, key.node, key.id); !status.ok()) {
+      return Retry(key, "RemoveSandbox", status);
+    }
+    FinishSandbox(key, [](SandboxRecord& record) { record.set_seen(interlink::v1::SEEN_GONE); });
+    return;
+  }
+  if (seen >= interlink::v1::SEEN_DOWN) return;
+  bool never_ran = false;
+  {
+    MutexLock lock(mutex_);
+    Sandbox* sandbox = tables_.Find(key);
+    if (sandbox == nullptr) return;
+    never_ran = seen == interlink::v1::SEEN_NOTHING;
+    const bool asked =
+        sandbox->stop_asked && ports_.clock.Steady() - sandbox->stop_asked_at < kAskAgain;
+    if (asked) return;
+  }
+  if (never_ran) {
+    // Nothing was ever seen, and wanted keeps anything from starting. The remove covers a run whose
+    // answer was lost.
+    if (const Status status = backend.RemoveSandbox(call, key.node, key.id); !status.ok()) {
+      return Retry(key, "RemoveSandbox", status);
+    }
+    FinishSandbox(key, [this](SandboxRecord& record) {
+      record.set_seen(interlink::v1::SEEN_DOWN);
+      record.set_message("stopped before it started");
+      record.set_down_ns(Now());
+    });
+    return;
+  }
+  if (const Status status = backend.StopSandbox(call, key.node, key.id); !status.ok()) {
+    return Retry(key, "StopSandbox", status);
+  }
+  {
+    MutexLock lock(mutex_);
+    Sandbox* sandbox = tables_.Find(key);
+    if (sandbox == nullptr) return;
+    sandbox->stop_asked = true;
+    sandbox->stop_asked_at = ports_.clock.Steady();
+    sandbox->attempts = 0;
+  }
+  timer_.After(kAskAgain + std::chrono::milliseconds(100), [this, key] { PostDrive(key); });
+}
+
+void LiveSite::FinishSandbox(const SandboxKey& key,
+                             const std::function<void(SandboxRecord&)>& change_record) {
+  std::vector<ContainerId> released;
+  {
+    MutexLock lock(mutex_);
+    Sandbox* sandbox = tables_.Find(key);
+    if (sandbox == nullptr) return;
+    SandboxRecord changed = sandbox->record;
+    change_record(changed);
+    if (changed.seen() <= sandbox->record.seen()) return;  // an observation was faster
+    sandbox->record = std::move(changed);
+    sandbox->record.set_held(false);
+    sandbox->attempts = 0;
+    StampLocked(*sandbox);
+    Change change{{StoreKey(key)}, {}};
+    if (sandbox->record.seen() == interlink::v1::SEEN_GONE) {
+      for (const ContainerId& id : sandbox->containers) {
+        Container* container = tables_.Find(ContainerKey{key.node, key.id, id});
+        if (container == nullptr || container->record.seen() == interlink::v1::SEEN_GONE) continue;
+        RaiseWanted(interlink::v1::WANTED_REMOVE, container->record);
+        container->record.set_seen(interlink::v1::SEEN_GONE);
+        StampLocked(*container);
+        change.touched.push_back(StoreKey(container->key));
+        released.push_back(id);
+      }
+    }
+    CommitLocked(change, false, {});
+  }
+  for (const ContainerId& id : released) ports_.images.Release(id);
+}
+
+}  // namespace interlink::site

@@ -1,0 +1,200 @@
+// Drive, for one container.
+#include <utility>
+
+#include "runtime/v1/api.pb.h"
+#include "site/live_site.h"
+
+namespace interlink::site {
+namespace {
+
+constexpr auto kStep = std::chrono::seconds(10);
+constexpr auto kPrepare = std::chrono::minutes(30);
+constexpr auto kAskAgain = std::chrono::seconds(10);
+
+}  // namespace
+
+void LiveSite::DriveContainer(const ContainerKey& key) {
+  Wanted wanted;
+  Seen seen;
+  sdk::Backend* backend = nullptr;
+  bool held = false;
+  bool prepared = false;
+  bool sandbox_up = false;
+  {
+    MutexLock lock(mutex_);
+    const Container* container = tables_.Find(key);
+    const Sandbox* sandbox = tables_.Find(key.Sandbox());
+    if (container == nullptr || sandbox == nullptr || stopping_) return;
+    const Plugin* plugin = FindPlugin(container->record.handler());
+    if (plugin == nullptr || plugin->backend == nullptr || !plugin->recovered) return;
+    backend = plugin->backend.get();
+    wanted = container->record.wanted();
+    seen = container->record.seen();
+    held = container->record.held();
+    prepared = container->prepared;
+    sandbox_up = sandbox->record.seen() == interlink::v1::SEEN_UP &&
+                 sandbox->record.wanted() < interlink::v1::WANTED_STOP;
+  }
+  if (wanted >= interlink::v1::WANTED_STOP) return DriveContainerEnd(key, *backend, wanted);
+  if (!sandbox_up || held) return;
+  if (seen == interlink::v1::SEEN_NOTHING) {
+    if (!prepared) return PostPrepare(key);
+    return DriveCreate(key, *backend);
+  }
+  if (wanted == interlink::v1::WANTED_START && seen == interlink::v1::SEEN_CREATED)
+    DriveStart(key, *backend);
+}
+
+// PrepareImage may block long: it runs on a pulls thread and drives the sandbox again when it is
+// done.
+void LiveSite::PostPrepare(const ContainerKey& key) {
+  std::string image_id;
+  sdk::Backend* backend = nullptr;
+  {
+    MutexLock lock(mutex_);
+    Container* container = tables_.Find(key);
+    if (container == nullptr || container->preparing) return;
+    interlink::v1::CreateContainerRequest request;
+    const Plugin* plugin = FindPlugin(container->record.handler());
+    if (plugin == nullptr || !request.ParseFromString(container->body)) return;
+    backend = plugin->backend.get();
+    image_id = request.image_id();
+    container->preparing = true;
+  }
+  const auto finish = [this, key](const Status& status) {
+    {
+      MutexLock lock(mutex_);
+      if (Container* container = tables_.Find(key)) {
+        container->preparing = false;
+        container->prepared = status.ok();
+      }
+    }
+    if (status.ok()) return PostDrive(key.Sandbox());
+    if (!IsRefusal(status.code())) return Retry(key.Sandbox(), "PrepareImage", status);
+    FinishContainer(key, [&](ContainerRecord& record) { MarkFailed(status, Now(), record); });
+  };
+  const Status posted = pull_pool_.PostAlways("prepare/" + image_id, [backend, image_id, finish] {
+    finish(backend->PrepareImage(Call::WithTimeout(kPrepare), image_id));
+  });
+  if (!posted.ok()) finish(posted);
+}
+
+void LiveSite::DriveCreate(const ContainerKey& key, sdk::Backend& backend) {
+  interlink::v1::CreateContainerRequest request;
+  interlink::v1::RunSandboxRequest sandbox_request;
+  {
+    MutexLock lock(mutex_);
+    Container* container = tables_.Find(key);
+    const Sandbox* sandbox = tables_.Find(key.Sandbox());
+    if (container == nullptr || sandbox == nullptr) return;
+    if (!request.ParseFromString(container->body) ||
+        !sandbox_request.ParseFromString(sandbox->body))
+      return;
+    container->created_unknown = true;
+  }
+  const sdk::ContainerSpec spec{key.id,           key.sandbox,
+                                key.node,         request.image_id(),
+                                request.config(), sandbox_request.config()};
+  const Status status = backend.CreateContainer(Call::WithTimeout(kStep), spec);
+  if (!status.ok()) {
+    if (!IsRefusal(status.code())) return Retry(key.Sandbox(), "CreateContainer", status);
+    ports_.images.Release(key.id);
+    return FinishContainer(key,
+                           [&](ContainerRecord& record) { MarkFailed(status, Now(), record); });
+  }
+  FinishContainer(key, [](ContainerRecord& record) {
+    if (record.seen() < interlink::v1::SEEN_CREATED) record.set_seen(interlink::v1::SEEN_CREATED);
+  });
+}
+
+void LiveSite::DriveStart(const ContainerKey& key, sdk::Backend& backend) {
+  {
+    MutexLock lock(mutex_);
+    const Container* container = tables_.Find(key);
+    if (container == nullptr || container->start_asked) return;
+  }
+  const Status status = backend.StartContainer(Call::WithTimeout(kStep), key.sandbox, key.id);
+  if (status.ok()) {
+    MutexLock lock(mutex_);
+    if (Container* container = tables_.Find(key)) container->start_asked = true;
+    return;
+  }
+  if (!IsRefusal(status.code())) return Retry(key.Sandbox(), "StartContainer", status);
+  FinishContainer(key, [&](ContainerRecord& record) {
+    MarkFailed(status, Now(), record);
+    record.clear_failure();  // it was created: this is a start error, told as an exit
+  });
+}
+
+void LiveSite::DriveContainerEnd(const ContainerKey& key, sdk::Backend& backend, Wanted wanted) {
+  Seen seen;
+  bool may_exist = true;
+  int64_t grace = 0;
+  {
+    MutexLock lock(mutex_);
+    const Container* container = tables_.Find(key);
+    if (container == nullptr) return;
+    seen = container->record.seen();
+    grace = std::max<int64_t>(0, container->grace_seconds);
+    const bool asked = container->stop_asked_grace >= 0 && container->stop_asked_grace <= grace;
+    const auto waited = ports_.clock.Steady() - container->stop_asked_at;
+    if (wanted == interlink::v1::WANTED_STOP && asked &&
+        waited < kAskAgain + std::chrono::seconds(grace))
+      return;
+    may_exist = seen != interlink::v1::SEEN_NOTHING || container->created_unknown ||
+                container->record.imported();
+  }
+  const Call call = Call::WithTimeout(kStep);
+  if (wanted == interlink::v1::WANTED_REMOVE) {
+    if (seen == interlink::v1::SEEN_GONE) return;
+    if (const Status status = backend.RemoveContainer(call, key.sandbox, key.id); !status.ok()) {
+      return Retry(key.Sandbox(), "RemoveContainer", status);
+    }
+    ports_.images.Release(key.id);
+    return FinishContainer(
+        key, [](ContainerRecord& record) { record.set_seen(interlink::v1::SEEN_GONE); });
+  }
+  if (seen >= interlink::v1::SEEN_DOWN) return;
+  if (seen == interlink::v1::SEEN_NOTHING) {
+    if (may_exist) {
+      // A creation whose answer was lost: what it may have left goes, and nothing can start any
+      // more.
+      if (const Status status = backend.RemoveContainer(call, key.sandbox, key.id); !status.ok()) {
+        return Retry(key.Sandbox(), "RemoveContainer", status);
+      }
+    }
+    return FinishContainer(key, [this](ContainerRecord& record) {
+      MarkFailed(FailedPrecondition("stopped before it was created"), Now(), record);
+    });
+  }
+  if (const Status status =
+          backend.StopContainer(call, key.sandbox, key.id, std::chrono::seconds(grace));
+      !status.ok()) {
+    return Retry(key.Sandbox(), "StopContainer", status);
+  }
+  {
+    MutexLock lock(mutex_);
+    if (Container* container = tables_.Find(key)) {
+      container->stop_asked_grace = grace;
+      container->stop_asked_at = ports_.clock.Steady();
+    }
+  }
+  timer_.After(kAskAgain + std::chrono::seconds(grace) + std::chrono::milliseconds(100),
+               [this, sandbox = key.Sandbox()] { PostDrive(sandbox); });
+}
+
+void LiveSite::FinishContainer(const ContainerKey& key,
+                               const std::function<void(ContainerRecord&)>& change_record) {
+  MutexLock lock(mutex_);
+  Container* container = tables_.Find(key);
+  if (container == nullptr) return;
+  ContainerRecord changed = container->record;
+  change_record(changed);
+  if (changed.seen() <= container->record.seen()) return;  // an observation was faster
+  container->record = std::move(changed);
+  container->record.set_held(false);
+  StampLocked(*container);
+  CommitLocked({{StoreKey(key)}, {key.Sandbox()}}, false, {});
+}
+
+}  // namespace interlink::site

@@ -1,0 +1,184 @@
+// Inside a container: ExecSync, logs and statistics.
+#include <algorithm>
+
+#include "runtime/v1/api.pb.h"
+#include "site/live_site.h"
+
+namespace interlink::site {
+namespace {
+
+constexpr size_t kMaxExecIds = 100'000;
+constexpr auto kStatsAge = std::chrono::milliseconds(400);
+
+}  // namespace
+
+void LiveSite::ExecSync(const Call& call, const Caller& caller, const SandboxId& sandbox,
+                        const ContainerId& id, const interlink::v1::ExecSyncRequest& request,
+                        Reply<interlink::v1::ExecSyncResponse> reply) {
+  const ContainerKey key{caller.node, sandbox, id};
+  sdk::Backend* backend = nullptr;
+  Status why;
+  {
+    MutexLock lock(mutex_);
+    why = AdmitExecLocked(caller, key, request, backend);
+  }
+  if (!why.ok()) return reply(why);
+  PostOrFail<interlink::v1::ExecSyncResponse>(
+      "exec/" + request.exec_id(), std::move(reply),
+      [this, call, key, request, backend](Reply<interlink::v1::ExecSyncResponse> answer) {
+        sdk::SessionSpec spec;
+        spec.session = SessionId(request.exec_id());
+        spec.sandbox = key.sandbox;
+        spec.container = key.id;
+        spec.argv.assign(request.cmd().begin(), request.cmd().end());
+        spec.kill_on_close = true;
+        auto session = backend->OpenSession(call, spec);
+        if (!session.ok()) return answer(session.status());
+        exec_sync_.Collect(call, *std::move(session),
+                           std::chrono::milliseconds(request.timeout_ms()), std::move(answer));
+      });
+}
+
+Status LiveSite::AdmitExecLocked(const Caller& caller, const ContainerKey& key,
+                                 const interlink::v1::ExecSyncRequest& request,
+                                 sdk::Backend*& backend) {
+  RETURN_IF_ERROR(CheckLink(caller));
+  const Container* container = tables_.Find(key);
+  if (container == nullptr)
+    return NotFound("no container \"" + key.id.str() + "\" in this sandbox");
+  if (container->record.seen() != interlink::v1::SEEN_UP) {
+    return FailedPrecondition("container \"" + key.id.str() + "\" is not running");
+  }
+  if (request.cmd().empty())
+    return InvalidArgument("\"cmd\" is empty: which command is to be run?");
+  if (request.timeout_ms() < 0) return InvalidArgument("\"timeout_ms\" is negative");
+  if (!IsFullId(request.exec_id())) return InvalidArgument("\"exec_id\" must be 64 hex digits");
+  ASSIGN_OR_RETURN(Plugin * plugin, PluginForChange(container->record.handler()));
+  if (exec_sync_.size() >= options_.max_exec_sync_per_node) {
+    return ResourceExhausted("too many commands run at once, try again later");
+  }
+  if (!exec_ids_.insert(request.exec_id()).second) {
+    return AlreadyExists("exec \"" + request.exec_id() +
+                         "\" was run already: a command is never run twice");
+  }
+  exec_order_.push_back(request.exec_id());
+  if (exec_order_.size() > kMaxExecIds) {
+    exec_ids_.erase(exec_order_.front());
+    exec_order_.pop_front();
+  }
+  backend = plugin->backend.get();
+  return {};
+}
+
+void LiveSite::ReadLog(const Call& call, const NodeId& node, const SandboxId& sandbox,
+                       const ContainerId& id, uint64_t offset, size_t max,
+                       Reply<sdk::LogChunk> reply) {
+  const ContainerKey key{node, sandbox, id};
+  sdk::Backend* backend = nullptr;
+  {
+    MutexLock lock(mutex_);
+    const Container* container = tables_.Find(key);
+    const Plugin* plugin = container == nullptr ? nullptr : FindPlugin(container->record.handler());
+    if (plugin != nullptr) backend = plugin->backend.get();
+    if (container != nullptr && container->record.seen() == interlink::v1::SEEN_GONE)
+      backend = nullptr;
+  }
+  if (backend == nullptr) return reply(NotFound("no log of container \"" + id.str() + "\""));
+  PostOrFail<sdk::LogChunk>("log/" + id.str(), std::move(reply),
+                            [call, key, offset, max, backend](Reply<sdk::LogChunk> answer) {
+                              answer(backend->ReadLog(call, key.sandbox, key.id, offset, max));
+                            });
+}
+
+class LiveSite::LogWatch final : public Watch {
+ public:
+  using Wake = std::shared_ptr<std::function<void(const ContainerId&)>>;
+  LogWatch(LiveSite& site, NodeId node, Wake wake)
+      : site_(site), node_(std::move(node)), wake_(std::move(wake)) {}
+  ~LogWatch() override {
+    MutexLock lock(site_.mutex_);
+    const auto it = site_.log_watches_.find(node_);
+    if (it != site_.log_watches_.end() && it->second == wake_) site_.log_watches_.erase(it);
+  }
+
+ private:
+  LiveSite& site_;
+  const NodeId node_;
+  const Wake wake_;
+};
+
+std::unique_ptr<Watch> LiveSite::WatchLogs(const NodeId& node,
+                                           std::function<void(const ContainerId&)> wake) {
+  // Owners: the table and every LogGrew that is under way.
+  auto shared = std::make_shared<std::function<void(const ContainerId&)>>(std::move(wake));
+  {
+    MutexLock lock(mutex_);
+    log_watches_[node] = shared;
+  }
+  return std::make_unique<LogWatch>(*this, node, shared);
+}
+
+void LiveSite::LogGrew(const ContainerId& id) {
+  std::shared_ptr<std::function<void(const ContainerId&)>> wake;
+  {
+    MutexLock lock(mutex_);
+    const auto node = tables_.node_of.find(id);
+    if (node == tables_.node_of.end()) return;
+    const auto watch = log_watches_.find(node->second);
+    if (watch == log_watches_.end()) return;
+    wake = watch->second;
+  }
+  (*wake)(id);
+}
+
+void LiveSite::Stats(const Call& call, const NodeId& node,
+                     Reply<interlink::v1::StatsResponse> reply) {
+  // One lane: callers that come together share one measurement.
+  PostOrFail<interlink::v1::StatsResponse>(
+      "stats", std::move(reply), [this, call, node](Reply<interlink::v1::StatsResponse> answer) {
+        if (const Status status = MeasureStats(call); !status.ok()) return answer(status);
+        answer(StatsOf(node));
+      });
+}
+
+Status LiveSite::MeasureStats(const Call& call) {
+  std::vector<sdk::Backend*> backends;
+  {
+    MutexLock lock(mutex_);
+    if (ports_.clock.Steady() - measured_at_ < kStatsAge && measured_at_ != SteadyTime{}) return {};
+    for (const auto& plugin : plugins_) {
+      if (plugin->backend != nullptr && plugin->recovered)
+        backends.push_back(plugin->backend.get());
+    }
+  }
+  std::map<std::string, runtime::v1::ContainerStats> containers;
+  std::map<std::string, runtime::v1::PodSandboxStats> sandboxes;
+  for (sdk::Backend* backend : backends) {
+    ASSIGN_OR_RETURN(sdk::Usage usage, backend->Stats(call));
+    for (auto& stats : usage.containers) containers[stats.attributes().id()] = std::move(stats);
+    for (auto& stats : usage.sandboxes) sandboxes[stats.attributes().id()] = std::move(stats);
+  }
+  MutexLock lock(mutex_);
+  container_stats_ = std::move(containers);
+  sandbox_stats_ = std::move(sandboxes);
+  measured_at_ = ports_.clock.Steady();
+  return {};
+}
+
+interlink::v1::StatsResponse LiveSite::StatsOf(const NodeId& node) const {
+  interlink::v1::StatsResponse response;
+  MutexLock lock(mutex_);
+  for (const auto& [key, container] : tables_.containers) {
+    if (key.node != node || container.record.seen() != interlink::v1::SEEN_UP) continue;
+    const auto stats = container_stats_.find(key.id.str());
+    if (stats != container_stats_.end()) *response.add_containers() = stats->second;
+  }
+  for (const auto& [key, sandbox] : tables_.sandboxes) {
+    if (key.node != node || sandbox.record.seen() != interlink::v1::SEEN_UP) continue;
+    const auto stats = sandbox_stats_.find(key.id.str());
+    if (stats != sandbox_stats_.end()) *response.add_sandboxes() = stats->second;
+  }
+  return response;
+}
+
+}  // namespace interlink::site

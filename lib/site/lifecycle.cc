@@ -1,0 +1,150 @@
+// Creation, start and stop of the site's domain.
+#include "site/live_site.h"
+
+namespace interlink::site {
+namespace {
+
+constexpr uint32_t kVersion = 1;
+constexpr auto kDrain = std::chrono::seconds(5);
+constexpr size_t kMaxPulls = 256;
+
+template <typename Stored>
+Status Parse(const StoredRecord& record, Stored& stored) {
+  if (!stored.ParseFromString(record.bytes)) {
+    return DataLoss("the record of \"" + record.key.key +
+                    "\" cannot be read: restore the store from a backup");
+  }
+  if (stored.version() != kVersion) {
+    return FailedPrecondition("the store holds records of version " +
+                              std::to_string(stored.version()) +
+                              ", this build reads version 1: use the build that wrote it");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Site>> Site::Create(const Options& options, const Ports& ports) {
+  auto site = std::make_unique<LiveSite>(options, ports);
+  RETURN_IF_ERROR(site->Load());
+  return std::unique_ptr<Site>(std::move(site));
+}
+
+LiveSite::LiveSite(const Options& options, const Ports& ports)
+    : options_(options),
+      ports_(ports),
+      pull_pool_("pulls", options.pull_threads, kMaxPulls),
+      steps_("steps", options.step_threads, static_cast<size_t>(options.step_queue)) {}
+
+LiveSite::~LiveSite() { Stop(); }
+
+Status LiveSite::Load() {
+  ASSIGN_OR_RETURN(const std::vector<StoredRecord> records, ports_.store.Load());
+  interlink::v1::StoredSite site;
+  site.set_version(kVersion);
+  {
+    MutexLock lock(mutex_);
+    // Sandboxes first: containers are put into them.
+    for (const RecordKind kind :
+         {RecordKind::kMeta, RecordKind::kNode, RecordKind::kSandbox, RecordKind::kContainer}) {
+      for (const StoredRecord& record : records) {
+        if (record.key.kind == kind) RETURN_IF_ERROR(LoadRecordLocked(record, site));
+      }
+    }
+    epoch_ = site.epoch() + 1;
+  }
+  site.set_epoch(epoch_);
+  Batch batch;
+  batch.puts.push_back({{RecordKind::kMeta, NodeId(), "site"}, site.SerializeAsString()});
+  return ports_.store.CommitAndWait(Call::WithTimeout(std::chrono::seconds(30)), std::move(batch))
+      .WithContext("store the site's epoch");
+}
+
+Status LiveSite::LoadRecordLocked(const StoredRecord& record, interlink::v1::StoredSite& site) {
+  switch (record.key.kind) {
+    case RecordKind::kMeta:
+      return record.key.key == "site" ? Parse(record, site) : Status::Ok();
+    case RecordKind::kNode: {
+      Node& node = NodeLocked(record.key.node);
+      return Parse(record, node.stored);
+    }
+    case RecordKind::kSandbox: {
+      interlink::v1::StoredSandbox stored;
+      RETURN_IF_ERROR(Parse(record, stored));
+      NodeLocked(record.key.node);
+      Sandbox sandbox;
+      sandbox.key = {record.key.node, SandboxId(record.key.key)};
+      sandbox.record = stored.record();
+      sandbox.body = stored.body();
+      sandbox.gone_since = ports_.clock.Steady();
+      tables_.Add(std::move(sandbox));
+      return {};
+    }
+    case RecordKind::kContainer: {
+      interlink::v1::StoredContainer stored;
+      RETURN_IF_ERROR(Parse(record, stored));
+      NodeLocked(record.key.node);
+      Container container;
+      container.key = {record.key.node, SandboxId(stored.record().sandbox_id()),
+                       ContainerId(record.key.key)};
+      container.record = stored.record();
+      container.body = stored.body();
+      container.grace_seconds = stored.grace_seconds();
+      container.created_unknown = true;
+      container.gone_since = ports_.clock.Steady();
+      tables_.Add(std::move(container));
+      return {};
+    }
+    case RecordKind::kImage:
+      return {};
+  }
+  return {};
+}
+
+void LiveSite::Start() {
+  std::vector<std::string> names;
+  {
+    MutexLock lock(mutex_);
+    // Records of this process's start are new facts to every reader.
+    for (auto& [key, sandbox] : tables_.sandboxes) {
+      sandbox.number = NodeLocked(key.node).next_number++;
+      NodeLocked(key.node).changed.emplace(sandbox.number, StoreKey(key));
+    }
+    for (auto& [key, container] : tables_.containers) {
+      container.number = NodeLocked(key.node).next_number++;
+      NodeLocked(key.node).changed.emplace(container.number, StoreKey(key));
+    }
+    for (const auto& plugin : plugins_) {
+      if (plugin->backend != nullptr) names.push_back(plugin->name);
+    }
+  }
+  for (const std::string& name : names) {
+    if (!steps_.PostAlways("recover/" + name, [this, name] { Recover(name); }).ok())
+      return;  // stopped already
+  }
+  ScheduleSweep();
+}
+
+void LiveSite::Stop() {
+  std::multimap<RecordKey, Waiter> waiters;
+  std::vector<std::function<void()>> wakes;
+  {
+    MutexLock lock(mutex_);
+    if (stopping_) return;
+    stopping_ = true;
+    waiters.swap(waiters_);
+    for (auto& [id, node] : tables_.nodes) WakeReaderLocked(id, wakes);
+    for (auto& [id, pull] : pulls_) pull->call.Cancel();
+  }
+  // Each waiter answers with the record as it is: not settled, the caller asks again later.
+  for (auto& [key, waiter] : waiters) {
+    timer_.Cancel(waiter.timer);
+    waiter.fire();
+  }
+  for (auto& wake : wakes) wake();
+  timer_.Stop();
+  steps_.Stop(kDrain);
+  pull_pool_.Stop(kDrain);
+}
+
+}  // namespace interlink::site

@@ -1,0 +1,338 @@
+// LiveSite: the one implementation of Site. Its use cases stand in a file each: run_sandbox.cc,
+// stop_sandbox.cc, ...
+//
+// How it works. A request raises `wanted` of a record, durably, and posts Drive(sandbox); Drive
+// looks at wanted and seen of the sandbox and its containers and does the next backend calls.
+// Observations raise `seen`, durably, and post Drive too. So there is one place that acts, it may
+// run any number of times, and a crash between any two lines is the same as a late Drive. Replies
+// wait, without a thread, for the record to settle.
+//
+// Locks: one mutex guards all records. Store::Commit is called under it on purpose: it only
+// enqueues, and the order of commits must be the order of changes in memory. What a change
+// publishes (events, replies, Drive) happens in the commit's `done`, so nothing that is not durable
+// leaves the process.
+#ifndef INTERLINK_SITE_LIVE_SITE_H_
+#define INTERLINK_SITE_LIVE_SITE_H_
+
+#include <atomic>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/step_pool.h"
+#include "base/timer.h"
+#include "interlink/v1/site_store.pb.h"
+#include "site/exec_sync.h"
+#include "site/records.h"
+#include "site/site.h"
+#include "site/state.h"
+
+namespace interlink::site {
+
+class LiveEventReader;
+
+class LiveSite final : public Site {
+ public:
+  LiveSite(const Options& options, const Ports& ports);
+  ~LiveSite() override;
+
+  // Part of Create: fills the tables from the store and raises the epoch.
+  Status Load();
+
+  sdk::Host& HostFor(const std::string& plugin) override;
+  Status AddBackend(const std::string& plugin, const std::vector<std::string>& handlers,
+                    std::unique_ptr<sdk::Backend> backend) override;
+  void AddMissing(const std::string& plugin, const std::vector<std::string>& handlers,
+                  Status why) override;
+  void Start() override;
+  void Stop() override;
+
+  void Link(const Call& call, const NodeId& node, const interlink::v1::LinkRequest& request,
+            Reply<interlink::v1::LinkResponse> reply) override;
+  interlink::v1::InfoResponse Info() const override;
+  interlink::v1::SiteStatus StatusFor(const NodeId& node) const override;
+  bool Ready() const override;
+
+  void RunSandbox(const Call& call, const Caller& caller, const SandboxId& id,
+                  const std::string& body, Duration wait,
+                  Reply<Answer<SandboxRecord>> reply) override;
+  void StopSandbox(const Call& call, const Caller& caller, const SandboxId& id,
+                   const std::string& handler, Duration wait,
+                   Reply<Answer<SandboxRecord>> reply) override;
+  void RemoveSandbox(const Call& call, const Caller& caller, const SandboxId& id,
+                     const std::string& handler, Duration wait,
+                     Reply<Answer<SandboxRecord>> reply) override;
+  void UpdateSandbox(const Call& call, const Caller& caller, const SandboxId& id,
+                     const interlink::v1::UpdateSandboxRequest& request,
+                     Reply<Answer<SandboxRecord>> reply) override;
+  Result<SandboxRecord> GetSandbox(const NodeId& node, const SandboxId& id) const override;
+  std::vector<SandboxRecord> ListSandboxes(const NodeId& node) const override;
+  void InspectSandbox(const Call& call, const NodeId& node, const SandboxId& id,
+                      Reply<interlink::v1::InspectResponse> reply) override;
+
+  void CreateContainer(const Call& call, const Caller& caller, const SandboxId& sandbox,
+                       const ContainerId& id, const std::string& body, Duration wait,
+                       Reply<Answer<ContainerRecord>> reply) override;
+  void StartContainer(const Call& call, const Caller& caller, const SandboxId& sandbox,
+                      const ContainerId& id, const std::string& handler, Duration wait,
+                      Reply<Answer<ContainerRecord>> reply) override;
+  void StopContainer(const Call& call, const Caller& caller, const SandboxId& sandbox,
+                     const ContainerId& id, const interlink::v1::StopContainerRequest& request,
+                     Duration wait, Reply<Answer<ContainerRecord>> reply) override;
+  void RemoveContainer(const Call& call, const Caller& caller, const SandboxId& sandbox,
+                       const ContainerId& id, const std::string& handler, Duration wait,
+                       Reply<Answer<ContainerRecord>> reply) override;
+  void UpdateContainer(const Call& call, const Caller& caller, const SandboxId& sandbox,
+                       const ContainerId& id, const interlink::v1::UpdateContainerRequest& request,
+                       Reply<Answer<ContainerRecord>> reply) override;
+  Result<ContainerRecord> GetContainer(const NodeId& node, const SandboxId& sandbox,
+                                       const ContainerId& id) const override;
+  void InspectContainer(const Call& call, const NodeId& node, const SandboxId& sandbox,
+                        const ContainerId& id,
+                        Reply<interlink::v1::InspectResponse> reply) override;
+  void ExecSync(const Call& call, const Caller& caller, const SandboxId& sandbox,
+                const ContainerId& id, const interlink::v1::ExecSyncRequest& request,
+                Reply<interlink::v1::ExecSyncResponse> reply) override;
+
+  void PullImage(const Call& call, const Caller& caller,
+                 const interlink::v1::PullImageRequest& request, Duration wait,
+                 Reply<Answer<interlink::v1::PullRecord>> reply) override;
+  Status CancelPull(const Caller& caller, const std::string& pull_id) override;
+  void RemoveImage(const Call& call, const Caller& caller, const std::string& image,
+                   Reply<std::string> reply) override;
+  std::vector<interlink::v1::ImageRecord> ListImages(const NodeId& node) const override;
+  Result<std::vector<interlink::v1::ImageRecord>> FindImage(const NodeId& node,
+                                                            const std::string& name) const override;
+  Result<interlink::v1::ImageFilesystemsResponse> ImageFilesystems() const override;
+
+  Result<std::unique_ptr<EventReader>> ReadEvents(const Caller& caller,
+                                                  const interlink::v1::Position& after) override;
+  void ReadLog(const Call& call, const NodeId& node, const SandboxId& sandbox,
+               const ContainerId& id, uint64_t offset, size_t max,
+               Reply<sdk::LogChunk> reply) override;
+  std::unique_ptr<Watch> WatchLogs(const NodeId& node,
+                                   std::function<void(const ContainerId&)> wake) override;
+  void Stats(const Call& call, const NodeId& node,
+             Reply<interlink::v1::StatsResponse> reply) override;
+
+  interlink::v1::NodeList ListNodes() const override;
+  void Takeover(const Call& call, const NodeId& node, Reply<std::string> reply) override;
+  void DropNode(const Call& call, const NodeId& node, Reply<std::string> reply) override;
+  void ForgetDead(const Call& call, const std::string& id, Reply<std::string> reply) override;
+
+ private:
+  friend class LiveEventReader;
+  class PluginHost;
+  class LogWatch;
+
+  // One loaded plugin (or the reason why it is not).
+  struct Plugin {
+    std::string name;
+    std::vector<std::string> handlers;
+    std::unique_ptr<sdk::Backend> backend;  // null: missing
+    Status missing;
+    bool recovered = false;
+    int recover_attempts = 0;
+  };
+
+  // A reply that waits for a record to settle, or for its time to pass.
+  struct Waiter {
+    uint64_t id;
+    Wanted asked;
+    Timer::Key timer;
+    std::function<void()> fire;  // runs under no lock
+  };
+
+  // What a change did, to be published once it is durable.
+  struct Change {
+    std::vector<RecordKey> touched;
+    std::vector<SandboxKey> drive;
+  };
+
+  // One pull, joined by its id. Owners: the table, the thread that pulls, replies that wait.
+  struct Pull {
+    explicit Pull(Call c) : call(std::move(c)) {}
+    Call call;
+    interlink::v1::PullRecord record;
+    std::vector<std::function<void()>> waiters;
+  };
+
+  // --- plugins (plugins.cc)
+  // OK and the plugin, or why the handler cannot take a change now.
+  Result<Plugin*> PluginForChange(const std::string& handler) REQUIRES_LOCK(mutex_);
+  Plugin* FindPlugin(const std::string& handler) const REQUIRES_LOCK(mutex_);
+  std::string KnownHandlers() const REQUIRES_LOCK(mutex_);
+  Status CheckLink(const Caller& caller) const REQUIRES_LOCK(mutex_);
+
+  // --- changes (publish.cc)
+  // Commits the records named and, once durable, publishes them: events, replies, Drive. `done`
+  // (may be empty) runs after that with the commit's status; when it fails nothing was published
+  // and memory is ahead of the store: the record is committed again by the next change or by the
+  // retry that this arranges.
+  void CommitLocked(const Change& change, bool makes_new_work, std::function<void(Status)> done)
+      REQUIRES_LOCK(mutex_);
+  void Published(const Change& change);
+  void AppendPut(const RecordKey& key, Batch& batch) const REQUIRES_LOCK(mutex_);
+  void StampLocked(Sandbox& sandbox) REQUIRES_LOCK(mutex_);
+  void StampLocked(Container& container) REQUIRES_LOCK(mutex_);
+  interlink::v1::Event EventOf(const RecordKey& key, bool with_request) const REQUIRES_LOCK(mutex_);
+  void NoteChangedLocked(const RecordKey& key) REQUIRES_LOCK(mutex_);
+  void WakeReaderLocked(const NodeId& node, std::vector<std::function<void()>>& wakes)
+      REQUIRES_LOCK(mutex_);
+
+  // --- waiting (waiting.cc)
+  // Answers when the record has settled for `asked`, or with what it is after `wait`.
+  void AnswerSandboxLocked(const SandboxKey& key, Wanted asked, Duration wait,
+                           const Reply<Answer<SandboxRecord>>& reply) REQUIRES_LOCK(mutex_);
+  void AnswerContainerLocked(const ContainerKey& key, Wanted asked, Duration wait,
+                             const Reply<Answer<ContainerRecord>>& reply) REQUIRES_LOCK(mutex_);
+  void AddWaiterLocked(const RecordKey& key, Wanted asked, Duration wait,
+                       std::function<void()> fire) REQUIRES_LOCK(mutex_);
+  bool SettledLocked(const RecordKey& key, Wanted asked) const REQUIRES_LOCK(mutex_);
+  void TakeSettledLocked(const RecordKey& key, std::vector<std::function<void()>>& fires)
+      REQUIRES_LOCK(mutex_);
+
+  // --- use cases, under the lock: an error means that nothing was changed and `reply` was not used
+  Status RunSandboxLocked(const Call& call, const Caller& caller, const SandboxKey& key,
+                          const interlink::v1::RunSandboxRequest& request, const std::string& body,
+                          Duration wait, const Reply<Answer<SandboxRecord>>& reply)
+      REQUIRES_LOCK(mutex_);
+  void ForgetUnstored(const SandboxKey& key, const Status& why);
+  void EndSandbox(const Caller& caller, const SandboxKey& key, const std::string& handler,
+                  Wanted wanted, Duration wait, const Reply<Answer<SandboxRecord>>& reply);
+  Status EndSandboxLocked(const Caller& caller, const SandboxKey& key, const std::string& handler,
+                          Wanted wanted, Duration wait, const Reply<Answer<SandboxRecord>>& reply)
+      REQUIRES_LOCK(mutex_);
+  Status CreateContainerLocked(const ContainerKey& key,
+                               const interlink::v1::CreateContainerRequest& request,
+                               const std::string& body, Duration wait,
+                               const Reply<Answer<ContainerRecord>>& reply) REQUIRES_LOCK(mutex_);
+  Status StartContainerLocked(const Caller& caller, const ContainerKey& key, Duration wait,
+                              const Reply<Answer<ContainerRecord>>& reply) REQUIRES_LOCK(mutex_);
+  // A stop or remove of a container.
+  struct End {
+    ContainerKey key;
+    std::string handler;
+    Wanted wanted;
+    int64_t grace_seconds;
+  };
+  void EndContainer(const Caller& caller, const End& end, Duration wait,
+                    const Reply<Answer<ContainerRecord>>& reply);
+  Status EndContainerLocked(const Caller& caller, const End& end, Duration wait,
+                            const Reply<Answer<ContainerRecord>>& reply) REQUIRES_LOCK(mutex_);
+  void UpdateContainerStep(const Call& call, const ContainerKey& key,
+                           const interlink::v1::UpdateContainerRequest& request,
+                           sdk::Backend& backend, const Reply<Answer<ContainerRecord>>& reply);
+  void MergeResources(const ContainerKey& key,
+                      const interlink::v1::UpdateContainerRequest& request);
+  void FillLinkLocked(Node& node, const interlink::v1::LinkRequest& request,
+                      interlink::v1::LinkResponse& response) REQUIRES_LOCK(mutex_);
+  std::pair<uint64_t, uint64_t> CountLocked(const NodeId& id) const REQUIRES_LOCK(mutex_);
+  Status AdmitExecLocked(const Caller& caller, const ContainerKey& key,
+                         const interlink::v1::ExecSyncRequest& request, sdk::Backend*& backend)
+      REQUIRES_LOCK(mutex_);
+  void LogGrew(const ContainerId& id);
+  Status MeasureStats(const Call& call);
+  interlink::v1::StatsResponse StatsOf(const NodeId& node) const;
+  void RunPull(const std::shared_ptr<Pull>& pull, const Caller& caller,
+               const interlink::v1::PullImageRequest& request);
+  void AnswerPull(const std::shared_ptr<Pull>& pull, Duration wait,
+                  const Reply<Answer<interlink::v1::PullRecord>>& reply);
+  // An event that belongs to no table: images, pulls, handlers.
+  void AddEventLocked(const NodeId& id, const std::function<void(interlink::v1::Event&)>& fill)
+      REQUIRES_LOCK(mutex_);
+
+  // --- driving (drive.cc, drive_container.cc)
+  void PostDrive(const SandboxKey& key);
+  void DriveLater(const SandboxKey& key, int attempt);
+  void Drive(const SandboxKey& key);
+  void DriveRun(const SandboxKey& key, sdk::Backend& backend);
+  void DriveSandboxEnd(const SandboxKey& key, sdk::Backend& backend, Wanted wanted, Seen seen);
+  void DriveContainer(const ContainerKey& key);
+  void DriveCreate(const ContainerKey& key, sdk::Backend& backend);
+  void DriveStart(const ContainerKey& key, sdk::Backend& backend);
+  void DriveContainerEnd(const ContainerKey& key, sdk::Backend& backend, Wanted wanted);
+  void PostPrepare(const ContainerKey& key);
+  void Retry(const SandboxKey& key, const std::string& what, const Status& why);
+  // Raises `seen` by what the backend answered; does nothing when an observation was faster.
+  void FinishContainer(const ContainerKey& key,
+                       const std::function<void(ContainerRecord&)>& change);
+  void FinishSandbox(const SandboxKey& key, const std::function<void(SandboxRecord&)>& change);
+
+  // --- facts (observe.cc) and recovery (recover.cc)
+  void Report(std::vector<sdk::Observation> facts);
+  void ApplyFacts();
+  bool ApplyFactLocked(const sdk::Observation& fact, Change& change) REQUIRES_LOCK(mutex_);
+  bool ApplyAbsentLocked(const sdk::Observation& fact, Change& change) REQUIRES_LOCK(mutex_);
+  bool SettleAbsentLocked(Sandbox& sandbox, const std::string& why, Change& change)
+      REQUIRES_LOCK(mutex_);
+  bool SettleAbsentLocked(Container& container, const std::string& why, Change& change)
+      REQUIRES_LOCK(mutex_);
+  void Recover(const std::string& name);
+  void MergeInventory(Plugin& plugin, const std::vector<sdk::Observation>& found);
+  void NoteAskedLocked(const sdk::Observation& fact) REQUIRES_LOCK(mutex_);
+  void ImportLocked(const Plugin& plugin, const sdk::Observation& fact, Change& change)
+      REQUIRES_LOCK(mutex_);
+  void OpenHandlers(Plugin& plugin);
+  void AfterAllRecovered();
+  static bool Serves(const Plugin& plugin, const std::string& handler);
+
+  // --- retention and administration (administration.cc)
+  void Sweep();
+  void ScheduleSweep();
+  void EndAllLocked(const NodeId& id, Wanted wanted, Change& change) REQUIRES_LOCK(mutex_);
+  void ForgetContainerLocked(const ContainerKey& key, const std::string& why, Change& change)
+      REQUIRES_LOCK(mutex_);
+
+  // --- helpers of use cases
+  Node& NodeLocked(const NodeId& node) REQUIRES_LOCK(mutex_);
+  int64_t Now() const { return ports_.clock.WallNanos(); }
+  Status LoadRecordLocked(const StoredRecord& record, interlink::v1::StoredSite& site)
+      REQUIRES_LOCK(mutex_);
+  template <typename T>
+  void PostOrFail(const std::string& key, Reply<T> reply, std::function<void(Reply<T>)> step) {
+    auto shared = std::make_shared<Reply<T>>(std::move(reply));
+    const Status posted =
+        steps_.Post(key, [shared, step = std::move(step)] { step(std::move(*shared)); });
+    if (!posted.ok()) (*shared)(posted);
+  }
+
+  const Options options_;
+  const Ports ports_;
+  uint64_t epoch_ = 0;  // set by Load, constant after
+
+  mutable Mutex mutex_;
+  std::vector<std::unique_ptr<Plugin>> plugins_ GUARDED_BY(mutex_);
+  std::map<std::string, std::unique_ptr<sdk::Host>> hosts_ GUARDED_BY(mutex_);
+  Tables tables_ GUARDED_BY(mutex_);
+  std::multimap<RecordKey, Waiter> waiters_ GUARDED_BY(mutex_);
+  uint64_t next_waiter_ GUARDED_BY(mutex_) = 1;
+  std::map<std::string, std::shared_ptr<Pull>> pulls_ GUARDED_BY(mutex_);  // by node "/" pull id
+  std::map<NodeId, std::shared_ptr<std::function<void(const ContainerId&)>>> log_watches_
+      GUARDED_BY(mutex_);
+  std::deque<sdk::Observation> facts_ GUARDED_BY(mutex_);
+  bool facts_posted_ GUARDED_BY(mutex_) = false;
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  std::set<SandboxKey> drive_posted_ GUARDED_BY(mutex_);
+  std::set<std::string> exec_ids_ GUARDED_BY(mutex_);
+  std::deque<std::string> exec_order_ GUARDED_BY(mutex_);
+  SteadyTime measured_at_ GUARDED_BY(mutex_);
+  std::map<std::string, runtime::v1::ContainerStats> container_stats_ GUARDED_BY(mutex_);
+  std::map<std::string, runtime::v1::PodSandboxStats> sandbox_stats_ GUARDED_BY(mutex_);
+
+  Timer timer_;
+  ExecSyncCollector exec_sync_;
+  StepPool pull_pool_;
+  StepPool steps_;
+};
+
+}  // namespace interlink::site
+
+#endif  // INTERLINK_SITE_LIVE_SITE_H_

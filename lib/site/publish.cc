@@ -1,0 +1,155 @@
+// From a change in memory to what others see: commit, then events, replies and Drive.
+#include "interlink/v1/link.pb.h"
+#include "site/live_site.h"
+
+namespace interlink::site {
+namespace {
+
+// How long a commit that failed (a full disk) is left before it is tried again.
+constexpr auto kCommitRetry = std::chrono::seconds(2);
+
+}  // namespace
+
+void LiveSite::StampLocked(Sandbox& sandbox) {
+  sandbox.record.set_epoch(epoch_);
+  sandbox.record.set_revision(sandbox.record.revision() + 1);
+  if (sandbox.record.seen() == interlink::v1::SEEN_GONE) sandbox.gone_since = ports_.clock.Steady();
+}
+
+void LiveSite::StampLocked(Container& container) {
+  container.record.set_epoch(epoch_);
+  container.record.set_revision(container.record.revision() + 1);
+  if (container.record.seen() == interlink::v1::SEEN_GONE)
+    container.gone_since = ports_.clock.Steady();
+}
+
+void LiveSite::AppendPut(const RecordKey& key, Batch& batch) const {
+  switch (key.kind) {
+    case RecordKind::kSandbox: {
+      const Sandbox* sandbox = tables_.Find(SandboxKey{key.node, SandboxId(key.key)});
+      if (sandbox == nullptr) return batch.erases.push_back(key);
+      interlink::v1::StoredSandbox stored;
+      stored.set_version(1);
+      *stored.mutable_record() = sandbox->record;
+      stored.set_body(sandbox->body);
+      return batch.puts.push_back({key, stored.SerializeAsString()});
+    }
+    case RecordKind::kContainer: {
+      const Container* container = tables_.FindContainer(key.node, ContainerId(key.key));
+      if (container == nullptr) return batch.erases.push_back(key);
+      interlink::v1::StoredContainer stored;
+      stored.set_version(1);
+      *stored.mutable_record() = container->record;
+      stored.set_body(container->body);
+      stored.set_grace_seconds(container->grace_seconds);
+      return batch.puts.push_back({key, stored.SerializeAsString()});
+    }
+    case RecordKind::kNode: {
+      const auto node = tables_.nodes.find(key.node);
+      if (node == tables_.nodes.end()) return batch.erases.push_back(key);
+      return batch.puts.push_back({key, node->second.stored.SerializeAsString()});
+    }
+    case RecordKind::kMeta:
+    case RecordKind::kImage:
+      return;  // written where they change; images are the image store's
+  }
+}
+
+void LiveSite::CommitLocked(const Change& change, bool makes_new_work,
+                            std::function<void(Status)> done) {
+  Batch batch;
+  batch.makes_new_work = makes_new_work;
+  for (const RecordKey& key : change.touched) AppendPut(key, batch);
+  ports_.store.Commit(std::move(batch), [this, change, makes_new_work,
+                                         done = std::move(done)](const Status& status) {
+    if (status.ok()) {
+      Published(change);
+    } else if (!makes_new_work) {
+      // What was observed, stopped or removed must become durable: again later, with what the
+      // records hold then.
+      ports_.log.Error("cannot store a change, trying again", {{"error", status.ToString()}});
+      timer_.After(kCommitRetry, [this, change] {
+        MutexLock lock(mutex_);
+        if (!stopping_) CommitLocked(change, false, {});
+      });
+    }
+    if (done) done(status);
+  });
+}
+
+void LiveSite::Published(const Change& change) {
+  std::vector<std::function<void()>> fires;
+  std::vector<std::function<void()>> wakes;
+  {
+    MutexLock lock(mutex_);
+    for (const RecordKey& key : change.touched) {
+      NoteChangedLocked(key);
+      TakeSettledLocked(key, fires);
+    }
+    std::set<NodeId> nodes;
+    for (const RecordKey& key : change.touched) nodes.insert(key.node);
+    for (const NodeId& node : nodes) WakeReaderLocked(node, wakes);
+  }
+  for (auto& fire : fires) fire();
+  for (auto& wake : wakes) wake();
+  for (const SandboxKey& key : change.drive) PostDrive(key);
+}
+
+void LiveSite::NoteChangedLocked(const RecordKey& key) {
+  uint64_t* number = nullptr;
+  if (key.kind == RecordKind::kSandbox) {
+    if (Sandbox* sandbox = tables_.Find(SandboxKey{key.node, SandboxId(key.key)}))
+      number = &sandbox->number;
+  } else if (key.kind == RecordKind::kContainer) {
+    if (Container* container = tables_.FindContainer(key.node, ContainerId(key.key)))
+      number = &container->number;
+  }
+  if (number == nullptr) return;
+  Node& node = NodeLocked(key.node);
+  node.changed.erase(*number);
+  *number = node.next_number++;
+  node.changed.emplace(*number, key);
+}
+
+void LiveSite::WakeReaderLocked(const NodeId& node, std::vector<std::function<void()>>& wakes) {
+  const auto it = tables_.nodes.find(node);
+  if (it == tables_.nodes.end() || !it->second.wake) return;
+  // Once: the reader asks again when it has read to the end.
+  wakes.push_back(std::exchange(it->second.wake, nullptr));
+}
+
+interlink::v1::Event LiveSite::EventOf(const RecordKey& key, bool with_request) const {
+  interlink::v1::Event event;
+  event.mutable_position()->set_epoch(epoch_);
+  if (key.kind == RecordKind::kSandbox) {
+    const Sandbox* sandbox = tables_.Find(SandboxKey{key.node, SandboxId(key.key)});
+    if (sandbox == nullptr) return event;
+    auto* record = event.mutable_record()->mutable_sandbox();
+    *record = sandbox->record;
+    event.mutable_position()->set_number(sandbox->number);
+    // What does not parse was refused when it came in.
+    if (with_request && !record->mutable_request()->ParseFromString(sandbox->body))
+      record->clear_request();
+  } else {
+    const Container* container = tables_.FindContainer(key.node, ContainerId(key.key));
+    if (container == nullptr) return event;
+    auto* record = event.mutable_record()->mutable_container();
+    *record = container->record;
+    event.mutable_position()->set_number(container->number);
+    if (with_request && !record->mutable_request()->ParseFromString(container->body))
+      record->clear_request();
+  }
+  return event;
+}
+
+Node& LiveSite::NodeLocked(const NodeId& id) {
+  const auto [it, made] = tables_.nodes.try_emplace(id);
+  if (made) {
+    it->second.id = id;
+    it->second.stored.set_version(1);
+    it->second.last_seen = ports_.clock.Steady();
+  }
+  return it->second;
+}
+
+}  // namespace interlink::site

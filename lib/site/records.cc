@@ -1,0 +1,114 @@
+#include "site/records.h"
+
+namespace interlink::site {
+namespace {
+
+PodKey PodOf(const NodeId& node, const interlink::v1::RunSandboxRequest& request) {
+  const auto& metadata = request.config().metadata();
+  return {node, metadata.namespace_(), metadata.name(), metadata.uid()};
+}
+
+template <typename Map, typename Key>
+auto* FindIn(Map& map, const Key& key) {
+  const auto it = map.find(key);
+  return it == map.end() ? nullptr : &it->second;
+}
+
+}  // namespace
+
+Sandbox* Tables::Find(const SandboxKey& key) { return FindIn(sandboxes, key); }
+const Sandbox* Tables::Find(const SandboxKey& key) const { return FindIn(sandboxes, key); }
+Container* Tables::Find(const ContainerKey& key) { return FindIn(containers, key); }
+const Container* Tables::Find(const ContainerKey& key) const { return FindIn(containers, key); }
+
+Container* Tables::FindContainer(const NodeId& node, const ContainerId& id) {
+  const auto at = sandbox_of.find({node, id});
+  return at == sandbox_of.end() ? nullptr : Find(ContainerKey{node, at->second, id});
+}
+
+const Container* Tables::FindContainer(const NodeId& node, const ContainerId& id) const {
+  const auto at = sandbox_of.find({node, id});
+  return at == sandbox_of.end() ? nullptr : Find(ContainerKey{node, at->second, id});
+}
+
+Sandbox& Tables::Add(Sandbox sandbox) {
+  const SandboxKey key = sandbox.key;
+  interlink::v1::RunSandboxRequest request;
+  // A tombstone has no body and no pod.
+  if (!sandbox.body.empty() && request.ParseFromString(sandbox.body))
+    pods[PodOf(key.node, request)].insert(key);
+  return sandboxes[key] = std::move(sandbox);
+}
+
+Container& Tables::Add(Container container) {
+  const ContainerKey key = container.key;
+  interlink::v1::CreateContainerRequest request;
+  if (!container.body.empty() && request.ParseFromString(container.body)) {
+    names[{key.Sandbox(), request.config().metadata().name()}].insert(key);
+  }
+  sandbox_of[{key.node, key.id}] = key.sandbox;
+  node_of[key.id] = key.node;
+  if (Sandbox* sandbox = Find(key.Sandbox())) sandbox->containers.insert(key.id);
+  return containers[key] = std::move(container);
+}
+
+void Tables::Erase(const SandboxKey& key) {
+  const Sandbox* sandbox = Find(key);
+  if (sandbox == nullptr) return;
+  interlink::v1::RunSandboxRequest request;
+  if (!sandbox->body.empty() && request.ParseFromString(sandbox->body)) {
+    const auto it = pods.find(PodOf(key.node, request));
+    if (it != pods.end()) {
+      it->second.erase(key);
+      if (it->second.empty()) pods.erase(it);
+    }
+  }
+  if (const auto node = nodes.find(key.node); node != nodes.end())
+    node->second.changed.erase(sandbox->number);
+  sandboxes.erase(key);
+}
+
+void Tables::Erase(const ContainerKey& key) {
+  const Container* container = Find(key);
+  if (container == nullptr) return;
+  interlink::v1::CreateContainerRequest request;
+  if (!container->body.empty() && request.ParseFromString(container->body)) {
+    const auto it = names.find({key.Sandbox(), request.config().metadata().name()});
+    if (it != names.end()) {
+      it->second.erase(key);
+      if (it->second.empty()) names.erase(it);
+    }
+  }
+  if (const auto node = nodes.find(key.node); node != nodes.end())
+    node->second.changed.erase(container->number);
+  if (Sandbox* sandbox = Find(key.Sandbox())) sandbox->containers.erase(key.id);
+  sandbox_of.erase({key.node, key.id});
+  node_of.erase(key.id);
+  containers.erase(key);
+}
+
+const Sandbox* Tables::OtherLife(const SandboxKey& key,
+                                 const interlink::v1::RunSandboxRequest& request) const {
+  const auto it = pods.find(PodOf(key.node, request));
+  if (it == pods.end()) return nullptr;
+  for (const SandboxKey& other : it->second) {
+    const Sandbox* sandbox = Find(other);
+    if (other != key && sandbox != nullptr && sandbox->record.seen() < interlink::v1::SEEN_DOWN)
+      return sandbox;
+  }
+  return nullptr;
+}
+
+const Container* Tables::OtherLife(const ContainerKey& key,
+                                   const interlink::v1::CreateContainerRequest& request) const {
+  const auto it = names.find({key.Sandbox(), request.config().metadata().name()});
+  if (it == names.end()) return nullptr;
+  for (const ContainerKey& other : it->second) {
+    const Container* container = Find(other);
+    if (other != key && container != nullptr && container->record.seen() < interlink::v1::SEEN_DOWN)
+      return container;
+  }
+  return nullptr;
+}
+
+}  // namespace interlink::site

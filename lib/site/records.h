@@ -1,0 +1,132 @@
+// The tables of the site: every record in memory, with the indexes that the rules need. Not
+// thread-safe: LiveSite's mutex guards them.
+#ifndef INTERLINK_SITE_RECORDS_H_
+#define INTERLINK_SITE_RECORDS_H_
+
+#include <compare>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "interlink/v1/link.pb.h"
+#include "interlink/v1/record.pb.h"
+#include "interlink/v1/site_store.pb.h"
+#include "site/store.h"
+
+namespace interlink::site {
+
+struct SandboxKey {
+  NodeId node;
+  SandboxId id;
+  friend auto operator<=>(const SandboxKey&, const SandboxKey&) = default;
+  // FIFO lane of its steps.
+  std::string Lane() const { return node.str() + "/" + id.str(); }
+};
+
+struct ContainerKey {
+  NodeId node;
+  SandboxId sandbox;
+  ContainerId id;
+  friend auto operator<=>(const ContainerKey&, const ContainerKey&) = default;
+  SandboxKey Sandbox() const { return {node, sandbox}; }
+};
+
+inline RecordKey StoreKey(const SandboxKey& key) {
+  return {RecordKind::kSandbox, key.node, key.id.str()};
+}
+inline RecordKey StoreKey(const ContainerKey& key) {
+  return {RecordKind::kContainer, key.node, key.id.str()};
+}
+
+struct Sandbox {
+  SandboxKey key;
+  interlink::v1::SandboxRecord record;
+  std::string
+      body;  // RunSandboxRequest as it came; empty for a tombstone of an id that was never run
+  std::set<ContainerId> containers;
+  uint64_t number = 0;  // of the last published change
+  // Not persisted: what this process has done. A restart does it again, which is harmless by the
+  // backend's contract.
+  bool asked = false;       // RunSandbox was answered OK
+  bool stop_asked = false;  // StopSandbox was answered OK
+  SteadyTime stop_asked_at;
+  int attempts = 0;
+  SteadyTime gone_since;
+  bool linked_since_gone = false;
+};
+
+struct Container {
+  ContainerKey key;
+  interlink::v1::ContainerRecord record;
+  std::string body;
+  int64_t grace_seconds = -1;  // of the stop that was asked for; -1: none
+  uint64_t number = 0;
+  bool prepared = false;  // PrepareImage was answered OK
+  bool preparing = false;
+  bool created_unknown = false;  // CreateContainer was called and its outcome is not known
+  bool start_asked = false;
+  int64_t stop_asked_grace = -1;  // grace of the last StopContainer that was answered OK
+  SteadyTime stop_asked_at;
+  SteadyTime gone_since;
+  bool linked_since_gone = false;
+};
+
+// One node: its link and what its event reader has to be told.
+struct Node {
+  NodeId id;
+  interlink::v1::StoredNode stored;
+  bool linked = false;  // a link of this epoch is in force
+  SteadyTime last_seen;
+  uint64_t next_number = 1;
+  std::map<uint64_t, RecordKey> changed;   // number -> record
+  std::map<std::string, uint64_t> images;  // image id or pull id -> number
+  std::map<uint64_t, interlink::v1::Event>
+      others;                  // number -> an event that is not of a table (pull, image, handler)
+  uint64_t reader = 0;         // id of the reader in force; 0: none
+  std::function<void()> wake;  // of that reader
+};
+
+// (namespace, name, uid): one living sandbox each.
+using PodKey = std::tuple<NodeId, std::string, std::string, std::string>;
+// (sandbox, container name): one living container each.
+using NameKey = std::tuple<SandboxKey, std::string>;
+
+struct Tables {
+  std::map<NodeId, Node> nodes;
+  std::map<SandboxKey, Sandbox> sandboxes;
+  std::map<ContainerKey, Container> containers;
+  std::map<std::pair<NodeId, ContainerId>, SandboxId>
+      sandbox_of;  // also finds a container by its id alone
+  std::map<ContainerId, NodeId> node_of;
+  std::map<PodKey, std::set<SandboxKey>> pods;
+  std::map<NameKey, std::set<ContainerKey>> names;
+
+  Sandbox* Find(const SandboxKey& key);
+  const Sandbox* Find(const SandboxKey& key) const;
+  Container* Find(const ContainerKey& key);
+  const Container* Find(const ContainerKey& key) const;
+  Container* FindContainer(const NodeId& node, const ContainerId& id);
+  const Container* FindContainer(const NodeId& node, const ContainerId& id) const;
+
+  Sandbox& Add(Sandbox sandbox);
+  Container& Add(Container container);
+  void Erase(const SandboxKey& key);
+  void Erase(const ContainerKey& key);
+
+  // Another sandbox of the same pod (or container of the same name) whose end is not proven; null:
+  // none.
+  const Sandbox* OtherLife(const SandboxKey& key,
+                           const interlink::v1::RunSandboxRequest& request) const;
+  const Container* OtherLife(const ContainerKey& key,
+                             const interlink::v1::CreateContainerRequest& request) const;
+};
+
+}  // namespace interlink::site
+
+#endif  // INTERLINK_SITE_RECORDS_H_

@@ -1,0 +1,120 @@
+// PUT /v1/sandboxes/{id}: asks for a pod. An id runs at most once; the same id with the same bytes
+// joins.
+#include "site/field_walk.h"
+#include "site/live_site.h"
+
+namespace interlink::site {
+namespace {
+
+Status CheckRequest(const interlink::v1::RunSandboxRequest& request) {
+  const auto& metadata = request.config().metadata();
+  if (metadata.name().empty() || metadata.namespace_().empty() || metadata.uid().empty()) {
+    return InvalidArgument("\"config.metadata\" needs name, namespace and uid");
+  }
+  if (request.created_ns() <= 0)
+    return InvalidArgument("\"created_ns\" must be the time at which the node minted the id");
+  return {};
+}
+
+}  // namespace
+
+void LiveSite::RunSandbox(const Call& call, const Caller& caller, const SandboxId& id,
+                          const std::string& body, Duration wait,
+                          Reply<Answer<SandboxRecord>> reply) {
+  interlink::v1::RunSandboxRequest request;
+  if (!request.ParseFromString(body))
+    return reply(InvalidArgument("the body is not a RunSandboxRequest"));
+  if (const Status status = CheckRequest(request); !status.ok()) return reply(status);
+  const SandboxKey key{caller.node, id};
+  Status why;
+  {
+    MutexLock lock(mutex_);
+    why = RunSandboxLocked(call, caller, key, request, body, wait, reply);
+  }
+  if (!why.ok()) reply(why);
+}
+
+Status LiveSite::RunSandboxLocked(const Call& call, const Caller& caller, const SandboxKey& key,
+                                  const interlink::v1::RunSandboxRequest& request,
+                                  const std::string& body, const Duration wait,
+                                  const Reply<Answer<SandboxRecord>>& reply) {
+  RETURN_IF_ERROR(call.Check("run a sandbox"));
+  RETURN_IF_ERROR(CheckLink(caller));
+  ASSIGN_OR_RETURN(Plugin * plugin, PluginForChange(request.handler()));
+  if (Sandbox* sandbox = tables_.Find(key)) {
+    if (sandbox->record.wanted() > interlink::v1::WANTED_CREATE) {
+      return FailedPrecondition("sandbox \"" + key.id.str() +
+                                "\" was stopped or removed: an id runs at most once");
+    }
+    if (sandbox->body != body) {
+      return AlreadyExists("sandbox \"" + key.id.str() +
+                           "\" exists with another request: mint a new id");
+    }
+    if (sandbox->record.held()) {
+      // The owner repeats an unfinished creation in a new link: it is wanted after all.
+      sandbox->record.set_held(false);
+      sandbox->record.set_seen(interlink::v1::SEEN_NOTHING);
+      sandbox->asked = false;
+      StampLocked(*sandbox);
+      CommitLocked({{StoreKey(key)}, {key}}, false, {});
+    }
+    AnswerSandboxLocked(key, interlink::v1::WANTED_CREATE, wait, reply);
+    return {};
+  }
+  RETURN_IF_ERROR(
+      RefuseUnsupported(request.config(), plugin->backend->Describe().sandbox, request.handler())
+          .WithContext("sandbox config"));
+  if (const Sandbox* other = tables_.OtherLife(key, request)) {
+    return Unavailable("sandbox \"" + other->key.id.str() +
+                       "\" of the same pod has not ended yet: its end must be proven first");
+  }
+  Sandbox sandbox;
+  sandbox.key = key;
+  sandbox.body = body;
+  sandbox.record.set_id(key.id.str());
+  sandbox.record.set_handler(request.handler());
+  sandbox.record.set_wanted(interlink::v1::WANTED_CREATE);
+  sandbox.record.set_created_ns(request.created_ns());
+  StampLocked(tables_.Add(std::move(sandbox)));
+  AnswerSandboxLocked(key, interlink::v1::WANTED_CREATE, wait, reply);
+  CommitLocked({{StoreKey(key)}, {key}}, true, [this, key](const Status& status) {
+    if (!status.ok()) ForgetUnstored(key, status);
+  });
+  return {};
+}
+
+// The store refused new work: as if it had never come.
+void LiveSite::ForgetUnstored(const SandboxKey& key, const Status& why) {
+  std::vector<std::function<void()>> fires;
+  {
+    MutexLock lock(mutex_);
+    Sandbox* sandbox = tables_.Find(key);
+    if (sandbox == nullptr || sandbox->record.wanted() > interlink::v1::WANTED_CREATE) return;
+    sandbox->record.set_seen(interlink::v1::SEEN_DOWN);
+    sandbox->record.mutable_failure()->set_code(static_cast<int>(why.code()));
+    sandbox->record.mutable_failure()->set_message("cannot store the request: " + why.message());
+    TakeSettledLocked(StoreKey(key), fires);
+  }
+  for (auto& fire : fires) fire();
+  MutexLock lock(mutex_);
+  tables_.Erase(key);
+}
+
+Result<SandboxRecord> LiveSite::GetSandbox(const NodeId& node, const SandboxId& id) const {
+  MutexLock lock(mutex_);
+  const Sandbox* sandbox = tables_.Find(SandboxKey{node, id});
+  if (sandbox == nullptr) return NotFound("no sandbox \"" + id.str() + "\" of this node");
+  return sandbox->record;
+}
+
+std::vector<SandboxRecord> LiveSite::ListSandboxes(const NodeId& node) const {
+  std::vector<SandboxRecord> records;
+  MutexLock lock(mutex_);
+  for (auto it = tables_.sandboxes.lower_bound(SandboxKey{node, SandboxId()});
+       it != tables_.sandboxes.end() && it->first.node == node; ++it) {
+    if (it->second.record.seen() != interlink::v1::SEEN_GONE) records.push_back(it->second.record);
+  }
+  return records;
+}
+
+}  // namespace interlink::site

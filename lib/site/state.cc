@@ -1,0 +1,163 @@
+#include "site/state.h"
+
+#include <algorithm>
+
+namespace interlink::site {
+namespace {
+
+using State = sdk::Observation::State;
+
+void CopyTexts(const sdk::Observation& fact, SandboxRecord& record) {
+  record.set_reason(fact.reason);
+  record.set_message(fact.message);
+  if (!fact.allocation.empty()) record.set_allocation(fact.allocation);
+  record.set_expected_start_ns(fact.expected_start_ns);
+}
+
+}  // namespace
+
+Seen SeenOf(const sdk::Observation& fact) {
+  switch (fact.state) {
+    case State::kPending:
+      // A container that is being created has no rank of its own: it is NOTHING until it is
+      // CREATED.
+      return fact.container.empty() ? interlink::v1::SEEN_PENDING : interlink::v1::SEEN_NOTHING;
+    case State::kCreated:
+      return interlink::v1::SEEN_CREATED;
+    case State::kUp:
+      return interlink::v1::SEEN_UP;
+    case State::kDown:
+    case State::kFailed:
+      return interlink::v1::SEEN_DOWN;
+    case State::kAbsent:
+      return interlink::v1::SEEN_GONE;
+  }
+  return interlink::v1::SEEN_NOTHING;
+}
+
+bool ApplyFact(const sdk::Observation& fact, SandboxRecord& record) {
+  const Seen seen = SeenOf(fact);
+  if (seen < record.seen()) return false;
+  if (seen == record.seen()) {
+    // Only the queue's words may change within a rank; an end is told once.
+    if (seen != interlink::v1::SEEN_PENDING) return false;
+    if (record.reason() == fact.reason && record.message() == fact.message &&
+        record.expected_start_ns() == fact.expected_start_ns) {
+      return false;
+    }
+    CopyTexts(fact, record);
+    return true;
+  }
+  record.set_seen(seen);
+  record.set_held(false);
+  CopyTexts(fact, record);
+  if (fact.started_ns != 0) record.set_up_ns(fact.started_ns);
+  if (fact.state == State::kUp) {
+    record.mutable_ips()->Assign(fact.ips.begin(), fact.ips.end());
+  }
+  if (seen == interlink::v1::SEEN_DOWN) record.set_down_ns(fact.finished_ns);
+  if (fact.state == State::kFailed) {
+    record.mutable_failure()->set_code(static_cast<int>(Code::kUnknown));
+    record.mutable_failure()->set_message(fact.message.empty() ? fact.reason : fact.message);
+  }
+  return true;
+}
+
+bool ApplyFact(const sdk::Observation& fact, ContainerRecord& record) {
+  const Seen seen = SeenOf(fact);
+  if (seen <= record.seen()) return false;
+  record.set_seen(seen);
+  record.set_held(false);
+  if (fact.started_ns != 0) record.set_started_ns(fact.started_ns);
+  if (fact.user_known) {
+    auto* user = record.mutable_user()->mutable_linux();
+    user->set_uid(fact.uid);
+    user->set_gid(fact.gid);
+    user->mutable_supplemental_groups()->Assign(fact.supplemental_groups.begin(),
+                                                fact.supplemental_groups.end());
+  }
+  if (seen == interlink::v1::SEEN_DOWN) {
+    record.set_finished_ns(fact.finished_ns);
+    record.set_exit_code(fact.exit_code);
+    record.set_reason(fact.reason);
+    record.set_message(fact.message);
+    record.set_log_end(fact.log_end);
+    record.set_termination_message(fact.termination_message.substr(0, kMaxTerminationMessage));
+  }
+  return true;
+}
+
+bool Settled(const SandboxRecord& record, Wanted asked) {
+  switch (asked) {
+    case interlink::v1::WANTED_STOP:
+      return record.seen() >= interlink::v1::SEEN_DOWN;
+    case interlink::v1::WANTED_REMOVE:
+      return record.seen() == interlink::v1::SEEN_GONE;
+    default:
+      return record.seen() >= interlink::v1::SEEN_UP;
+  }
+}
+
+bool Settled(const ContainerRecord& record, Wanted asked) {
+  switch (asked) {
+    case interlink::v1::WANTED_START:
+      return record.seen() >= interlink::v1::SEEN_UP;
+    case interlink::v1::WANTED_STOP:
+      return record.seen() >= interlink::v1::SEEN_DOWN;
+    case interlink::v1::WANTED_REMOVE:
+      return record.seen() == interlink::v1::SEEN_GONE;
+    default:
+      return record.seen() >= interlink::v1::SEEN_CREATED;
+  }
+}
+
+void MarkLost(const std::string& why, int64_t now_ns, ContainerRecord& record) {
+  record.set_seen(interlink::v1::SEEN_DOWN);
+  record.set_held(false);
+  record.set_exit_code(kLostExitCode);
+  record.set_reason("Error");
+  record.set_message("lost: " + why);
+  record.set_finished_ns(now_ns);
+}
+
+void MarkLost(const std::string& why, int64_t now_ns, SandboxRecord& record) {
+  record.set_seen(interlink::v1::SEEN_DOWN);
+  record.set_held(false);
+  record.set_message("lost: " + why);
+  record.set_down_ns(now_ns);
+}
+
+void MarkFailed(const Status& why, int64_t now_ns, ContainerRecord& record) {
+  record.set_seen(interlink::v1::SEEN_DOWN);
+  record.set_exit_code(kStartErrorExitCode);
+  record.set_reason("StartError");
+  record.set_message(why.message());
+  record.set_finished_ns(now_ns);
+  record.mutable_failure()->set_code(static_cast<int>(why.code()));
+  record.mutable_failure()->set_message(why.message());
+}
+
+void MarkFailed(const Status& why, int64_t now_ns, SandboxRecord& record) {
+  record.set_seen(interlink::v1::SEEN_DOWN);
+  record.set_message(why.message());
+  record.set_down_ns(now_ns);
+  record.mutable_failure()->set_code(static_cast<int>(why.code()));
+  record.mutable_failure()->set_message(why.message());
+}
+
+bool IsRefusal(Code code) {
+  switch (code) {
+    case Code::kInvalidArgument:
+    case Code::kUnimplemented:
+    case Code::kPermissionDenied:
+    case Code::kFailedPrecondition:
+    case Code::kNotFound:
+    case Code::kOutOfRange:
+    case Code::kAlreadyExists:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace interlink::site
