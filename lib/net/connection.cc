@@ -1,0 +1,371 @@
+#include "net/connection.h"
+
+#include <openssl/x509v3.h>
+
+#include <array>
+#include <boost/asio/connect.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/ssl/host_name_verification.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include "net/tls_state.h"
+
+namespace interlink::net {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using Unix = asio::local::stream_protocol;
+using boost::system::error_code;
+
+auto Into(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
+
+// One deadline at a time for one direction: when it fires, the socket's operations end. Kept alive
+// by its handlers.
+template <typename Socket>
+class Guard : public std::enable_shared_from_this<Guard<Socket>> {
+ public:
+  Guard(asio::any_io_executor executor, std::shared_ptr<Socket> socket)
+      : timer_(executor), socket_(std::move(socket)) {}
+
+  void Arm(SteadyTime deadline) {
+    fired_ = false;
+    timer_.expires_at(deadline);
+    timer_.async_wait([self = this->shared_from_this()](const error_code& error) {
+      if (error) return;
+      self->fired_ = true;
+      error_code ignored;
+      self->socket_->lowest_layer().cancel(ignored);
+    });
+  }
+  void Disarm() { timer_.cancel(); }
+  bool fired() const { return fired_; }
+
+ private:
+  asio::steady_timer timer_;
+  std::shared_ptr<Socket> socket_;
+  bool fired_ = false;
+};
+
+// TLS and plain sockets with one face.
+struct PlainTcp : tcp::socket {
+  using tcp::socket::socket;
+  explicit PlainTcp(tcp::socket&& other) : tcp::socket(std::move(other)) {}
+  lowest_layer_type& lowest_layer() { return tcp::socket::lowest_layer(); }
+};
+struct PlainUnix : Unix::socket {
+  using Unix::socket::socket;
+  explicit PlainUnix(Unix::socket&& other) : Unix::socket(std::move(other)) {}
+};
+struct Tls : asio::ssl::stream<tcp::socket> {
+  Tls(tcp::socket socket, std::shared_ptr<const TlsContext> keep)
+      : asio::ssl::stream<tcp::socket>(std::move(socket), keep->state().context),
+        context(std::move(keep)) {}
+  std::shared_ptr<const TlsContext> context;
+};
+
+template <typename Socket>
+class SocketConnection final : public Connection {
+ public:
+  SocketConnection(asio::any_io_executor executor, std::shared_ptr<Socket> socket, Peer peer)
+      : executor_(std::move(executor)),
+        socket_(std::move(socket)),
+        read_guard_(std::make_shared<Guard<Socket>>(executor_, socket_)),
+        write_guard_(std::make_shared<Guard<Socket>>(executor_, socket_)),
+        peer_(std::move(peer)) {}
+
+  ~SocketConnection() override {
+    // The last owner may be any thread: the socket ends on its strand.
+    asio::post(executor_, [socket = socket_] {
+      error_code ignored;
+      socket->lowest_layer().close(ignored);
+    });
+  }
+
+  Awaitable<Result<size_t>> Read(std::span<char> buffer, SteadyTime deadline) override {
+    if (cancelled_) co_return CancelledError("the connection was given up");
+    read_guard_->Arm(deadline);
+    error_code error;
+    const size_t n =
+        co_await socket_->async_read_some(asio::buffer(buffer.data(), buffer.size()), Into(error));
+    read_guard_->Disarm();
+    if (!error) co_return n;
+    if (error == asio::error::eof || error == asio::ssl::error::stream_truncated)
+      co_return size_t{0};
+    co_return Explain("read", error, read_guard_->fired() || write_guard_->fired());
+  }
+
+  Awaitable<Status> Write(std::string_view bytes, SteadyTime deadline) override {
+    if (cancelled_) co_return CancelledError("the connection was given up");
+    write_guard_->Arm(deadline);
+    error_code error;
+    co_await asio::async_write(*socket_, asio::buffer(bytes.data(), bytes.size()), Into(error));
+    write_guard_->Disarm();
+    if (!error) co_return Status::Ok();
+    co_return Explain("write", error, write_guard_->fired() || read_guard_->fired());
+  }
+
+  Awaitable<void> ShutdownWrite() override {
+    error_code ignored;
+    if constexpr (std::is_same_v<Socket, Tls>) {
+      write_guard_->Arm(std::chrono::steady_clock::now() + std::chrono::seconds(2));
+      co_await socket_->async_shutdown(Into(ignored));
+      write_guard_->Disarm();
+    }
+    socket_->lowest_layer().shutdown(asio::socket_base::shutdown_send, ignored);
+    co_return;
+  }
+
+  void Cancel() override {
+    asio::post(executor_, [socket = socket_, cancelled = cancelled_flag_] {
+      *cancelled = true;
+      error_code ignored;
+      socket->lowest_layer().cancel(ignored);
+      socket->lowest_layer().shutdown(asio::socket_base::shutdown_both, ignored);
+    });
+  }
+
+  const Peer& peer() const override { return peer_; }
+  asio::any_io_executor executor() const override { return executor_; }
+
+  Awaitable<Status> Handshake(bool server, SteadyTime deadline) {
+    if constexpr (std::is_same_v<Socket, Tls>) {
+      read_guard_->Arm(deadline);
+      error_code error;
+      co_await socket_->async_handshake(
+          server ? asio::ssl::stream_base::server : asio::ssl::stream_base::client, Into(error));
+      read_guard_->Disarm();
+      if (error) co_return ExplainHandshake(error);
+      ReadPeer();
+    }
+    co_return Status::Ok();
+  }
+
+ private:
+  Status Explain(const char* what, const error_code& error, bool timed_out) const {
+    const std::string text = std::string(what) + " " + peer_.address + ": ";
+    if (*cancelled_flag_) return CancelledError(text + "given up");
+    if (timed_out) return DeadlineExceeded(text + "no progress in time");
+    return Unavailable(text + error.message());
+  }
+
+  Status ExplainHandshake(const error_code& error) {
+    std::string text = "TLS handshake with " + peer_.address + ": ";
+    if (read_guard_->fired()) return DeadlineExceeded(text + "no answer in time");
+    if constexpr (std::is_same_v<Socket, Tls>) {
+      const long verdict = SSL_get_verify_result(socket_->native_handle());
+      if (verdict != X509_V_OK) {
+        return Unavailable(text + "the certificate of the other side is not accepted: " +
+                           X509_verify_cert_error_string(verdict));
+      }
+    }
+    const char* reason = ERR_reason_error_string(static_cast<unsigned long>(error.value()));
+    return Unavailable(text + (reason != nullptr ? reason : error.message()));
+  }
+
+  void ReadPeer() {
+    if constexpr (std::is_same_v<Socket, Tls>) {
+      SSL* ssl = socket_->native_handle();
+      const std::unique_ptr<X509, decltype(&X509_free)> leaf(SSL_get1_peer_certificate(ssl),
+                                                             X509_free);
+      if (leaf == nullptr || SSL_get_verify_result(ssl) != X509_V_OK) return;
+      peer_.verified = true;
+      const X509_NAME* subject = X509_get_subject_name(leaf.get());
+      const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+      if (at >= 0) {
+        const ASN1_STRING* text = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
+        unsigned char* utf8 = nullptr;
+        const int size = ASN1_STRING_to_UTF8(&utf8, text);
+        if (size >= 0)
+          peer_.common_name.assign(reinterpret_cast<const char*>(utf8), static_cast<size_t>(size));
+        OPENSSL_free(utf8);
+      }
+    }
+  }
+
+  asio::any_io_executor executor_;
+  std::shared_ptr<Socket> socket_;  // owners: this, its guards, posted handlers
+  std::shared_ptr<Guard<Socket>> read_guard_;
+  std::shared_ptr<Guard<Socket>> write_guard_;
+  Peer peer_;
+  std::shared_ptr<bool> cancelled_flag_ =
+      std::make_shared<bool>(false);  // touched on the strand only
+  bool& cancelled_ = *cancelled_flag_;
+};
+
+Peer PeerOf(const tcp::socket& socket) {
+  error_code error;
+  const auto end = socket.remote_endpoint(error);
+  Peer peer;
+  if (error) return peer;
+  const bool six = end.address().is_v6();
+  peer.address = (six ? "[" : "") + end.address().to_string() + (six ? "]:" : ":") +
+                 std::to_string(end.port());
+  peer.loopback = end.address().is_loopback();
+  return peer;
+}
+
+class TcpListener final : public Listener {
+ public:
+  TcpListener(asio::any_io_executor executor, tcp::acceptor acceptor,
+              std::shared_ptr<const TlsContext> tls)
+      : executor_(std::move(executor)),
+        acceptor_(std::make_shared<tcp::acceptor>(std::move(acceptor))),
+        tls_(std::move(tls)) {
+    port_ = acceptor_->local_endpoint().port();
+  }
+  ~TcpListener() override { Close(); }
+
+  Awaitable<Result<std::shared_ptr<Connection>>> Accept(Io& io) override {
+    auto strand = io.Strand();
+    tcp::socket socket(strand);
+    error_code error;
+    co_await acceptor_->async_accept(socket, Into(error));
+    if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor)
+      co_return CancelledError("listener closed");
+    if (error) {
+      // Descriptors ran out, or the peer left at once: the next one may do better, a little later.
+      asio::steady_timer pause(executor_, std::chrono::milliseconds(50));
+      error_code ignored;
+      co_await pause.async_wait(Into(ignored));
+      co_return Unavailable("accept: " + error.message());
+    }
+    socket.set_option(tcp::no_delay(true), error);
+    Peer peer = PeerOf(socket);
+    if (tls_ == nullptr) {
+      co_return std::make_shared<SocketConnection<PlainTcp>>(
+          strand, std::make_shared<PlainTcp>(std::move(socket)), std::move(peer));
+    }
+    co_return std::make_shared<SocketConnection<Tls>>(
+        strand, std::make_shared<Tls>(std::move(socket), tls_), std::move(peer));
+  }
+
+  uint16_t port() const override { return port_; }
+  void Close() override {
+    asio::post(executor_, [acceptor = acceptor_] {
+      error_code ignored;
+      acceptor->close(ignored);
+    });
+  }
+
+ private:
+  asio::any_io_executor executor_;
+  std::shared_ptr<tcp::acceptor> acceptor_;  // owners: this and the posted close
+  std::shared_ptr<const TlsContext> tls_;
+  uint16_t port_ = 0;
+};
+
+Awaitable<Result<std::shared_ptr<Connection>>> ConnectUnix(asio::any_io_executor strand,
+                                                           Endpoint endpoint) {
+  auto socket = std::make_shared<PlainUnix>(strand);
+  error_code error;
+  co_await socket->async_connect(Unix::endpoint(endpoint.unix_path), Into(error));
+  if (error) co_return Unavailable("connect to \"" + endpoint.unix_path + "\": " + error.message());
+  Peer peer;
+  peer.address = "unix";
+  peer.loopback = true;
+  co_return std::make_shared<SocketConnection<PlainUnix>>(strand, socket, peer);
+}
+
+Awaitable<Result<tcp::socket>> ConnectTcp(asio::any_io_executor strand, const Endpoint& endpoint,
+                                          SteadyTime deadline) {
+  const std::string name = endpoint.Name();
+  tcp::resolver resolver(strand);
+  auto socket = std::make_shared<PlainTcp>(strand);
+  auto guard = std::make_shared<Guard<PlainTcp>>(strand, socket);
+  error_code error;
+  const auto addresses =
+      co_await resolver.async_resolve(endpoint.host, std::to_string(endpoint.port), Into(error));
+  if (error) co_return Unavailable("look up \"" + endpoint.host + "\": " + error.message());
+  guard->Arm(deadline);
+  Status why = Unavailable("connect to " + name + ": no address");
+  for (const auto& address : addresses) {
+    error_code ignored;
+    socket->close(ignored);
+    error = {};
+    co_await socket->async_connect(address.endpoint(), Into(error));
+    if (!error) break;
+    if (guard->fired()) co_return Unavailable("connect to " + name + ": no answer in time");
+    why = Unavailable("connect to " + name + ": " + error.message());
+  }
+  guard->Disarm();
+  if (error || !socket->is_open()) co_return why;
+  socket->set_option(tcp::no_delay(true), error);
+  co_return tcp::socket(std::move(static_cast<tcp::socket&>(*socket)));
+}
+
+}  // namespace
+
+std::string Endpoint::Name() const {
+  if (!unix_path.empty()) return "\"" + unix_path + "\"";
+  return host + ":" + std::to_string(port);
+}
+
+Awaitable<Result<std::shared_ptr<Connection>>> Connect(asio::any_io_executor strand,
+                                                       Endpoint endpoint, SteadyTime deadline) {
+  if (!endpoint.unix_path.empty()) co_return co_await ConnectUnix(strand, endpoint);
+  auto socket = co_await ConnectTcp(strand, endpoint, deadline);
+  if (!socket.ok()) co_return socket.status();
+  Peer peer = PeerOf(*socket);
+  if (endpoint.tls == nullptr) {
+    co_return std::make_shared<SocketConnection<PlainTcp>>(
+        strand, std::make_shared<PlainTcp>(*std::move(socket)), peer);
+  }
+  auto tls = std::make_shared<Tls>(*std::move(socket), endpoint.tls);
+  error_code error;
+  tls->set_verify_callback(asio::ssl::host_name_verification(endpoint.host), error);
+  SSL_set_tlsext_host_name(tls->native_handle(), endpoint.host.c_str());
+  auto connection = std::make_shared<SocketConnection<Tls>>(strand, tls, peer);
+  const Status status = co_await connection->Handshake(false, deadline);
+  if (!status.ok()) co_return Unavailable(endpoint.Name() + ": " + status.message());
+  co_return connection;
+}
+
+Awaitable<Status> Handshake(Connection& connection, SteadyTime deadline) {
+  if (auto* tls = dynamic_cast<SocketConnection<Tls>*>(&connection))
+    co_return co_await tls->Handshake(true, deadline);
+  co_return Status::Ok();
+}
+
+Result<std::unique_ptr<Listener>> Listener::Tcp(Io& io, const std::string& address, uint16_t port,
+                                                std::shared_ptr<const TlsContext> tls) {
+  error_code error;
+  const auto ip = asio::ip::make_address(address, error);
+  if (error) return InvalidArgument("\"" + address + "\" is not an IP address");
+  auto strand = io.Strand();
+  tcp::acceptor acceptor(strand);
+  const tcp::endpoint end(ip, port);
+  acceptor.open(end.protocol(), error);
+  if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
+  if (!error) acceptor.bind(end, error);
+  if (!error) acceptor.listen(1024, error);
+  if (error)
+    return Unavailable("listen on " + address + ":" + std::to_string(port) + ": " +
+                       error.message());
+  return std::unique_ptr<Listener>(
+      std::make_unique<TcpListener>(strand, std::move(acceptor), std::move(tls)));
+}
+
+Result<std::shared_ptr<Connection>> AdoptUnix(Io& io, int fd) {
+  auto strand = io.Strand();
+  auto socket = std::make_shared<PlainUnix>(strand);
+  error_code error;
+  socket->assign(Unix(), fd, error);
+  if (error) {
+    return Unavailable("adopt a unix socket: " + error.message());
+  }
+  Peer peer;
+  peer.address = "unix";
+  peer.loopback = true;
+  return std::shared_ptr<Connection>(
+      std::make_shared<SocketConnection<PlainUnix>>(strand, socket, peer));
+}
+
+}  // namespace interlink::net

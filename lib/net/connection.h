@@ -1,0 +1,83 @@
+// Connection: a byte stream over TCP, TLS or a unix socket. All its methods run on its own strand;
+// each operation has a deadline; one read and one write may be in progress together.
+#ifndef INTERLINK_NET_CONNECTION_H_
+#define INTERLINK_NET_CONNECTION_H_
+
+#include <boost/asio/any_io_executor.hpp>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "net/awaitable.h"
+#include "net/io.h"
+#include "net/tls.h"
+
+namespace interlink::net {
+
+// Who is at the other end.
+struct Peer {
+  std::string address;  // "127.0.0.1:1234", or "unix"
+  bool loopback = false;
+  bool verified = false;           // presented a certificate that our CA signed
+  std::string common_name;         // of that certificate
+  std::vector<std::string> names;  // its DNS and URI alternative names
+};
+
+class Connection {
+ public:
+  virtual ~Connection() = default;
+  // Bytes read; 0: the peer has finished. kDeadlineExceeded, kCancelled (Cancel was called),
+  // kUnavailable.
+  virtual Awaitable<Result<size_t>> Read(std::span<char> buffer, SteadyTime deadline) = 0;
+  // All of it.
+  virtual Awaitable<Status> Write(std::string_view bytes, SteadyTime deadline) = 0;
+  // We have finished writing; reading goes on.
+  virtual Awaitable<void> ShutdownWrite() = 0;
+  // Ends what is in progress with kCancelled, and all that follows. From any thread.
+  virtual void Cancel() = 0;
+  virtual const Peer& peer() const = 0;
+  virtual boost::asio::any_io_executor executor() const = 0;
+};
+
+struct Endpoint {
+  std::string host;  // a name or an address
+  uint16_t port = 0;
+  std::string unix_path;                  // if not empty, instead of host and port
+  std::shared_ptr<const TlsContext> tls;  // null: plain
+  std::string Name() const;
+};
+
+// Connects within the deadline, TLS handshake and verification of the server's name included.
+// kUnavailable says what failed: no address, refused, wrong CA, wrong name, expired.
+Awaitable<Result<std::shared_ptr<Connection>>> Connect(boost::asio::any_io_executor strand,
+                                                       Endpoint endpoint, SteadyTime deadline);
+
+// A listening socket. Its methods run on one strand, but Close.
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  // The next connection, handshake not yet done: see Handshake. Backs off by itself when
+  // descriptors run out.
+  virtual Awaitable<Result<std::shared_ptr<Connection>>> Accept(Io& io) = 0;
+  virtual uint16_t port() const = 0;
+  virtual void Close() = 0;
+  // `address`: a literal IP address; port 0: any free one. `tls` null: plain.
+  static Result<std::unique_ptr<Listener>> Tcp(Io& io, const std::string& address, uint16_t port,
+                                               std::shared_ptr<const TlsContext> tls);
+};
+
+// The server's half of the TLS handshake; nothing to do for plain connections. Afterwards peer() is
+// complete.
+Awaitable<Status> Handshake(Connection& connection, SteadyTime deadline);
+
+// A connected unix socket, e.g. from a listener of the edge. Takes the descriptor.
+Result<std::shared_ptr<Connection>> AdoptUnix(Io& io, int fd);
+
+}  // namespace interlink::net
+
+#endif  // INTERLINK_NET_CONNECTION_H_

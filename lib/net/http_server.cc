@@ -1,0 +1,342 @@
+#include "net/http_server.h"
+
+#include <array>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <map>
+#include <set>
+
+#include "base/mutex.h"
+
+namespace interlink::net {
+namespace {
+
+namespace http = boost::beast::http;
+using Parser = http::request_parser<http::string_body>;
+
+constexpr auto kWrite = std::chrono::seconds(30);
+constexpr auto kHandshake = std::chrono::seconds(10);
+
+const char* ReasonPhrase(int status) {
+  const auto text = http::obsolete_reason(static_cast<http::status>(status));
+  return text.empty() ? "Unknown" : text.data();
+}
+
+std::string HeadOf(const HttpResponse& response, const std::string& framing, bool keep) {
+  std::string head =
+      "HTTP/1.1 " + std::to_string(response.status) + " " + ReasonPhrase(response.status) + "\r\n";
+  for (const auto& [name, value] : response.headers.items()) head += name + ": " + value + "\r\n";
+  if (!framing.empty()) head += framing + "\r\n";
+  if (!keep) head += "Connection: close\r\n";
+  return head + "\r\n";
+}
+
+HttpRequest Convert(Parser& parser, const Peer& peer) {
+  auto message = parser.release();
+  HttpRequest request;
+  request.method = std::string(message.method_string());
+  request.target = std::string(message.target());
+  for (const auto& field : message)
+    request.headers.Add(std::string(field.name_string()), std::string(field.value()));
+  request.body = std::move(message.body());
+  request.peer = peer;
+  return request;
+}
+
+struct ReadError {
+  int status = 0;  // 0: close without a word
+  std::string text;
+};
+
+}  // namespace
+
+struct HttpServer::State {
+  State(Io& i, HttpServerOptions o, HttpHandler h)
+      : io(i), options(std::move(o)), handler(std::move(h)) {}
+
+  Io& io;
+  std::unique_ptr<Listener> listener;
+  const HttpServerOptions options;
+  const HttpHandler handler;
+  Mutex mutex;
+  bool stopping GUARDED_BY(mutex) = false;
+  std::set<Connection*> open GUARDED_BY(mutex);
+  std::set<Connection*> idle GUARDED_BY(mutex);
+  std::map<std::string, size_t> per_peer GUARDED_BY(mutex);
+  CondVar changed;
+};
+
+namespace {
+
+using State = HttpServer::State;
+
+// Serves one connection to its end.
+class Session final : public Responder {
+ public:
+  Session(State& state, std::shared_ptr<Connection> connection, std::string early)
+      : state_(state), connection_(std::move(connection)), buffered_(std::move(early)) {}
+
+  Awaitable<void> Run() {
+    while (keep_) {
+      SetIdle(true);
+      Parser parser;
+      parser.eager(true);
+      parser.header_limit(kMaxHead);
+      parser.body_limit(state_.options.max_body);
+      const ReadError error = co_await ReadRequest(parser);
+      SetIdle(false);
+      if (error.status != 0) {
+        keep_ = false;
+        co_await SendError(error);
+        break;
+      }
+      if (!parser.is_done()) break;
+      keep_ = parser.keep_alive();
+      head_only_ = parser.get().method() == http::verb::head;
+      sent_ = false;
+      streaming_ = false;
+      co_await state_.handler(Convert(parser, connection_->peer()), *this);
+      if (hijacked_ || streaming_) break;
+      if (!sent_) {
+        keep_ = false;
+        co_await SendError({500, "the request was not answered"});
+      }
+      if (Stopping()) keep_ = false;
+    }
+    if (streaming_) {
+      // The end of an endless answer.
+      const Status status =
+          co_await connection_->Write("0\r\n\r\n", Deadline(std::chrono::seconds(1)));
+      if (!status.ok()) co_return;
+    }
+    co_await connection_->ShutdownWrite();
+  }
+
+  Awaitable<Status> Send(HttpResponse response) override {
+    if (sent_) co_return FailedPrecondition("the request has been answered");
+    sent_ = true;
+    const bool bodiless = response.status == 204 || response.status == 304 || response.status < 200;
+    std::string bytes = HeadOf(
+        response, bodiless ? "" : "Content-Length: " + std::to_string(response.body.size()), keep_);
+    if (!head_only_ && !bodiless) bytes += response.body;
+    Status status = co_await connection_->Write(bytes, Deadline(kWrite));
+    if (!status.ok()) keep_ = false;
+    co_return status;
+  }
+
+  Awaitable<Status> Begin(HttpResponse head) override {
+    if (sent_) co_return FailedPrecondition("the request has been answered");
+    sent_ = true;
+    streaming_ = true;
+    keep_ = false;
+    co_return co_await connection_->Write(HeadOf(head, "Transfer-Encoding: chunked", false),
+                                          Deadline(kWrite));
+  }
+
+  Awaitable<Status> Write(std::string_view chunk) override {
+    if (chunk.empty()) co_return Status::Ok();
+    std::array<char, 32> size{};
+    const int digits = std::snprintf(size.data(), size.size(), "%zx\r\n", chunk.size());
+    std::string bytes(size.data(), static_cast<size_t>(digits));
+    bytes.append(chunk);
+    bytes += "\r\n";
+    co_return co_await connection_->Write(bytes, Deadline(kWrite));
+  }
+
+  std::shared_ptr<Connection> Hijack(std::string* early) override {
+    hijacked_ = true;
+    *early = std::move(buffered_);
+    return connection_;
+  }
+
+  void WatchPeer(std::function<void()> gone) override {
+    keep_ = false;
+    boost::asio::co_spawn(connection_->executor(), Watch(connection_, std::move(gone)),
+                          boost::asio::detached);
+  }
+
+ private:
+  static SteadyTime Deadline(Duration timeout) {
+    return std::chrono::steady_clock::now() + timeout;
+  }
+
+  static Awaitable<void> Watch(std::shared_ptr<Connection> connection, std::function<void()> gone) {
+    std::array<char, 256> ignored{};
+    // Whatever is sent meanwhile is dropped: the connection ends after this answer.
+    while (true) {
+      const auto n = co_await connection->Read(ignored, Deadline(std::chrono::hours(24)));
+      if (!n.ok() || *n == 0) break;
+    }
+    gone();
+  }
+
+  bool Stopping() {
+    MutexLock lock(state_.mutex);
+    return state_.stopping;
+  }
+  void SetIdle(bool idle) {
+    MutexLock lock(state_.mutex);
+    if (idle) {
+      state_.idle.insert(connection_.get());
+    } else {
+      state_.idle.erase(connection_.get());
+    }
+  }
+
+  Awaitable<void> SendError(const ReadError& error) {
+    HttpResponse response;
+    response.status = error.status;
+    response.body = error.text + "\n";
+    if (state_.options.error_page) response = state_.options.error_page(error.status, error.text);
+    sent_ = false;
+    const Status status = co_await Send(std::move(response));
+    if (!status.ok()) keep_ = false;
+  }
+
+  Awaitable<ReadError> ReadRequest(Parser& parser) {
+    SteadyTime deadline = Deadline(state_.options.idle_timeout);
+    bool begun = !buffered_.empty();
+    if (begun) deadline = Deadline(state_.options.head_timeout);
+    bool continued = false;
+    std::array<char, 16384> chunk;
+    while (true) {
+      if (!buffered_.empty()) {
+        boost::system::error_code error;
+        const size_t used = parser.put(boost::asio::buffer(buffered_), error);
+        buffered_.erase(0, used);
+        if (error && error != http::error::need_more) co_return Explain(error);
+        if (parser.is_done()) co_return ReadError{};
+      }
+      if (parser.is_header_done()) {
+        deadline = Deadline(state_.options.body_timeout);
+        if (!continued &&
+            http::token_list(parser.get()[http::field::expect]).exists("100-continue")) {
+          continued = true;
+          const Status sent =
+              co_await connection_->Write("HTTP/1.1 100 Continue\r\n\r\n", Deadline(kWrite));
+          if (!sent.ok()) co_return ReadError{};
+        }
+      }
+      const auto n = co_await connection_->Read(chunk, deadline);
+      if (!n.ok() || *n == 0) {
+        if (!begun || !n.ok()) {
+          const bool slow = !n.ok() && n.status().code() == Code::kDeadlineExceeded && begun;
+          co_return slow ? ReadError{408, "the request did not arrive in time"} : ReadError{};
+        }
+        co_return ReadError{400, "the request ends too early"};
+      }
+      if (!begun) deadline = Deadline(state_.options.head_timeout);
+      begun = true;
+      buffered_.append(chunk.data(), *n);
+    }
+  }
+
+  ReadError Explain(const boost::system::error_code& error) const {
+    if (error == http::error::header_limit)
+      return {431, "the request head is larger than " + std::to_string(kMaxHead) + " bytes"};
+    if (error == http::error::body_limit) {
+      return {413, "the body is larger than " + std::to_string(state_.options.max_body) + " bytes"};
+    }
+    return {400, "this is not an HTTP/1.1 request: " + error.message()};
+  }
+
+  State& state_;
+  std::shared_ptr<Connection> connection_;
+  std::string buffered_;
+  bool keep_ = true;
+  bool sent_ = false;
+  bool streaming_ = false;
+  bool hijacked_ = false;
+  bool head_only_ = false;
+};
+
+std::string PeerKey(const Peer& peer) {
+  if (peer.verified) return peer.common_name;
+  return peer.address.substr(0, peer.address.rfind(':'));
+}
+
+// True: it may be served.
+bool Admit(State& state, Connection& connection, const std::string& key) {
+  MutexLock lock(state.mutex);
+  if (state.stopping || state.open.size() >= state.options.max_connections) return false;
+  size_t& mine = state.per_peer[key];
+  if (mine >= state.options.max_connections_per_peer) return false;
+  ++mine;
+  state.open.insert(&connection);
+  return true;
+}
+
+void Release(State& state, Connection& connection, const std::string& key) {
+  MutexLock lock(state.mutex);
+  state.open.erase(&connection);
+  state.idle.erase(&connection);
+  if (const auto it = state.per_peer.find(key); it != state.per_peer.end() && --it->second == 0)
+    state.per_peer.erase(it);
+  state.changed.NotifyAll();
+}
+
+Awaitable<void> Serve(std::shared_ptr<State> state, std::shared_ptr<Connection> connection,
+                      std::string early) {
+  const Status shaken =
+      co_await Handshake(*connection, std::chrono::steady_clock::now() + kHandshake);
+  if (!shaken.ok()) co_return;
+  const std::string key = PeerKey(connection->peer());
+  if (!Admit(*state, *connection, key)) {
+    const Status refused = co_await connection->Write(
+        "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: "
+        "close\r\n\r\n",
+        std::chrono::steady_clock::now() + std::chrono::seconds(2));
+    if (!refused.ok()) co_return;
+    co_await connection->ShutdownWrite();
+    co_return;
+  }
+  Session session(*state, connection, std::move(early));
+  co_await session.Run();
+  Release(*state, *connection, key);
+}
+
+Awaitable<void> AcceptLoop(std::shared_ptr<State> state) {
+  while (true) {
+    auto accepted = co_await state->listener->Accept(state->io);
+    if (!accepted.ok()) {
+      if (accepted.status().code() == Code::kCancelled) co_return;
+      continue;
+    }
+    Io::Spawn((*accepted)->executor(), Serve(state, *accepted, ""));
+  }
+}
+
+}  // namespace
+
+HttpServer::HttpServer(Io& io, std::unique_ptr<Listener> listener, HttpServerOptions options,
+                       HttpHandler handler)
+    : state_(std::make_shared<State>(io, std::move(options), std::move(handler))) {
+  state_->listener = std::move(listener);
+}
+
+HttpServer::~HttpServer() { Stop(Duration::zero()); }
+
+void HttpServer::Start() { Io::Spawn(state_->io.Strand(), AcceptLoop(state_)); }
+
+uint16_t HttpServer::port() const { return state_->listener->port(); }
+
+void HttpServer::Stop(Duration grace) {
+  state_->listener->Close();
+  MutexLock lock(state_->mutex);
+  state_->stopping = true;
+  for (Connection* connection : state_->idle) connection->Cancel();
+  state_->changed.WaitFor(state_->mutex, grace,
+                          [this]() NO_LOCK_ANALYSIS { return state_->open.empty(); });
+  for (Connection* connection : state_->open) connection->Cancel();
+}
+
+void ServeConnection(Io& io, std::shared_ptr<Connection> connection, std::string early,
+                     HttpServerOptions options, HttpHandler handler) {
+  auto state = std::make_shared<State>(io, std::move(options), std::move(handler));
+  const auto executor = connection->executor();
+  Io::Spawn(executor, Serve(std::move(state), std::move(connection), std::move(early)));
+}
+
+}  // namespace interlink::net

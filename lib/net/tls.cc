@@ -1,0 +1,124 @@
+#include "net/tls.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include <array>
+#include <ctime>
+
+#include "base/file.h"
+#include "net/tls_state.h"
+
+namespace interlink::net {
+namespace {
+
+constexpr size_t kMaxPem = 1U << 20U;
+
+struct CertificateDeleter {
+  void operator()(X509* certificate) const { X509_free(certificate); }
+};
+
+int64_t UnixTime(const ASN1_TIME* time) {
+  tm parts{};
+  return ASN1_TIME_to_tm(time, &parts) == 1 ? static_cast<int64_t>(timegm(&parts)) : 0;
+}
+
+Status Refused(const std::string& what, const std::string& file) {
+  return InvalidArgument(what + " \"" + file + "\": " + TlsErrorText());
+}
+
+}  // namespace
+
+std::string TlsErrorText() {
+  std::string text = "unknown TLS error";
+  while (const unsigned long code = ERR_get_error()) {
+    std::array<char, 256> buffer{};
+    ERR_error_string_n(code, buffer.data(), buffer.size());
+    const char* reason = ERR_reason_error_string(code);
+    text = reason != nullptr ? reason : buffer.data();
+  }
+  return text;
+}
+
+TlsContext::TlsContext() : state_(std::make_unique<State>()) {}
+TlsContext::~TlsContext() = default;
+
+Status TlsContext::Load(const TlsFiles& files, bool server) {
+  SSL_CTX* context = state_->context.native_handle();
+  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                   SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+  if (SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1)
+    return InternalError("no usable TLS cipher");
+  ERR_clear_error();
+  if (!files.cert_file.empty()) {
+    // Reading first tells "missing" and "not readable" from "not a certificate".
+    ASSIGN_OR_RETURN(const std::string pem, ReadFile(files.cert_file, kMaxPem));
+    RETURN_IF_ERROR(ReadFile(files.key_file, kMaxPem)
+                        .status()
+                        .WithContext("key of \"" + files.cert_file + "\""));
+    const std::unique_ptr<BIO, decltype(&BIO_free)> bio(
+        BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), BIO_free);
+    const std::unique_ptr<X509, CertificateDeleter> leaf(
+        PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+    if (leaf == nullptr)
+      return InvalidArgument("\"" + files.cert_file + "\" is not a PEM certificate");
+    not_after_ = UnixTime(X509_get0_notAfter(leaf.get()));
+    const auto now = static_cast<int64_t>(std::time(nullptr));
+    if (now > not_after_)
+      return FailedPrecondition("certificate \"" + files.cert_file + "\" has expired: renew it");
+    if (now < UnixTime(X509_get0_notBefore(leaf.get()))) {
+      return FailedPrecondition("certificate \"" + files.cert_file +
+                                "\" is not valid yet: check the clock");
+    }
+    if (SSL_CTX_use_certificate_chain_file(context, files.cert_file.c_str()) != 1)
+      return Refused("certificate", files.cert_file);
+    if (SSL_CTX_use_PrivateKey_file(context, files.key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
+        SSL_CTX_check_private_key(context) != 1) {
+      const std::string text = TlsErrorText();
+      return InvalidArgument("key \"" + files.key_file + "\" does not fit certificate \"" +
+                             files.cert_file + "\": " + text);
+    }
+  } else if (server) {
+    return InvalidArgument("a server needs \"TLS.CertFile\" and \"TLS.KeyFile\"");
+  }
+  if (!files.ca_file.empty()) {
+    RETURN_IF_ERROR(ReadFile(files.ca_file, kMaxPem).status());
+    if (SSL_CTX_load_verify_locations(context, files.ca_file.c_str(), nullptr) != 1)
+      return Refused("CA file", files.ca_file);
+    if (server) SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(files.ca_file.c_str()));
+  } else if (!server) {
+    SSL_CTX_set_default_verify_paths(context);
+  }
+  return {};
+}
+
+Result<std::shared_ptr<const TlsContext>> TlsContext::Server(const TlsFiles& files,
+                                                             ClientAuth auth) {
+  std::shared_ptr<TlsContext> made(new TlsContext());  // NOLINT: private constructor
+  RETURN_IF_ERROR(made->Load(files, true));
+  if (auth != ClientAuth::kNone && files.ca_file.empty()) {
+    return InvalidArgument(
+        "\"TLS.CACertFile\" is needed to verify clients: name it or set \"TLS.ClientAuth: none\"");
+  }
+  const int mode = auth == ClientAuth::kRequire  ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
+                   : auth == ClientAuth::kVerify ? SSL_VERIFY_PEER
+                                                 : SSL_VERIFY_NONE;
+  SSL_CTX_set_verify(made->state_->context.native_handle(), mode, nullptr);
+  const unsigned char context_id[] = "interlink-api";
+  SSL_CTX_set_session_id_context(made->state_->context.native_handle(), context_id,
+                                 sizeof context_id - 1);
+  return std::shared_ptr<const TlsContext>(std::move(made));
+}
+
+Result<std::shared_ptr<const TlsContext>> TlsContext::Client(const TlsFiles& files) {
+  std::shared_ptr<TlsContext> made(new TlsContext());  // NOLINT: private constructor
+  RETURN_IF_ERROR(made->Load(files, false));
+  SSL_CTX_set_verify(made->state_->context.native_handle(), SSL_VERIFY_PEER, nullptr);
+  return std::shared_ptr<const TlsContext>(std::move(made));
+}
+
+}  // namespace interlink::net
