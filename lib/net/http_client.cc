@@ -1,0 +1,361 @@
+#include "net/http_client.h"
+
+#include <array>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <deque>
+
+#include "base/mutex.h"
+
+namespace interlink::net {
+
+struct HttpClient::State {
+  State(Io& i, HttpClientOptions o) : io(i), options(std::move(o)) {}
+
+  struct Idle {
+    std::shared_ptr<Connection> connection;
+    SteadyTime since;
+  };
+
+  Io& io;
+  const HttpClientOptions options;
+  Mutex mutex;
+  std::deque<Idle> idle GUARDED_BY(mutex);
+
+  std::shared_ptr<Connection> TakeIdle() {
+    MutexLock lock(mutex);
+    while (!idle.empty()) {
+      Idle last = std::move(idle.back());
+      idle.pop_back();
+      if (std::chrono::steady_clock::now() - last.since < options.idle_timeout)
+        return last.connection;
+    }
+    return nullptr;
+  }
+  void Keep(std::shared_ptr<Connection> connection) {
+    MutexLock lock(mutex);
+    if (idle.size() < options.max_idle)
+      idle.push_back({std::move(connection), std::chrono::steady_clock::now()});
+  }
+};
+
+namespace {
+
+namespace http = boost::beast::http;
+using State = HttpClient::State;
+using Parser = http::response_parser<http::string_body>;
+
+std::string Serialize(const State& state, const HttpRequest& request) {
+  const Endpoint& endpoint = state.options.endpoint;
+  std::string host = state.options.host_header;
+  if (host.empty()) host = endpoint.unix_path.empty() ? endpoint.Name() : "localhost";
+  std::string bytes = request.method + " " + request.target + " HTTP/1.1\r\nHost: " + host + "\r\n";
+  for (const auto& [name, value] : request.headers.items()) bytes += name + ": " + value + "\r\n";
+  if (!request.body.empty() || request.method == "POST" || request.method == "PUT") {
+    bytes += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
+  }
+  return bytes + "\r\n" + request.body;
+}
+
+HttpResponse Convert(Parser& parser) {
+  HttpResponse response;
+  response.status = parser.get().result_int();
+  for (const auto& field : parser.get())
+    response.headers.Add(std::string(field.name_string()), std::string(field.value()));
+  response.body = std::move(parser.get().body());
+  return response;
+}
+
+struct Attempt {
+  Result<HttpResponse> result = Unavailable("no answer");
+  bool wrote = false;     // a byte may have reached the server
+  bool answered = false;  // a byte of the answer came
+};
+
+Awaitable<Status> Fill(Connection& connection, Parser& parser, std::string& buffered,
+                       SteadyTime deadline) {
+  std::array<char, 16384> chunk;
+  const auto n = co_await connection.Read(chunk, deadline);
+  if (!n.ok()) co_return n.status();
+  boost::system::error_code error;
+  if (*n == 0) {
+    parser.put_eof(error);
+    if (error || !parser.is_done())
+      co_return Unavailable("the server closed the connection before its answer was complete");
+    co_return Status::Ok();
+  }
+  buffered.append(chunk.data(), *n);
+  const size_t used = parser.put(boost::asio::buffer(buffered), error);
+  buffered.erase(0, used);
+  if (error && error != http::error::need_more)
+    co_return Unavailable("the answer is not HTTP: " + error.message());
+  co_return Status::Ok();
+}
+
+Awaitable<Attempt> Exchange(std::shared_ptr<State> state, std::shared_ptr<Connection> connection,
+                            const HttpRequest& request, SteadyTime deadline) {
+  Attempt attempt;
+  const std::string bytes = Serialize(*state, request);
+  const Status written = co_await connection->Write(bytes, deadline);
+  attempt.wrote = true;
+  if (!written.ok()) {
+    attempt.result = written;
+    co_return attempt;
+  }
+  Parser parser;
+  parser.eager(true);
+  parser.header_limit(kMaxHead);
+  parser.body_limit(state->options.max_response);
+  if (request.method == "HEAD") parser.skip(true);
+  std::string buffered;
+  while (!parser.is_done()) {
+    const Status status = co_await Fill(*connection, parser, buffered, deadline);
+    attempt.answered = attempt.answered || parser.got_some();
+    if (!status.ok()) {
+      attempt.result = status;
+      co_return attempt;
+    }
+  }
+  const bool keep = parser.keep_alive() && buffered.empty();
+  attempt.result = Convert(parser);
+  if (keep) state->Keep(connection);
+  co_return attempt;
+}
+
+// The connection of a request, so that the end of the call can end it. Owners: the coroutine and
+// the registration.
+struct Current {
+  Mutex mutex;
+  std::shared_ptr<Connection> connection GUARDED_BY(mutex);
+  bool cancelled GUARDED_BY(mutex) = false;
+
+  void Set(std::shared_ptr<Connection> now) {
+    bool cancel = false;
+    {
+      MutexLock lock(mutex);
+      connection = now;
+      cancel = cancelled;
+    }
+    if (cancel && now != nullptr) now->Cancel();
+  }
+  void Cancel() {
+    std::shared_ptr<Connection> now;
+    {
+      MutexLock lock(mutex);
+      cancelled = true;
+      now = connection;
+    }
+    if (now != nullptr) now->Cancel();
+  }
+};
+
+Awaitable<Result<HttpResponse>> Request(std::shared_ptr<State> state,
+                                        boost::asio::any_io_executor strand, Call call,
+                                        HttpRequest request, bool idempotent,
+                                        std::shared_ptr<Current> current) {
+  for (int attempts = 0; attempts < 2; ++attempts) {
+    if (const Status status = call.Check(request.method + " " + request.target); !status.ok())
+      co_return status;
+    std::shared_ptr<Connection> connection = attempts == 0 ? state->TakeIdle() : nullptr;
+    const bool fresh = connection == nullptr;
+    if (fresh) {
+      const auto limit = std::min(
+          call.deadline(), std::chrono::steady_clock::now() + state->options.connect_timeout);
+      auto connected = co_await Connect(strand, state->options.endpoint, limit);
+      if (!connected.ok()) co_return connected.status();
+      connection = *std::move(connected);
+    }
+    current->Set(connection);
+    Attempt attempt;
+    if (fresh) {
+      attempt = co_await Exchange(state, connection, request, call.deadline());
+    } else {
+      // A kept connection lives on a strand of its own.
+      attempt = co_await boost::asio::co_spawn(
+          connection->executor(), Exchange(state, connection, request, call.deadline()),
+          boost::asio::use_awaitable);
+    }
+    current->Set(nullptr);
+    if (attempt.result.ok()) co_return std::move(attempt.result);
+    const bool stale =
+        !fresh && !attempt.answered && attempt.result.status().code() == Code::kUnavailable;
+    if (!stale || !idempotent) co_return attempt.result.status();
+  }
+  co_return Unavailable("the server closes every connection");
+}
+
+}  // namespace
+
+HttpClient::HttpClient(Io& io, HttpClientOptions options)
+    : state_(std::make_shared<State>(io, std::move(options))) {}
+HttpClient::~HttpClient() { DropIdle(); }
+
+void HttpClient::DropIdle() {
+  std::deque<State::Idle> dropped;
+  MutexLock lock(state_->mutex);
+  dropped.swap(state_->idle);
+}
+
+namespace {
+
+Awaitable<void> RequestAndReply(std::shared_ptr<State> state, boost::asio::any_io_executor strand,
+                                Call call, HttpRequest request, bool idempotent,
+                                std::function<void(Result<HttpResponse>)> reply) {
+  auto current = std::make_shared<Current>();
+  const auto registration = call.OnCancel([current] { current->Cancel(); });
+  auto result =
+      co_await Request(std::move(state), strand, call, std::move(request), idempotent, current);
+  reply(std::move(result));
+}
+
+// A value that one thread waits for and an io thread brings. Owners: both.
+template <typename T>
+struct Slot {
+  Mutex mutex;
+  CondVar wake;
+  std::optional<T> value;
+
+  void Put(T brought) {
+    MutexLock lock(mutex);
+    value = std::move(brought);
+    wake.NotifyAll();
+  }
+  // Every io operation has a deadline: the value comes.
+  T Take() {
+    MutexLock lock(mutex);
+    while (!wake.WaitFor(mutex, std::chrono::seconds(60),
+                         [this]() NO_LOCK_ANALYSIS { return value.has_value(); })) {
+    }
+    return *std::move(value);
+  }
+};
+
+}  // namespace
+
+void HttpClient::DoAsync(const Call& call, HttpRequest request, bool idempotent,
+                         std::function<void(Result<HttpResponse>)> reply) {
+  auto strand = state_->io.Strand();
+  Io::Spawn(strand, RequestAndReply(state_, strand, call, std::move(request), idempotent,
+                                    std::move(reply)));
+}
+
+Result<HttpResponse> HttpClient::Do(const Call& call, HttpRequest request, bool idempotent) {
+  auto slot = std::make_shared<Slot<Result<HttpResponse>>>();
+  DoAsync(call, std::move(request), idempotent,
+          [slot](Result<HttpResponse> result) { slot->Put(std::move(result)); });
+  return slot->Take();
+}
+
+namespace {
+
+struct StreamJob {
+  Call call;
+  HttpRequest request;
+  Duration idle;
+  std::function<Status(const HttpResponse&)> on_head;
+  std::function<Status(std::string_view)> on_bytes;
+};
+
+Awaitable<Status> ReadStream(std::shared_ptr<State> state, boost::asio::any_io_executor strand,
+                             StreamJob& job, std::shared_ptr<Current> current) {
+  const auto limit = std::min(job.call.deadline(),
+                              std::chrono::steady_clock::now() + state->options.connect_timeout);
+  auto connected = co_await Connect(strand, state->options.endpoint, limit);
+  if (!connected.ok()) co_return connected.status();
+  std::shared_ptr<Connection> connection = *std::move(connected);
+  current->Set(connection);
+  const std::string bytes = Serialize(*state, job.request);
+  CO_RETURN_IF_ERROR(
+      co_await connection->Write(bytes, std::chrono::steady_clock::now() + job.idle));
+  Parser parser;
+  parser.eager(true);
+  parser.header_limit(kMaxHead);
+  parser.body_limit(boost::none);
+  std::string buffered;
+  bool has_head = false;
+  while (!parser.is_done()) {
+    const auto deadline =
+        std::min(job.call.deadline(), std::chrono::steady_clock::now() + job.idle);
+    CO_RETURN_IF_ERROR(co_await Fill(*connection, parser, buffered, deadline));
+    if (!parser.is_header_done()) continue;
+    // An error's body is collected whole, so that it can be explained.
+    const bool error = parser.get().result_int() >= 300;
+    if (error && parser.get().body().size() > kMaxHead)
+      co_return Unavailable("the server answers with an error that is too large");
+    if (error && !parser.is_done()) continue;
+    if (!has_head) {
+      HttpResponse head;
+      head.status = parser.get().result_int();
+      for (const auto& field : parser.get())
+        head.headers.Add(std::string(field.name_string()), std::string(field.value()));
+      if (error) head.body = parser.get().body();
+      CO_RETURN_IF_ERROR(job.on_head(head));
+      has_head = true;
+      if (error) co_return Status::Ok();
+    }
+    std::string& body = parser.get().body();
+    if (!body.empty()) {
+      CO_RETURN_IF_ERROR(job.on_bytes(body));
+      body.clear();
+    }
+  }
+  co_return Status::Ok();
+}
+
+Awaitable<void> RunStream(std::shared_ptr<State> state, boost::asio::any_io_executor strand,
+                          std::shared_ptr<StreamJob> job, std::function<void(Status)> done) {
+  auto current = std::make_shared<Current>();
+  const auto registration = job->call.OnCancel([current] { current->Cancel(); });
+  const Status status = co_await ReadStream(state, strand, *job, current);
+  done(status);
+}
+
+}  // namespace
+
+Status HttpClient::Stream(const Call& call, HttpRequest request, Duration idle,
+                          std::function<Status(const HttpResponse& head)> on_head,
+                          std::function<Status(std::string_view bytes)> on_bytes) {
+  auto slot = std::make_shared<Slot<Status>>();
+  auto job = std::make_shared<StreamJob>(
+      StreamJob{call, std::move(request), idle, std::move(on_head), std::move(on_bytes)});
+  auto strand = state_->io.Strand();
+  Io::Spawn(strand, RunStream(state_, strand, job,
+                              [slot](Status status) { slot->Put(std::move(status)); }));
+  return slot->Take();
+}
+
+Awaitable<Result<std::shared_ptr<WebSocket>>> HttpClient::Upgrade(
+    boost::asio::any_io_executor strand, HttpRequest request, SteadyTime deadline) {
+  auto connected = co_await Connect(strand, state_->options.endpoint, deadline);
+  if (!connected.ok()) co_return connected.status();
+  std::shared_ptr<Connection> connection = *std::move(connected);
+  const std::string key = WebSocket::MintKey();
+  request.method = "GET";
+  request.headers.Set("Connection", "Upgrade");
+  request.headers.Set("Upgrade", "websocket");
+  request.headers.Set("Sec-WebSocket-Version", "13");
+  request.headers.Set("Sec-WebSocket-Key", key);
+  const std::string bytes = Serialize(*state_, request);
+  CO_RETURN_IF_ERROR(co_await connection->Write(bytes, deadline));
+  Parser parser;
+  parser.eager(true);
+  parser.header_limit(kMaxHead);
+  parser.body_limit(kMaxHead);
+  std::string buffered;
+  while (!parser.is_done() && !(parser.is_header_done() && parser.get().result_int() == 101)) {
+    CO_RETURN_IF_ERROR(co_await Fill(*connection, parser, buffered, deadline));
+  }
+  HttpResponse response = Convert(parser);
+  if (response.status != 101) {
+    co_return Unavailable("the server answers " + std::to_string(response.status) +
+                          " instead of upgrading: " + response.body);
+  }
+  if (response.headers.Get("Sec-WebSocket-Accept").value_or("") != WebSocket::AcceptFor(key)) {
+    co_return Unavailable("the server's upgrade does not answer our key");
+  }
+  co_return std::make_shared<WebSocket>(connection, std::move(buffered), WebSocket::Role::kClient);
+}
+
+}  // namespace interlink::net
