@@ -1,0 +1,24 @@
+// Terminals: crun makes them and sends the master over a socket.
+#ifndef INTERLINK_CMD_SHIM_CONSOLE_H_
+#define INTERLINK_CMD_SHIM_CONSOLE_H_
+
+#include "shim/messages.h"
+#include "system.h"
+
+namespace interlink::shim {
+
+// Listens on `name` in the current directory.
+Outcome ListenConsole(const char* name, Fd& listener);
+// Takes the master that crun has sent, and unlinks `name`. REQUIRES: crun has ended with success.
+Outcome TakeConsole(const char* name, Fd listener, Fd& master);
+
+bool ResizeConsole(int master, const WindowSize& size);
+// Writes what the terminal takes for the end of input, when it reads lines.
+void WriteEndOfInput(int master);
+
+// A path of a file in our current directory that other processes can use, however deep that is.
+void AddOurPath(TextBuffer& path, std::string_view name);
+
+}  // namespace interlink::shim
+
+#endif  // INTERLINK_CMD_SHIM_CONSOLE_H_
