@@ -1,0 +1,220 @@
+// The only file of the node's daemon that knows gRPC: the generic callback service, dispatch by
+// method name, deadline and cancellation -> Call, Status -> grpc::Status, and the one place that
+// logs and measures every call.
+#include "cri/server.h"
+
+#include <grpc/grpc.h>
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+
+#include "cri/acceptor.h"
+#include "cri/method.h"
+
+namespace interlink::cri {
+namespace {
+
+constexpr int kMaxMessage = 16 << 20;
+// A call without a deadline that may take long (a pull, a hook) still ends one day.
+constexpr auto kForever = std::chrono::hours(24 * 7);
+
+struct Shared {
+  ServerOptions options;
+  ServerPorts ports;
+};
+
+std::string Flatten(const grpc::ByteBuffer& buffer) {
+  std::vector<grpc::Slice> slices;
+  if (!buffer.Dump(&slices).ok()) return {};
+  std::string bytes;
+  bytes.reserve(buffer.Length());
+  for (const auto& slice : slices)
+    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  return bytes;
+}
+
+// A slice that keeps its record's bytes alive while gRPC sends them: nothing is copied.
+grpc::Slice Lend(const node::Slice& slice) {
+  auto* owner = new node::Slice(slice);  // NOLINT: released below, by gRPC
+  return grpc::Slice(
+      const_cast<char*>((*owner)->data()), (*owner)->size(),
+      [](void* user) { delete static_cast<node::Slice*>(user); }, owner);  // NOLINT
+}
+
+Call CallOf(const grpc::GenericCallbackServerContext& context, const Method& method,
+            Duration timeout) {
+  const auto now = std::chrono::steady_clock::now();
+  SteadyTime deadline = now + (method.unbounded ? Duration(kForever) : timeout);
+  const auto given = context.deadline();
+  if (given != std::chrono::system_clock::time_point::max()) {
+    // The caller's clock is this one: the difference is what counts.
+    deadline = std::min(
+        now + std::chrono::duration_cast<Duration>(given - std::chrono::system_clock::now()),
+        now + Duration(kForever));
+  }
+  std::string traceparent;
+  const auto it = context.client_metadata().find("traceparent");
+  if (it != context.client_metadata().end())
+    traceparent.assign(it->second.data(), it->second.size());
+  return Call(deadline, MintRequestId(), std::move(traceparent));
+}
+
+// One call. Deleted by OnDone, which comes after Finish: every method calls `done` exactly once.
+class Rpc final : public grpc::ServerGenericBidiReactor {
+ public:
+  Rpc(std::shared_ptr<const Shared> shared, grpc::GenericCallbackServerContext& context)
+      : shared_(std::move(shared)),
+        name_(context.method()),
+        method_(FindMethod(name_)),
+        begun_(std::chrono::steady_clock::now()),
+        call_(method_ == nullptr ? Call(begun_)
+                                 : CallOf(context, *method_, shared_->options.request_timeout)) {
+    if (method_ == nullptr) {
+      Finish(
+          grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "method " + name_ + " is not implemented"));
+      return;
+    }
+    StartRead(&request_);
+  }
+
+  void OnReadDone(bool ok) override {
+    if (method_ == nullptr) return;
+    if (!ok) return End(InvalidArgument("the request has no message"));
+    const std::string bytes = Flatten(request_);
+    request_.Clear();
+    try {
+      method_->run(shared_->ports.node, call_, bytes,
+                   [this](Result<Body> body) { End(std::move(body)); });
+    } catch (const std::exception& error) {
+      // The last resort: our code does not throw, and a kubelet must get an answer whatever
+      // happens.
+      shared_->ports.log.Error("a call has thrown", {{"method", name_}, {"error", error.what()}});
+      End(InternalError(std::string("internal error: ") + error.what()));
+    }
+  }
+
+  void OnCancel() override { call_.Cancel(); }
+  void OnDone() override { delete this; }  // NOLINT: gRPC's reactors own themselves
+
+ private:
+  void End(Result<Body> body) {
+    if (ended_.exchange(true)) return;
+    const Status status = body.ok() ? Status::Ok() : body.status();
+    Note(status);
+    if (!status.ok()) {
+      Finish(grpc::Status(static_cast<grpc::StatusCode>(status.code()), status.message()));
+      return;
+    }
+    std::vector<grpc::Slice> slices;
+    slices.reserve(body->size());
+    for (const node::Slice& slice : *body) {
+      if (!slice->empty()) slices.push_back(Lend(slice));
+    }
+    response_ = grpc::ByteBuffer(slices.data(), slices.size());
+    StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
+  }
+
+  void Note(const Status& status) const {
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count();
+    const std::string rpc = name_.substr(name_.rfind('/') + 1);
+    shared_->ports.metrics.Count("interlink_cri_calls_total",
+                                 {{"rpc", rpc}, {"code", std::string(CodeName(status.code()))}}, 1);
+    shared_->ports.metrics.Observe("interlink_cri_call_seconds", {{"rpc", rpc}}, seconds);
+    const std::initializer_list<LogField> fields = {{"rpc", rpc},
+                                                    {"request", call_.request_id().str()},
+                                                    {"seconds", std::to_string(seconds)},
+                                                    {"status", status.ToString()}};
+    if (status.ok() || status.code() == Code::kNotFound) {
+      shared_->ports.log.Debug("call", fields);
+    } else {
+      shared_->ports.log.Info("call failed", fields);
+    }
+  }
+
+  const std::shared_ptr<const Shared> shared_;  // owners: the service and every call
+  const std::string name_;
+  const Method* const method_;
+  const SteadyTime begun_;
+  const Call call_;
+  grpc::ByteBuffer request_;
+  grpc::ByteBuffer response_;
+  std::atomic<bool> ended_ = false;
+};
+
+class Service final : public grpc::CallbackGenericService {
+ public:
+  explicit Service(std::shared_ptr<const Shared> shared) : shared_(std::move(shared)) {}
+  grpc::ServerGenericBidiReactor* CreateReactor(
+      grpc::GenericCallbackServerContext* context) override {
+    return new Rpc(shared_, *context);  // NOLINT: deletes itself
+  }
+
+ private:
+  const std::shared_ptr<const Shared> shared_;
+};
+
+class GrpcServer final : public Server {
+ public:
+  GrpcServer(const ServerOptions& options, const ServerPorts& ports)
+      : shared_(std::make_shared<const Shared>(Shared{options, ports})), service_(shared_) {}
+  ~GrpcServer() override { Stop(Duration::zero()); }
+
+  Status Begin() {
+    ASSIGN_OR_RETURN(acceptor_, Acceptor::Listen(shared_->options.socket_path, shared_->ports.log));
+    grpc::ServerBuilder builder;
+    builder.RegisterCallbackGenericService(&service_);
+    builder.SetMaxReceiveMessageSize(kMaxMessage);
+    builder.SetMaxSendMessageSize(-1);
+    // Clients that ping an idle stream must not be cut off (facts: GOAWAY too_many_pings after 5 s
+    // by default).
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 500);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
+    auto acceptor = builder.experimental().AddExternalConnectionAcceptor(
+        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+        grpc::InsecureServerCredentials());
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr) return InternalError("gRPC cannot start");
+    const auto take_grpc = [acceptor =
+                                std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor>(
+                                    std::move(acceptor))](UniqueFd fd) {
+      grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
+      parameters.listener_fd = -1;
+      parameters.fd = fd.Release();
+      acceptor->HandleNewConnection(&parameters);
+    };
+    const auto take_http = [shared = shared_](UniqueFd fd) {
+      auto connection = net::AdoptUnix(shared->ports.io, fd.Release());
+      if (connection.ok())
+        net::ServeConnection(shared->ports.io, *connection, "", {}, shared->ports.http);
+    };
+    acceptor_->Run(take_grpc, take_http);
+    return {};
+  }
+
+  void Stop(Duration grace) override {
+    if (acceptor_ != nullptr) acceptor_->Stop();
+    if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now() + grace);
+    server_.reset();
+    acceptor_.reset();
+  }
+
+ private:
+  const std::shared_ptr<const Shared> shared_;
+  Service service_;
+  std::unique_ptr<Acceptor> acceptor_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
+                                              const ServerPorts& ports) {
+  auto server = std::make_unique<GrpcServer>(options, ports);
+  RETURN_IF_ERROR(server->Begin());
+  return std::unique_ptr<Server>(std::move(server));
+}
+
+}  // namespace interlink::cri
