@@ -1,0 +1,78 @@
+// Who is asking, at the site: the only source of a node's name is the verified TLS peer or a
+// verified bearer token (DESIGN 5). Thread-safe.
+#ifndef INTERLINK_AUTH_AUTHENTICATOR_H_
+#define INTERLINK_AUTH_AUTHENTICATOR_H_
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/id.h"
+#include "base/status.h"
+#include "net/connection.h"
+#include "net/tls.h"
+
+namespace interlink::auth {
+
+// One way to turn a bearer token into a node's name: TokenFile, later an OIDC issuer. Thread-safe;
+// called on io threads, so it answers from memory.
+class TokenVerifier {
+ public:
+  virtual ~TokenVerifier() = default;
+  // kUnauthenticated: the token is not known (the text never contains it).
+  virtual Result<NodeId> Verify(std::string_view token) const = 0;
+};
+
+// How a certificate names its node.
+struct CertificateRule {
+  // Empty: the node is the subject's common name, without `common_name_prefix`, which it must then
+  // have. Otherwise: the node is the rest of the one URI alternative name that begins with this.
+  std::string uri_prefix;
+  std::string common_name_prefix;
+};
+
+struct AuthenticatorOptions {
+  // kRequire: a verified certificate is needed. kVerify: it counts when there is one. kNone: none
+  // was asked for in the handshake. Must be what the TLS listener was made with.
+  net::ClientAuth client_auth = net::ClientAuth::kRequire;
+  CertificateRule rule;
+  // A token is needed too, as a second factor. Without it a certificate alone is enough.
+  bool require_token = false;
+};
+
+struct Identity {
+  NodeId node;
+  bool by_certificate = false;
+  bool by_token = false;
+};
+
+class Authenticator {
+ public:
+  // `tokens` outlives this; null: no tokens are accepted. kInvalidArgument: with these options
+  // nobody could ever be identified.
+  static Result<Authenticator> Create(AuthenticatorOptions options, const TokenVerifier* tokens);
+
+  // `authorization`: the value of that header, when there is one. What is presented must be right:
+  // a wrong token is refused whatever the certificate says, and both must name the same node.
+  // kUnauthenticated: who asks is not known, and what is missing. kPermissionDenied: the two
+  // identities differ.
+  Result<Identity> Authenticate(const net::Peer& peer,
+                                const std::optional<std::string>& authorization) const;
+
+ private:
+  Authenticator(AuthenticatorOptions options, const TokenVerifier* tokens)
+      : options_(std::move(options)), tokens_(tokens) {}
+  Result<NodeId> NodeOfCertificate(const net::Peer& peer) const;
+  Result<NodeId> NodeOfToken(const std::string& authorization) const;
+
+  AuthenticatorOptions options_;
+  const TokenVerifier* tokens_;
+};
+
+// A node's name becomes a part of paths, cgroups and job names: 1 to 253 characters of
+// [A-Za-z0-9._-], beginning with a letter or digit. kInvalidArgument says what is wrong.
+Status CheckNodeName(std::string_view name);
+
+}  // namespace interlink::auth
+
+#endif  // INTERLINK_AUTH_AUTHENTICATOR_H_

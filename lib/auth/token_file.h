@@ -1,0 +1,54 @@
+// TokenFile: static bearer tokens at the site. Thread-safe.
+//
+// The file has one `token,node-name` per line; empty lines and lines that begin with '#' are
+// skipped. A token is 16 to 4096 visible ASCII characters without a comma; a node may have several,
+// which is how they are changed. The file must belong to this user (or root) and be readable by
+// nobody else (mode 0600 or less).
+//
+// A changed file is read again within two seconds. One that cannot be used is reported once in the
+// log and the tokens of before stay in force: a mistake while editing must not stop the site.
+#ifndef INTERLINK_AUTH_TOKEN_FILE_H_
+#define INTERLINK_AUTH_TOKEN_FILE_H_
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "auth/authenticator.h"
+#include "base/log.h"
+#include "base/timer.h"
+
+namespace interlink::auth {
+
+class TokenFile final : public TokenVerifier {
+ public:
+  // kNotFound, kPermissionDenied (mode or owner), kInvalidArgument with file:line. `timer` and
+  // `log` outlive the result.
+  static Result<std::unique_ptr<TokenFile>> Open(std::string path, Timer& timer, Log& log);
+  ~TokenFile() override;
+
+  // Takes the same time for every token that is not known and compares digests only.
+  Result<NodeId> Verify(std::string_view token) const override;
+
+  // A token is kept as its SHA-256.
+  using Digest = std::array<unsigned char, 32>;
+  struct Entry {
+    Digest digest;
+    NodeId node;
+  };
+  // The contents of a token file. `name` is for messages.
+  static Result<std::vector<Entry>> Parse(std::string_view text, const std::string& name);
+
+  struct State;
+
+ private:
+  explicit TokenFile(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  std::shared_ptr<State> state_;  // owners: this and the timer's next look at the file
+};
+
+}  // namespace interlink::auth
+
+#endif  // INTERLINK_AUTH_TOKEN_FILE_H_
