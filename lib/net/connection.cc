@@ -1,6 +1,9 @@
 #include "net/connection.h"
 
 #include <openssl/x509v3.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <array>
 #include <boost/asio/connect.hpp>
@@ -38,19 +41,24 @@ class Guard : public std::enable_shared_from_this<Guard<Socket>> {
   void Arm(SteadyTime deadline) {
     fired_ = false;
     timer_.expires_at(deadline);
-    timer_.async_wait([self = this->shared_from_this()](const error_code& error) {
-      if (error) return;
+    timer_.async_wait([self = this->shared_from_this(), turn = ++turn_](const error_code& error) {
+      // A handler that was already queued when its operation ended must not end the next one.
+      if (error || turn != self->turn_) return;
       self->fired_ = true;
       error_code ignored;
       self->socket_->lowest_layer().cancel(ignored);
     });
   }
-  void Disarm() { timer_.cancel(); }
+  void Disarm() {
+    ++turn_;
+    timer_.cancel();
+  }
   bool fired() const { return fired_; }
 
  private:
   asio::steady_timer timer_;
   std::shared_ptr<Socket> socket_;
+  uint64_t turn_ = 0;
   bool fired_ = false;
 };
 
@@ -70,6 +78,31 @@ struct Tls : asio::ssl::stream<tcp::socket> {
         context(std::move(keep)) {}
   std::shared_ptr<const TlsContext> context;
 };
+
+std::string TextOf(const ASN1_STRING* text) {
+  unsigned char* utf8 = nullptr;
+  const int size = ASN1_STRING_to_UTF8(&utf8, text);
+  if (size < 0) return "";
+  std::string value(reinterpret_cast<const char*>(utf8), static_cast<size_t>(size));
+  OPENSSL_free(utf8);
+  return value;
+}
+
+void ReadNames(X509& leaf, Peer& peer) {
+  const X509_NAME* subject = X509_get_subject_name(&leaf);
+  const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+  // Two common names would leave it open who this is.
+  if (at >= 0 && X509_NAME_get_index_by_NID(subject, NID_commonName, at) < 0)
+    peer.common_name = TextOf(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+  const std::unique_ptr<GENERAL_NAMES, decltype(&GENERAL_NAMES_free)> names(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(&leaf, NID_subject_alt_name, nullptr, nullptr)),
+      GENERAL_NAMES_free);
+  for (int i = 0; names != nullptr && i < sk_GENERAL_NAME_num(names.get()); ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
+    if (name->type == GEN_DNS) peer.names.push_back(TextOf(name->d.dNSName));
+    if (name->type == GEN_URI) peer.uris.push_back(TextOf(name->d.uniformResourceIdentifier));
+  }
+}
 
 template <typename Socket>
 class SocketConnection final : public Connection {
@@ -177,16 +210,7 @@ class SocketConnection final : public Connection {
                                                              X509_free);
       if (leaf == nullptr || SSL_get_verify_result(ssl) != X509_V_OK) return;
       peer_.verified = true;
-      const X509_NAME* subject = X509_get_subject_name(leaf.get());
-      const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
-      if (at >= 0) {
-        const ASN1_STRING* text = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
-        unsigned char* utf8 = nullptr;
-        const int size = ASN1_STRING_to_UTF8(&utf8, text);
-        if (size >= 0)
-          peer_.common_name.assign(reinterpret_cast<const char*>(utf8), static_cast<size_t>(size));
-        OPENSSL_free(utf8);
-      }
+      ReadNames(*leaf, peer_);
     }
   }
 
@@ -209,6 +233,13 @@ Peer PeerOf(const tcp::socket& socket) {
   peer.address = (six ? "[" : "") + end.address().to_string() + (six ? "]:" : ":") +
                  std::to_string(end.port());
   peer.loopback = end.address().is_loopback();
+  return peer;
+}
+
+Peer UnixPeer() {
+  Peer peer;
+  peer.address = "unix";
+  peer.loopback = true;
   return peer;
 }
 
@@ -262,31 +293,101 @@ class TcpListener final : public Listener {
   uint16_t port_ = 0;
 };
 
+class UnixListener final : public Listener {
+ public:
+  UnixListener(asio::any_io_executor executor, Unix::acceptor acceptor, std::string path)
+      : executor_(std::move(executor)),
+        acceptor_(std::make_shared<Unix::acceptor>(std::move(acceptor))),
+        path_(std::move(path)) {}
+  ~UnixListener() override { Close(); }
+
+  Awaitable<Result<std::shared_ptr<Connection>>> Accept(Io& io) override {
+    auto strand = io.Strand();
+    auto socket = std::make_shared<PlainUnix>(strand);
+    error_code error;
+    co_await acceptor_->async_accept(*socket, Into(error));
+    if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor)
+      co_return CancelledError("listener closed");
+    if (error) {
+      asio::steady_timer pause(executor_, std::chrono::milliseconds(50));
+      error_code ignored;
+      co_await pause.async_wait(Into(ignored));
+      co_return Unavailable("accept: " + error.message());
+    }
+    co_return std::make_shared<SocketConnection<PlainUnix>>(strand, std::move(socket), UnixPeer());
+  }
+
+  uint16_t port() const override { return 0; }
+  void Close() override {
+    if (closed_) return;
+    closed_ = true;
+    unlink(path_.c_str());
+    asio::post(executor_, [acceptor = acceptor_] {
+      error_code ignored;
+      acceptor->close(ignored);
+    });
+  }
+
+ private:
+  asio::any_io_executor executor_;
+  std::shared_ptr<Unix::acceptor> acceptor_;  // owners: this and the posted close
+  const std::string path_;
+  bool closed_ = false;
+};
+
 Awaitable<Result<std::shared_ptr<Connection>>> ConnectUnix(asio::any_io_executor strand,
                                                            Endpoint endpoint) {
   auto socket = std::make_shared<PlainUnix>(strand);
   error_code error;
   co_await socket->async_connect(Unix::endpoint(endpoint.unix_path), Into(error));
   if (error) co_return Unavailable("connect to \"" + endpoint.unix_path + "\": " + error.message());
-  Peer peer;
-  peer.address = "unix";
-  peer.loopback = true;
-  co_return std::make_shared<SocketConnection<PlainUnix>>(strand, socket, peer);
+  co_return std::make_shared<SocketConnection<PlainUnix>>(strand, socket, UnixPeer());
+}
+
+using Addresses = tcp::resolver::results_type;
+
+// getaddrinfo(3) cannot be interrupted: after the deadline its answer is dropped.
+Awaitable<Result<Addresses>> Resolve(asio::any_io_executor strand, const Endpoint& endpoint,
+                                     SteadyTime deadline) {
+  struct Lookup {
+    explicit Lookup(const asio::any_io_executor& executor) : resolver(executor), timer(executor) {}
+    tcp::resolver resolver;
+    asio::steady_timer timer;
+    bool done = false;
+    error_code error;
+    Addresses addresses;
+  };
+  auto lookup = std::make_shared<Lookup>(strand);  // owners: this coroutine and the handler
+  lookup->timer.expires_at(deadline);
+  lookup->resolver.async_resolve(endpoint.host, std::to_string(endpoint.port),
+                                 [lookup](const error_code& error, Addresses addresses) {
+                                   lookup->done = true;
+                                   lookup->error = error;
+                                   lookup->addresses = std::move(addresses);
+                                   lookup->timer.cancel();
+                                 });
+  error_code ignored;
+  if (!lookup->done) co_await lookup->timer.async_wait(Into(ignored));
+  const std::string text = "look up \"" + endpoint.host + "\": ";
+  if (!lookup->done) {
+    lookup->resolver.cancel();
+    co_return Unavailable(text + "no answer in time");
+  }
+  if (lookup->error) co_return Unavailable(text + lookup->error.message());
+  co_return std::move(lookup->addresses);
 }
 
 Awaitable<Result<tcp::socket>> ConnectTcp(asio::any_io_executor strand, const Endpoint& endpoint,
                                           SteadyTime deadline) {
   const std::string name = endpoint.Name();
-  tcp::resolver resolver(strand);
+  auto addresses = co_await Resolve(strand, endpoint, deadline);
+  if (!addresses.ok()) co_return addresses.status();
   auto socket = std::make_shared<PlainTcp>(strand);
   auto guard = std::make_shared<Guard<PlainTcp>>(strand, socket);
   error_code error;
-  const auto addresses =
-      co_await resolver.async_resolve(endpoint.host, std::to_string(endpoint.port), Into(error));
-  if (error) co_return Unavailable("look up \"" + endpoint.host + "\": " + error.message());
   guard->Arm(deadline);
   Status why = Unavailable("connect to " + name + ": no address");
-  for (const auto& address : addresses) {
+  for (const auto& address : *addresses) {
     error_code ignored;
     socket->close(ignored);
     error = {};
@@ -321,7 +422,10 @@ Awaitable<Result<std::shared_ptr<Connection>>> Connect(asio::any_io_executor str
   auto tls = std::make_shared<Tls>(*std::move(socket), endpoint.tls);
   error_code error;
   tls->set_verify_callback(asio::ssl::host_name_verification(endpoint.host), error);
-  SSL_set_tlsext_host_name(tls->native_handle(), endpoint.host.c_str());
+  error_code not_an_address;
+  asio::ip::make_address(endpoint.host, not_an_address);
+  // RFC 6066, 3: addresses are no server names.
+  if (not_an_address) SSL_set_tlsext_host_name(tls->native_handle(), endpoint.host.c_str());
   auto connection = std::make_shared<SocketConnection<Tls>>(strand, tls, peer);
   const Status status = co_await connection->Handshake(false, deadline);
   if (!status.ok()) co_return Unavailable(endpoint.Name() + ": " + status.message());
@@ -353,6 +457,37 @@ Result<std::unique_ptr<Listener>> Listener::Tcp(Io& io, const std::string& addre
       std::make_unique<TcpListener>(strand, std::move(acceptor), std::move(tls)));
 }
 
+Result<std::unique_ptr<Listener>> Listener::OnUnix(Io& io, const std::string& path, mode_t mode) {
+  const std::string what = "listen on \"" + path + "\": ";
+  auto strand = io.Strand();
+  error_code error;
+  Unix::endpoint end;
+  if (path.empty() || path.size() >= sizeof(sockaddr_un::sun_path))
+    return InvalidArgument(what + "a socket's path has 1 to 107 characters");
+  end.path(path);
+  Unix::socket probe(strand);
+  probe.connect(end, error);
+  if (!error) return AlreadyExists(what + "another process serves it");
+  // Left behind by a process that has died. Anything but a socket is not ours to remove.
+  struct stat attributes {};
+  if (error == asio::error::connection_refused && lstat(path.c_str(), &attributes) == 0 &&
+      S_ISSOCK(attributes.st_mode)) {
+    unlink(path.c_str());
+  }
+  Unix::acceptor acceptor(strand);
+  acceptor.open(end.protocol(), error);
+  // The mode of the descriptor becomes that of the file: there is no moment with a wider one.
+  if (!error && fchmod(acceptor.native_handle(), mode) != 0)
+    error = error_code(errno, boost::system::system_category());
+  if (!error) acceptor.bind(end, error);
+  if (!error && chmod(path.c_str(), mode) != 0)
+    error = error_code(errno, boost::system::system_category());
+  if (!error) acceptor.listen(128, error);
+  if (error) return Unavailable(what + error.message());
+  return std::unique_ptr<Listener>(
+      std::make_unique<UnixListener>(strand, std::move(acceptor), path));
+}
+
 Result<std::shared_ptr<Connection>> AdoptUnix(Io& io, int fd) {
   auto strand = io.Strand();
   auto socket = std::make_shared<PlainUnix>(strand);
@@ -361,11 +496,8 @@ Result<std::shared_ptr<Connection>> AdoptUnix(Io& io, int fd) {
   if (error) {
     return Unavailable("adopt a unix socket: " + error.message());
   }
-  Peer peer;
-  peer.address = "unix";
-  peer.loopback = true;
   return std::shared_ptr<Connection>(
-      std::make_shared<SocketConnection<PlainUnix>>(strand, socket, peer));
+      std::make_shared<SocketConnection<PlainUnix>>(strand, socket, UnixPeer()));
 }
 
 }  // namespace interlink::net

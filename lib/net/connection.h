@@ -3,6 +3,8 @@
 #ifndef INTERLINK_NET_CONNECTION_H_
 #define INTERLINK_NET_CONNECTION_H_
 
+#include <sys/types.h>
+
 #include <boost/asio/any_io_executor.hpp>
 #include <memory>
 #include <span>
@@ -24,8 +26,9 @@ struct Peer {
   std::string address;  // "127.0.0.1:1234", or "unix"
   bool loopback = false;
   bool verified = false;           // presented a certificate that our CA signed
-  std::string common_name;         // of that certificate
-  std::vector<std::string> names;  // its DNS and URI alternative names
+  std::string common_name;         // of that certificate; empty when it has none or several
+  std::vector<std::string> names;  // its DNS alternative names
+  std::vector<std::string> uris;   // its URI alternative names
 };
 
 class Connection {
@@ -69,6 +72,9 @@ class Listener {
   // `address`: a literal IP address; port 0: any free one. `tls` null: plain.
   static Result<std::unique_ptr<Listener>> Tcp(Io& io, const std::string& address, uint16_t port,
                                                std::shared_ptr<const TlsContext> tls);
+  // A unix socket with these permissions; one that a dead process left behind is replaced. port()
+  // is 0. kAlreadyExists: somebody serves it. Close removes it.
+  static Result<std::unique_ptr<Listener>> OnUnix(Io& io, const std::string& path, mode_t mode);
 };
 
 // The server's half of the TLS handshake; nothing to do for plain connections. Afterwards peer() is

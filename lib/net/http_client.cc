@@ -70,7 +70,6 @@ HttpResponse Convert(Parser& parser) {
 
 struct Attempt {
   Result<HttpResponse> result = Unavailable("no answer");
-  bool wrote = false;     // a byte may have reached the server
   bool answered = false;  // a byte of the answer came
 };
 
@@ -99,7 +98,6 @@ Awaitable<Attempt> Exchange(std::shared_ptr<State> state, std::shared_ptr<Connec
   Attempt attempt;
   const std::string bytes = Serialize(*state, request);
   const Status written = co_await connection->Write(bytes, deadline);
-  attempt.wrote = true;
   if (!written.ok()) {
     attempt.result = written;
     co_return attempt;
@@ -158,7 +156,9 @@ Awaitable<Result<HttpResponse>> Request(std::shared_ptr<State> state,
   for (int attempts = 0; attempts < 2; ++attempts) {
     if (const Status status = call.Check(request.method + " " + request.target); !status.ok())
       co_return status;
-    std::shared_ptr<Connection> connection = attempts == 0 ? state->TakeIdle() : nullptr;
+    // The server may close a kept connection at any moment; what cannot be repeated gets a new one.
+    std::shared_ptr<Connection> connection =
+        attempts == 0 && idempotent ? state->TakeIdle() : nullptr;
     const bool fresh = connection == nullptr;
     if (fresh) {
       const auto limit = std::min(
@@ -181,7 +181,7 @@ Awaitable<Result<HttpResponse>> Request(std::shared_ptr<State> state,
     if (attempt.result.ok()) co_return std::move(attempt.result);
     const bool stale =
         !fresh && !attempt.answered && attempt.result.status().code() == Code::kUnavailable;
-    if (!stale || !idempotent) co_return attempt.result.status();
+    if (!stale) co_return attempt.result.status();
   }
   co_return Unavailable("the server closes every connection");
 }

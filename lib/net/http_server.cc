@@ -18,6 +18,9 @@ using Parser = http::request_parser<http::string_body>;
 
 constexpr auto kWrite = std::chrono::seconds(30);
 constexpr auto kHandshake = std::chrono::seconds(10);
+// After an error the rest of the request is read and dropped for so long: closing at once would
+// reset the connection, and the peer would never see the answer.
+constexpr auto kLinger = std::chrono::seconds(2);
 
 const char* ReasonPhrase(int status) {
   const auto text = http::obsolete_reason(static_cast<http::status>(status));
@@ -62,6 +65,7 @@ struct HttpServer::State {
   const HttpHandler handler;
   Mutex mutex;
   bool stopping GUARDED_BY(mutex) = false;
+  size_t shaking GUARDED_BY(mutex) = 0;  // connections in their TLS handshake
   std::set<Connection*> open GUARDED_BY(mutex);
   std::set<Connection*> idle GUARDED_BY(mutex);
   std::map<std::string, size_t> per_peer GUARDED_BY(mutex);
@@ -90,6 +94,7 @@ class Session final : public Responder {
       if (error.status != 0) {
         keep_ = false;
         co_await SendError(error);
+        co_await Linger();
         break;
       }
       if (!parser.is_done()) break;
@@ -112,6 +117,8 @@ class Session final : public Responder {
       if (!status.ok()) co_return;
     }
     co_await connection_->ShutdownWrite();
+    // Who watches the peer reads until now.
+    if (watched_) connection_->Cancel();
   }
 
   Awaitable<Status> Send(HttpResponse response) override {
@@ -153,6 +160,7 @@ class Session final : public Responder {
 
   void WatchPeer(std::function<void()> gone) override {
     keep_ = false;
+    watched_ = true;
     boost::asio::co_spawn(connection_->executor(), Watch(connection_, std::move(gone)),
                           boost::asio::detached);
   }
@@ -193,6 +201,15 @@ class Session final : public Responder {
     sent_ = false;
     const Status status = co_await Send(std::move(response));
     if (!status.ok()) keep_ = false;
+  }
+
+  Awaitable<void> Linger() {
+    const SteadyTime deadline = Deadline(kLinger);
+    std::array<char, 16384> ignored;
+    while (std::chrono::steady_clock::now() < deadline) {
+      const auto n = co_await connection_->Read(ignored, deadline);
+      if (!n.ok() || *n == 0) break;
+    }
   }
 
   Awaitable<ReadError> ReadRequest(Parser& parser) {
@@ -249,12 +266,25 @@ class Session final : public Responder {
   bool sent_ = false;
   bool streaming_ = false;
   bool hijacked_ = false;
+  bool watched_ = false;
   bool head_only_ = false;
 };
 
 std::string PeerKey(const Peer& peer) {
   if (peer.verified) return peer.common_name;
   return peer.address.substr(0, peer.address.rfind(':'));
+}
+
+// Handshakes cost memory and time before anybody is known: they have a limit of their own.
+bool BeginHandshake(State& state) {
+  MutexLock lock(state.mutex);
+  if (state.stopping || state.shaking >= state.options.max_connections) return false;
+  ++state.shaking;
+  return true;
+}
+void EndHandshake(State& state) {
+  MutexLock lock(state.mutex);
+  --state.shaking;
 }
 
 // True: it may be served.
@@ -279,9 +309,15 @@ void Release(State& state, Connection& connection, const std::string& key) {
 
 Awaitable<void> Serve(std::shared_ptr<State> state, std::shared_ptr<Connection> connection,
                       std::string early) {
+  if (!BeginHandshake(*state)) co_return;
   const Status shaken =
       co_await Handshake(*connection, std::chrono::steady_clock::now() + kHandshake);
-  if (!shaken.ok()) co_return;
+  EndHandshake(*state);
+  if (!shaken.ok()) {
+    if (state->options.on_handshake_error)
+      state->options.on_handshake_error(connection->peer(), shaken);
+    co_return;
+  }
   const std::string key = PeerKey(connection->peer());
   if (!Admit(*state, *connection, key)) {
     const Status refused = co_await connection->Write(

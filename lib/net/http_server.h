@@ -45,6 +45,8 @@ struct HttpServerOptions {
   size_t max_body = kMaxBody;
   // The body of an error that the server itself answers, by status and text.
   std::function<HttpResponse(int status, const std::string& text)> error_page;
+  // Told of a peer that did not get through the TLS handshake, and why; for the log.
+  std::function<void(const Peer&, const Status&)> on_handshake_error;
 };
 
 class HttpServer {

@@ -5,6 +5,8 @@
 #include <openssl/sha.h>
 
 #include <array>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 namespace interlink::net {
 namespace {
@@ -41,7 +43,10 @@ bool HasToken(const std::optional<std::string>& list, std::string_view token) {
 }  // namespace
 
 WebSocket::WebSocket(std::shared_ptr<Connection> connection, std::string early, Role role)
-    : connection_(std::move(connection)), buffered_(std::move(early)), role_(role) {}
+    : connection_(std::move(connection)),
+      buffered_(std::move(early)),
+      role_(role),
+      turn_(connection_->executor(), SteadyTime::max()) {}
 
 std::string WebSocket::MintKey() {
   std::array<unsigned char, 16> bytes{};
@@ -122,11 +127,7 @@ Awaitable<Result<std::optional<std::string>>> WebSocket::Read(SteadyTime deadlin
     if (!frame.ok()) co_return frame.status();
     switch (frame->opcode) {
       case kPing:
-        if (writing_) {
-          pong_ = std::move(frame->payload);
-        } else {
-          CO_RETURN_IF_ERROR(co_await WriteFrame(kPong, frame->payload, deadline));
-        }
+        CO_RETURN_IF_ERROR(co_await WriteFrame(kPong, frame->payload, deadline));
         continue;
       case kPong:
         continue;
@@ -182,19 +183,21 @@ Awaitable<Status> WebSocket::WriteFrame(uint8_t opcode, std::string_view payload
   } else {
     bytes.append(payload);
   }
+  // A pong of Read and a message of Write must not mix. Whoever writes has a deadline.
+  while (writing_) {
+    boost::system::error_code ignored;
+    co_await turn_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+  }
   writing_ = true;
   const Status status = co_await connection_->Write(bytes, deadline);
   writing_ = false;
+  turn_.cancel();
   co_return status;
 }
 
 Awaitable<Status> WebSocket::Write(std::string_view message, SteadyTime deadline) {
-  CO_RETURN_IF_ERROR(co_await WriteFrame(kBinary, message, deadline));
-  if (!pong_.empty()) {
-    const std::string owed = std::exchange(pong_, "");
-    co_return co_await WriteFrame(kPong, owed, deadline);
-  }
-  co_return Status::Ok();
+  if (close_sent_) co_return FailedPrecondition("the WebSocket is closing");
+  co_return co_await WriteFrame(kBinary, message, deadline);
 }
 
 Awaitable<Status> WebSocket::Close(uint16_t code, std::string_view reason, SteadyTime deadline) {

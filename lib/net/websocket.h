@@ -1,8 +1,10 @@
 // WebSocket (RFC 6455) over a Connection: binary messages, answered pings, close handshake. Runs on
-// the connection's strand; one Read and one Write may be in progress together. No extensions.
+// the connection's strand; one Read may be in progress together with Writes, which take turns. No
+// extensions.
 #ifndef INTERLINK_NET_WEBSOCKET_H_
 #define INTERLINK_NET_WEBSOCKET_H_
 
+#include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,7 +52,7 @@ class WebSocket {
   const Role role_;
   bool close_sent_ = false;
   bool writing_ = false;
-  std::string pong_;  // owed, sent with the next chance
+  boost::asio::steady_timer turn_;  // cancelled whenever a frame has been written
 };
 
 }  // namespace interlink::net
