@@ -1,0 +1,109 @@
+#include "site_lab.h"
+
+namespace interlink::test {
+namespace {
+
+using namespace interlink::v1;  // NOLINT(google-build-using-namespace): enum values
+
+std::vector<Event> ReadAll(site::EventReader& reader) {
+  std::vector<Event> all;
+  while (true) {
+    auto some = reader.Next(7);
+    REQUIRE(some.ok());
+    if (some->empty()) return all;
+    all.insert(all.end(), some->begin(), some->end());
+  }
+}
+
+TEST_CASE("a reader without a position gets the whole list with its requests and an end mark") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  lab.RunAll(pod, unit);
+
+  auto reader = lab.site->ReadEvents(lab.caller, Position());
+  REQUIRE(reader.ok());
+  const auto events = ReadAll(**reader);
+
+  REQUIRE(events.size() == 4);
+  CHECK(events[0].has_resync());
+  CHECK(events[1].record().sandbox().request().config().metadata().namespace_() == "default");
+  CHECK(events[2].record().container().request().config().metadata().name() == "c");
+  CHECK(events[3].end().count() == 2);
+  CHECK(events[3].end().handlers_recovered(0) == "test");
+  CHECK(events[3].position().epoch() == lab.last_link.epoch());
+}
+
+TEST_CASE("a reader that comes back gets only what changed, once each") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  lab.RunAll(pod, unit);
+  auto first = lab.site->ReadEvents(lab.caller, Position());
+  const Position position = ReadAll(**first).back().position();
+  first->reset();
+
+  REQUIRE(lab.backend->End(unit, 3).ok());
+  REQUIRE(Eventually(
+      [&] { return lab.site->GetContainer(NodeId("n1"), pod, unit)->seen() == SEEN_DOWN; }));
+  auto second = lab.site->ReadEvents(lab.caller, position);
+
+  std::vector<Event> events;
+  REQUIRE(Eventually([&] {
+    for (auto& event : ReadAll(**second)) events.push_back(event);
+    return !events.empty();
+  }));
+  REQUIRE(events.size() == 1);
+  CHECK(events[0].record().container().exit_code() == 3);
+  CHECK_FALSE(events[0].record().container().has_request());
+}
+
+TEST_CASE("a reader is woken by a change") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  auto reader = lab.site->ReadEvents(lab.caller, Position());
+  ReadAll(**reader);
+  std::atomic<bool> woken = false;
+  (*reader)->OnReady([&woken] { woken = true; });
+  CHECK_FALSE(woken);
+
+  REQUIRE(lab.Run(MintSandboxId(), lab.PodBody("a")).ok());
+
+  CHECK(Eventually([&] { return woken.load(); }));
+}
+
+TEST_CASE("a new reader or a new link ends the old reader") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  auto first = lab.site->ReadEvents(lab.caller, Position());
+  auto second = lab.site->ReadEvents(lab.caller, Position());
+
+  CHECK((*first)->Next(1).status().code() == Code::kAborted);
+  CHECK((*second)->Next(1).ok());
+  REQUIRE(lab.LinkNode().ok());
+  CHECK((*second)->Next(1).status().code() == Code::kAborted);
+}
+
+TEST_CASE("a position of another epoch gets a resync") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  auto reader = lab.site->ReadEvents(lab.caller, Position());
+  const Position position = ReadAll(**reader).back().position();
+  reader->reset();
+  lab.Restart();
+  REQUIRE(lab.LinkNode().ok());
+
+  auto again = lab.site->ReadEvents(lab.caller, position);
+
+  CHECK(ReadAll(**again).front().has_resync());
+}
+
+}  // namespace
+}  // namespace interlink::test

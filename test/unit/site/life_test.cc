@@ -1,0 +1,178 @@
+#include "site_lab.h"
+
+namespace interlink::test {
+namespace {
+
+using namespace interlink::v1;  // NOLINT(google-build-using-namespace): enum values
+
+TEST_CASE("a pod and its container run, end and go") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+
+  const auto run = lab.Run(pod, lab.PodBody("a"));
+  REQUIRE(run.ok());
+  CHECK(run->settled);
+  CHECK(run->record.seen() == SEEN_UP);
+  const auto created = lab.Create(pod, unit, lab.UnitBody("c"));
+  REQUIRE(created.ok());
+  CHECK(created->record.seen() == SEEN_CREATED);
+  const auto started = lab.StartUnit(pod, unit);
+  REQUIRE(started.ok());
+  CHECK(started->record.seen() == SEEN_UP);
+  const auto stopped = lab.StopUnit(pod, unit);
+  REQUIRE(stopped.ok());
+  CHECK(stopped->settled);
+  CHECK(stopped->record.exit_code() == 143);
+  const auto removed = lab.RemovePod(pod);
+
+  REQUIRE(removed.ok());
+  CHECK(removed->settled);
+  CHECK(lab.site->GetContainer(lab.caller.node, pod, unit)->seen() == SEEN_GONE);
+}
+
+TEST_CASE("every call may be repeated: nothing starts twice") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+
+  for (int i = 0; i < 2; ++i) REQUIRE(lab.Run(pod, lab.PodBody("a")).ok());
+  for (int i = 0; i < 2; ++i) REQUIRE(lab.Create(pod, unit, lab.UnitBody("c")).ok());
+  for (int i = 0; i < 2; ++i) REQUIRE(lab.StartUnit(pod, unit).ok());
+  for (int i = 0; i < 2; ++i) REQUIRE(lab.StopUnit(pod, unit).ok());
+  for (int i = 0; i < 2; ++i) REQUIRE(lab.RemoveUnit(pod, unit).ok());
+  for (int i = 0; i < 2; ++i) REQUIRE(lab.StopPod(pod).ok());
+  for (int i = 0; i < 2; ++i) REQUIRE(lab.RemovePod(pod).ok());
+
+  CHECK(lab.world.StartsOf(pod.str()) == 1);
+  CHECK(lab.world.StartsOf(unit.str()) == 1);
+}
+
+TEST_CASE("the same id with other bytes is refused, and a removed id never runs again") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  REQUIRE(lab.Run(pod, lab.PodBody("a")).ok());
+
+  CHECK(lab.Run(pod, lab.PodBody("b")).status().code() == Code::kAlreadyExists);
+  REQUIRE(lab.RemovePod(pod).ok());
+  CHECK(lab.Run(pod, lab.PodBody("a")).status().code() == Code::kFailedPrecondition);
+
+  CHECK(lab.world.StartsOf(pod.str()) == 1);
+}
+
+TEST_CASE("a remove of an id without a record leaves a tombstone that keeps it from running") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+
+  const auto removed = lab.RemovePod(pod);
+
+  REQUIRE(removed.ok());
+  CHECK(removed->settled);
+  CHECK(lab.Run(pod, lab.PodBody("late")).status().code() == Code::kFailedPrecondition);
+  CHECK(lab.world.StartsOf(pod.str()) == 0);
+}
+
+TEST_CASE("a second life of the same pod waits for proof that the first has ended") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId first = MintSandboxId();
+  const SandboxId second = MintSandboxId();
+  REQUIRE(lab.Run(first, lab.PodBody("a")).ok());
+
+  CHECK(lab.Run(second, lab.PodBody("a")).status().code() == Code::kUnavailable);
+  REQUIRE(lab.StopPod(first).ok());
+  CHECK(lab.Run(second, lab.PodBody("a")).ok());
+}
+
+TEST_CASE("a field that the backend does not do is refused by its path before anything starts") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  RunSandboxRequest request;
+  request.ParseFromString(lab.PodBody("a"));
+  request.mutable_config()->mutable_linux()->set_cgroup_parent("/x");
+  const SandboxId pod = MintSandboxId();
+
+  const auto run = lab.Run(pod, request.SerializeAsString());
+
+  CHECK(run.status().code() == Code::kUnimplemented);
+  CHECK(run.status().message().find("\"linux.cgroup_parent\"") != std::string::npos);
+  CHECK(lab.site->GetSandbox(lab.caller.node, pod).status().code() == Code::kNotFound);
+}
+
+TEST_CASE("an unknown handler is refused with the known ones") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  RunSandboxRequest request;
+  request.ParseFromString(lab.PodBody("a"));
+  request.set_handler("gpu");
+
+  const auto run = lab.Run(MintSandboxId(), request.SerializeAsString());
+
+  CHECK(run.status().code() == Code::kInvalidArgument);
+  CHECK(run.status().message().find("\"test\"") != std::string::npos);
+}
+
+TEST_CASE("a full disk refuses new work and still ends what runs") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  REQUIRE(lab.Run(pod, lab.PodBody("a")).ok());
+  lab.store->SetFull(true);
+
+  const SandboxId refused = MintSandboxId();
+  CHECK(lab.Run(refused, lab.PodBody("b", "v")).status().code() == Code::kResourceExhausted);
+  CHECK(lab.RemovePod(pod)->settled);
+
+  CHECK(lab.world.StartsOf(refused.str()) == 0);
+  lab.store->SetFull(false);
+  CHECK(lab.Run(refused, lab.PodBody("b", "v")).ok());
+}
+
+TEST_CASE("a backend that cannot tell is asked again until it answers") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  REQUIRE(lab.Run(pod, lab.PodBody("a")).ok());
+  lab.world.Fail("RemoveSandbox", Unavailable("the network is away"));
+
+  const auto removed = lab.RemovePod(pod, std::chrono::milliseconds(50));
+  REQUIRE(removed.ok());
+  CHECK_FALSE(removed->settled);
+  lab.world.Fail("RemoveSandbox", {});
+
+  CHECK(
+      Eventually([&] { return lab.site->GetSandbox(lab.caller.node, pod)->seen() == SEEN_GONE; }));
+}
+
+TEST_CASE("a refused creation is final and leaves the sandbox usable") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  REQUIRE(lab.Run(pod, lab.PodBody("a")).ok());
+  lab.world.Fail("CreateContainer", InvalidArgument("no such user \"bob\""));
+
+  const ContainerId unit = MintContainerId();
+  const auto created = lab.Create(pod, unit, lab.UnitBody("c"));
+  CHECK(created.status().code() == Code::kInvalidArgument);
+  lab.world.Fail("CreateContainer", {});
+
+  CHECK(lab.Create(pod, unit, lab.UnitBody("c")).status().code() == Code::kInvalidArgument);
+  CHECK(lab.Create(pod, MintContainerId(), lab.UnitBody("c")).ok());
+}
+
+}  // namespace
+}  // namespace interlink::test

@@ -1,0 +1,96 @@
+#include "site_lab.h"
+
+namespace interlink::test {
+namespace {
+
+using namespace interlink::v1;  // NOLINT(google-build-using-namespace): enum values
+
+TEST_CASE("a request of another link has no effect") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const site::Caller old = lab.caller;
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+
+  const auto late = lab.Wait<SandboxAnswer>([&](auto reply) {
+    lab.site->RunSandbox(SiteLab::call(), old, pod, lab.PodBody("a"), {}, reply);
+  });
+
+  CHECK(late.status().code() == Code::kAborted);
+  CHECK(lab.world.StartsOf(pod.str()) == 0);
+}
+
+TEST_CASE("a link from before the site's restart is stale") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+
+  lab.Restart();
+
+  CHECK(lab.Run(MintSandboxId(), lab.PodBody("a")).status().code() == Code::kAborted);
+  REQUIRE(lab.LinkNode().ok());
+  CHECK(lab.Run(MintSandboxId(), lab.PodBody("a")).ok());
+}
+
+TEST_CASE("the answer to the first link may be lost") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+
+  lab.secret.clear();
+
+  CHECK(lab.LinkNode().ok());
+}
+
+TEST_CASE("the answer to a later link may be lost") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  REQUIRE(lab.LinkNode().ok());
+  const std::string before = lab.secret;
+  REQUIRE(lab.LinkNode().ok());
+
+  lab.secret = before;
+
+  CHECK(lab.LinkNode().ok());
+}
+
+TEST_CASE("another store under the same identity waits for a takeover") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  REQUIRE(lab.LinkNode().ok());
+  const std::string change = GENERATE(as<std::string>{}, "lost", "older", "copied");
+  if (change == "lost") {
+    lab.node_lineage = MintLineage().str();
+    lab.secret.clear();
+  } else if (change == "older") {
+    lab.secret.clear();
+  } else {
+    lab.secret = RandomHex(32);
+  }
+
+  const Status refused = lab.LinkNode();
+  CHECK(refused.code() == Code::kAlreadyExists);
+  CHECK(refused.message().find("interlink-api node takeover n1") != std::string::npos);
+
+  REQUIRE(lab.Wait<std::string>(
+                 [&](auto reply) { lab.site->Takeover(SiteLab::call(), NodeId("n1"), reply); })
+              .ok());
+  CHECK(lab.LinkNode().ok());
+}
+
+TEST_CASE("another node's sandbox is not found") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  REQUIRE(lab.Run(pod, lab.PodBody("a")).ok());
+
+  CHECK(lab.site->GetSandbox(NodeId("n2"), pod).status().code() == Code::kNotFound);
+  CHECK(lab.site->ListSandboxes(NodeId("n2")).empty());
+}
+
+}  // namespace
+}  // namespace interlink::test

@@ -1,0 +1,152 @@
+#include "site_lab.h"
+
+namespace interlink::test {
+namespace {
+
+using namespace interlink::v1;  // NOLINT(google-build-using-namespace): enum values
+
+TEST_CASE("after a crash the same pods are there and an exit that happened meanwhile is told") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  lab.RunAll(pod, unit);
+
+  lab.Crash();
+  {
+    MutexLock lock(lab.world.mutex);
+    lab.world.units[unit].state = World::State::kDown;
+    lab.world.units[unit].exit_code = 7;
+  }
+  lab.Boot();
+  lab.WaitReady();
+
+  CHECK(lab.site->GetSandbox(NodeId("n1"), pod)->seen() == SEEN_UP);
+  CHECK(Eventually(
+      [&] { return lab.site->GetContainer(NodeId("n1"), pod, unit)->seen() == SEEN_DOWN; }));
+  CHECK(lab.site->GetContainer(NodeId("n1"), pod, unit)->exit_code() == 7);
+  CHECK(lab.world.StartsOf(unit.str()) == 1);
+}
+
+TEST_CASE("a remove goes on after a crash until it is proven") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  REQUIRE(lab.Run(pod, lab.PodBody("a")).ok());
+  lab.world.Fail("RemoveSandbox", Unavailable("away"));
+  REQUIRE(lab.RemovePod(pod, std::chrono::milliseconds(20)).ok());
+
+  lab.Crash();
+  lab.world.Fail("RemoveSandbox", {});
+  lab.Boot();
+  lab.WaitReady();
+
+  CHECK(Eventually([&] { return lab.site->GetSandbox(NodeId("n1"), pod)->seen() == SEEN_GONE; }));
+}
+
+TEST_CASE("a creation without a trace is held until its owner repeats it in a new link") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  lab.world.Fail("RunSandbox", Unavailable("away"));
+  REQUIRE(lab.Run(pod, lab.PodBody("a"), std::chrono::milliseconds(20)).ok());
+
+  lab.Crash();
+  lab.world.Fail("RunSandbox", {});
+  lab.Boot();
+  lab.WaitReady();
+
+  CHECK(lab.site->GetSandbox(NodeId("n1"), pod)->held());
+  CHECK(lab.world.StartsOf(pod.str()) == 0);
+  REQUIRE(lab.LinkNode().ok());
+  const auto again = lab.Run(pod, lab.PodBody("a"));
+  REQUIRE(again.ok());
+  CHECK(again->record.seen() == SEEN_UP);
+  CHECK(lab.world.StartsOf(pod.str()) == 1);
+}
+
+TEST_CASE("work of a lost store is imported, shown to its node and goes when the node removes it") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  lab.RunAll(pod, unit);
+
+  lab.Crash();
+  lab.disk = SiteDisk();
+  lab.Boot();
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+
+  const auto record = lab.site->GetContainer(NodeId("n1"), pod, unit);
+  REQUIRE(record.ok());
+  CHECK(record->imported());
+  CHECK(record->seen() == SEEN_UP);
+  CHECK(lab.StartUnit(pod, unit).ok());
+  CHECK(lab.world.StartsOf(unit.str()) == 1);
+  CHECK(lab.RemovePod(pod)->settled);
+}
+
+TEST_CASE("a backup that knows less than the world duplicates nothing and loses nothing") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId old_pod = MintSandboxId();
+  const SandboxId new_pod = MintSandboxId();
+  REQUIRE(lab.Run(old_pod, lab.PodBody("old")).ok());
+  const SiteDisk backup = lab.disk;
+  REQUIRE(lab.Run(new_pod, lab.PodBody("new", "v")).ok());
+  REQUIRE(lab.RemovePod(old_pod).ok());
+
+  lab.Crash();
+  lab.disk = backup;
+  lab.Boot();
+  lab.WaitReady();
+
+  // The old pod is gone: proven, and told as an end; the new one is imported.
+  CHECK(lab.site->GetSandbox(NodeId("n1"), old_pod)->seen() == SEEN_DOWN);
+  CHECK(lab.site->GetSandbox(NodeId("n1"), new_pod)->seen() == SEEN_UP);
+  CHECK(lab.world.StartsOf(old_pod.str()) == 1);
+  CHECK(lab.world.StartsOf(new_pod.str()) == 1);
+}
+
+TEST_CASE("until a backend is inventoried its handler takes no change") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  lab.Crash();
+  lab.world.Fail("Recover", Unavailable("the scheduler does not answer"));
+  lab.Boot();
+  REQUIRE(lab.LinkNode().ok());
+
+  CHECK_FALSE(lab.site->Ready());
+  CHECK(lab.Run(MintSandboxId(), lab.PodBody("a")).status().code() == Code::kUnavailable);
+  lab.world.Fail("Recover", {});
+  lab.WaitReady();
+  CHECK(lab.Run(MintSandboxId(), lab.PodBody("a")).ok());
+}
+
+TEST_CASE("a site with a thousand silent pods answers, and all go when they are removed") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  lab.world.SetSilent(true);
+  std::vector<SandboxId> pods;
+  for (int i = 0; i < 1000; ++i) {
+    pods.push_back(MintSandboxId());
+    REQUIRE(lab.Run(pods.back(), lab.PodBody("p" + std::to_string(i)), Duration::zero()).ok());
+  }
+  CHECK(lab.site->ListSandboxes(NodeId("n1")).size() == 1000);
+  for (const SandboxId& pod : pods) REQUIRE(lab.RemovePod(pod, Duration::zero()).ok());
+
+  CHECK(Eventually([&] { return lab.site->ListSandboxes(NodeId("n1")).empty(); }));
+  MutexLock lock(lab.world.mutex);
+  CHECK(lab.world.pods.empty());
+}
+
+}  // namespace
+}  // namespace interlink::test

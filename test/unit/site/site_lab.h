@@ -1,0 +1,170 @@
+// A site over a disk and a world that outlive it: Crash() is kill -9.
+#ifndef INTERLINK_TEST_UNIT_SITE_SITE_LAB_H_
+#define INTERLINK_TEST_UNIT_SITE_SITE_LAB_H_
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <future>
+
+#include "site/site.h"
+#include "support/eventually.h"
+#include "support/memory_site_store.h"
+#include "support/no_images.h"
+#include "support/scripted_backend.h"
+
+namespace interlink::test {
+
+using interlink::v1::ContainerRecord;
+using interlink::v1::SandboxRecord;
+using SandboxAnswer = site::Answer<SandboxRecord>;
+using ContainerAnswer = site::Answer<ContainerRecord>;
+
+struct SiteLab {
+  SiteLab() { Boot(); }
+  ~SiteLab() {
+    site->Stop();
+    std::filesystem::remove_all(folder);
+  }
+
+  void Boot() {
+    store = std::make_unique<MemorySiteStore>(disk);
+    site::Options options;
+    options.name = "lab";
+    options.data_folder = folder;
+    auto made = site::Site::Create(options, {*store, images, log, metrics, clock});
+    REQUIRE(made.ok());
+    site = *std::move(made);
+    auto made_backend = std::make_unique<ScriptedBackend>(world, site->HostFor("scripted"));
+    backend = made_backend.get();
+    REQUIRE(site->AddBackend("scripted", {"test"}, std::move(made_backend)).ok());
+    site->Start();
+  }
+  void WaitReady() {
+    REQUIRE(Eventually([this] { return site->Ready(); }));
+  }
+
+  void Crash() {
+    site->Stop();
+    site.reset();
+    store.reset();
+  }
+  void Restart() {
+    Crash();
+    Boot();
+    WaitReady();
+  }
+
+  // The node's side of a link.
+  Status LinkNode(const std::string& name = "n1") {
+    interlink::v1::LinkRequest request;
+    request.set_node_lineage(node_lineage);
+    request.set_node_counter(++node_counter);
+    request.set_secret(secret);
+    request.set_site_lineage(site_lineage);
+    request.set_site_counter(site_counter);
+    auto answer = Wait<interlink::v1::LinkResponse>(
+        [&](auto reply) { site->Link(call(), NodeId(name), request, reply); });
+    if (!answer.ok()) return answer.status();
+    last_link = *answer;
+    secret = answer->next_secret();
+    site_lineage = answer->site_lineage();
+    site_counter = answer->site_counter();
+    caller = {NodeId(name), answer->link()};
+    return {};
+  }
+
+  template <typename T, typename Start>
+  Result<T> Wait(Start start) {
+    auto promise = std::make_shared<std::promise<Result<T>>>();
+    auto future = promise->get_future();
+    start([promise](Result<T> result) { promise->set_value(std::move(result)); });
+    REQUIRE(future.wait_for(std::chrono::seconds(30)) == std::future_status::ready);
+    return future.get();
+  }
+
+  static Call call() { return Call::WithTimeout(std::chrono::seconds(10)); }
+
+  std::string PodBody(const std::string& name, const std::string& uid = "u") const {
+    interlink::v1::RunSandboxRequest request;
+    request.set_handler("test");
+    request.set_created_ns(1);
+    request.mutable_config()->mutable_metadata()->set_name(name);
+    request.mutable_config()->mutable_metadata()->set_namespace_("default");
+    request.mutable_config()->mutable_metadata()->set_uid(uid);
+    return request.SerializeAsString();
+  }
+  std::string UnitBody(const std::string& name) const {
+    interlink::v1::CreateContainerRequest request;
+    request.set_handler("test");
+    request.set_created_ns(2);
+    request.set_image_id("sha256:x");
+    request.mutable_config()->mutable_metadata()->set_name(name);
+    return request.SerializeAsString();
+  }
+
+  Result<SandboxAnswer> Run(const SandboxId& id, const std::string& body,
+                            Duration wait = std::chrono::seconds(2)) {
+    return Wait<SandboxAnswer>(
+        [&](auto reply) { site->RunSandbox(call(), caller, id, body, wait, reply); });
+  }
+  Result<SandboxAnswer> StopPod(const SandboxId& id, Duration wait = std::chrono::seconds(2)) {
+    return Wait<SandboxAnswer>(
+        [&](auto reply) { site->StopSandbox(call(), caller, id, "test", wait, reply); });
+  }
+  Result<SandboxAnswer> RemovePod(const SandboxId& id, Duration wait = std::chrono::seconds(2)) {
+    return Wait<SandboxAnswer>(
+        [&](auto reply) { site->RemoveSandbox(call(), caller, id, "test", wait, reply); });
+  }
+  Result<ContainerAnswer> Create(const SandboxId& pod, const ContainerId& id,
+                                 const std::string& body) {
+    return Wait<ContainerAnswer>([&](auto reply) {
+      site->CreateContainer(call(), caller, pod, id, body, std::chrono::seconds(2), reply);
+    });
+  }
+  Result<ContainerAnswer> StartUnit(const SandboxId& pod, const ContainerId& id) {
+    return Wait<ContainerAnswer>([&](auto reply) {
+      site->StartContainer(call(), caller, pod, id, "test", std::chrono::seconds(2), reply);
+    });
+  }
+  Result<ContainerAnswer> StopUnit(const SandboxId& pod, const ContainerId& id) {
+    interlink::v1::StopContainerRequest request;
+    request.set_handler("test");
+    return Wait<ContainerAnswer>([&](auto reply) {
+      site->StopContainer(call(), caller, pod, id, request, std::chrono::seconds(2), reply);
+    });
+  }
+  Result<ContainerAnswer> RemoveUnit(const SandboxId& pod, const ContainerId& id) {
+    return Wait<ContainerAnswer>([&](auto reply) {
+      site->RemoveContainer(call(), caller, pod, id, "test", std::chrono::seconds(2), reply);
+    });
+  }
+  // A running container in a running pod.
+  void RunAll(const SandboxId& pod, const ContainerId& unit) {
+    REQUIRE(Run(pod, PodBody("p-" + pod.str().substr(0, 6))).ok());
+    REQUIRE(Create(pod, unit, UnitBody("c")).ok());
+    REQUIRE(StartUnit(pod, unit).ok());
+  }
+
+  std::string folder = std::filesystem::temp_directory_path() / ("interlink-site-" + RandomHex(6));
+  SiteDisk disk;
+  World world;
+  NoImages images;
+  NullLog log;
+  NullMetrics metrics;
+  SystemClock clock;
+  std::unique_ptr<MemorySiteStore> store;
+  std::unique_ptr<site::Site> site;
+  ScriptedBackend* backend = nullptr;
+
+  std::string node_lineage = MintLineage().str();
+  uint64_t node_counter = 0;
+  std::string secret;
+  std::string site_lineage;
+  uint64_t site_counter = 0;
+  interlink::v1::LinkResponse last_link;
+  site::Caller caller;
+};
+
+}  // namespace interlink::test
+
+#endif  // INTERLINK_TEST_UNIT_SITE_SITE_LAB_H_
