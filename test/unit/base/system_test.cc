@@ -1,0 +1,91 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <filesystem>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/id.h"
+#include "base/spawn.h"
+
+namespace interlink {
+namespace {
+
+Call Soon() { return Call::WithTimeout(std::chrono::seconds(20)); }
+
+TEST_CASE("a command's outputs and exit code come back") {
+  const auto output = RunCommand(Soon(), {.argv = {"sh", "-c", "cat; echo err >&2; exit 7"}}, "in");
+  REQUIRE(output.ok());
+  CHECK(output->out == "in");
+  CHECK(output->err == "err\n");
+  CHECK(output->exit.code == 7);
+}
+
+TEST_CASE("large output on both streams does not block and is cut at the limit") {
+  const auto output = RunCommand(
+      Soon(), {.argv = {"sh", "-c", "head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2"}}, "",
+      1000);
+  REQUIRE(output.ok());
+  CHECK(output->out.size() == 1000);
+  CHECK(output->err.size() == 1000);
+}
+
+TEST_CASE("a command that overruns its deadline is killed") {
+  const auto output =
+      RunCommand(Call::WithTimeout(std::chrono::milliseconds(100)), {.argv = {"sleep", "100"}});
+  CHECK(output.status().code() == Code::kDeadlineExceeded);
+}
+
+TEST_CASE("a missing program is an error that names it") {
+  const auto output = RunCommand(Soon(), {.argv = {"/nonexistent/tool"}});
+  CHECK(output.status().code() == Code::kNotFound);
+  CHECK(output.status().message().find("/nonexistent/tool") != std::string::npos);
+}
+
+TEST_CASE("a child gets no descriptor that was not named for it") {
+  const UniqueFd leaky(open("/dev/null", O_RDONLY));
+  const auto output = RunCommand(Soon(), {.argv = {"sh", "-c", "ls /proc/self/fd | wc -l"}});
+  REQUIRE(output.ok());
+  CHECK(std::stoi(output->out) <= 4);  // 0, 1, 2 and the folder itself
+}
+
+TEST_CASE("death by a signal is 128 and its number") {
+  const auto output = RunCommand(Soon(), {.argv = {"sh", "-c", "kill -9 $$"}});
+  REQUIRE(output.ok());
+  CHECK(output->exit.code == 137);
+  CHECK(output->exit.signal == SIGKILL);
+}
+
+TEST_CASE("a file is replaced whole and has its mode") {
+  const std::string folder =
+      std::filesystem::temp_directory_path() / ("interlink-file-" + RandomHex(6));
+  REQUIRE(MakeDirectories(folder + "/a/b", 0700).ok());
+  REQUIRE(WriteFileAtomically(folder + "/a/b/f", "one", 0600).ok());
+  REQUIRE(WriteFileAtomically(folder + "/a/b/f", "two", 0600).ok());
+  CHECK(ReadFile(folder + "/a/b/f").value() == "two");
+  CHECK(ReadFile(folder + "/a/b/f", 2).status().code() == Code::kResourceExhausted);
+  struct stat about {};
+  REQUIRE(stat((folder + "/a/b/f").c_str(), &about) == 0);
+  CHECK((about.st_mode & 0777U) == 0600U);
+  REQUIRE(RemoveTree(folder).ok());
+  CHECK_FALSE(std::filesystem::exists(folder));
+  CHECK(RemoveTree(folder).ok());
+}
+
+TEST_CASE("ids are 64 hex digits, and nothing else becomes part of a path") {
+  CHECK(IsFullId(MintSandboxId().str()));
+  const std::string bad = GENERATE(as<std::string>{}, "", "../x", std::string(63, 'a'),
+                                   std::string(64, 'A'), std::string(64, '/'));
+  CHECK_FALSE(IsFullId(bad));
+}
+
+TEST_CASE("times are RFC 3339 with nine digits") {
+  CHECK(FormatRfc3339(0) == "1970-01-01T00:00:00.000000000Z");
+  CHECK(FormatRfc3339(1'700'000'000'000'000'001) == "2023-11-14T22:13:20.000000001Z");
+}
+
+}  // namespace
+}  // namespace interlink
