@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "shim/layout.h"
 
@@ -20,51 +21,72 @@ Outcome LogFile::Open() {
 }
 
 void LogFile::Add(LogStream stream, std::string_view bytes) {
-  formatter_.Add(stream, bytes, NowNs(),
-                 [this](const char* lines, size_t size) { Append(lines, size); });
+  // Before the new lines get their times: the marker must have an earlier one.
+  static_cast<void>(CatchUp());
+  formatter_.Add(stream, bytes, NowNs(), [this](const char* lines, size_t size) {
+    Append({lines, size});
+  });
   if (size_ > next_check_) DropOldest();
 }
 
 void LogFile::Finish() {
   for (const LogStream stream : {LogStream::kStdout, LogStream::kStderr}) {
-    formatter_.Finish(stream, NowNs(),
-                      [this](const char* lines, size_t size) { Append(lines, size); });
+    static_cast<void>(CatchUp());
+    formatter_.Finish(stream, NowNs(), [this](const char* lines, size_t size) {
+      Append({lines, size});
+    });
   }
+  static_cast<void>(CatchUp());
 }
 
-bool LogFile::AppendAll(const char* bytes, size_t size) {
-  while (size > 0) {
-    const ssize_t count = write(file_.get(), bytes, size);
+size_t LogFile::Write(std::string_view bytes) {
+  size_t written = 0;
+  while (written < bytes.size()) {
+    const ssize_t count = write(file_.get(), bytes.data() + written, bytes.size() - written);
     if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return false;
-    size_ += static_cast<uint64_t>(count);
-    bytes += count;
-    size -= static_cast<size_t>(count);
-    torn_ = size > 0;
+    if (count <= 0) break;
+    written += static_cast<size_t>(count);
   }
-  return true;
+  size_ += written;
+  return written;
 }
 
-void LogFile::Append(const char* bytes, size_t size) {
-  if (torn_ && !AppendAll("\n", 1)) {
-    lost_ += size;
+bool LogFile::CatchUp() {
+  if (rest_size_ > 0) {
+    const size_t written = Write({rest_, rest_size_});
+    rest_size_ -= written;
+    std::memmove(rest_, rest_ + written, rest_size_);
+    if (rest_size_ > 0) return false;
+  }
+  if (lost_ == 0) return true;
+  const uint64_t lost = std::exchange(lost_, 0);
+  Text<kLogHeader + 160> line;
+  char header[kLogHeader];
+  PutLogHeader(header, formatter_.NextTime(NowNs()), LogStream::kStderr, false);
+  line.Add({header, sizeof header}).Add("interlink: ").AddUnsigned(lost);
+  line.Add(" bytes of log were lost before this line: the site could not write them\n");
+  Append(line.view());
+  if (lost_ > 0) lost_ = lost;  // not even that: the marker itself does not count
+  return lost_ == 0 && rest_size_ == 0;
+}
+
+// Appends whole lines. What a full disk refuses is lost, but for the line that it has cut.
+void LogFile::Append(std::string_view lines) {
+  if (rest_size_ > 0) {
+    lost_ += lines.size();
     return;
   }
-  torn_ = false;
-  if (lost_ > 0) {
-    Text<kLogHeader + 160> line;
-    char header[kLogHeader];
-    PutLogHeader(header, formatter_.NextTime(NowNs()), LogStream::kStderr, false);
-    line.Add({header, sizeof header}).Add("interlink: ").AddUnsigned(lost_);
-    line.Add(" bytes of log were lost here: the site could not write them\n");
-    if (!AppendAll(line.view().data(), line.size())) {
-      lost_ += size;
-      return;
-    }
-    lost_ = 0;
+  const size_t written = Write(lines);
+  if (written == lines.size()) return;
+  const bool cut = written > 0 && lines[written - 1] != '\n';
+  lines.remove_prefix(written);
+  if (cut) {
+    const void* end = std::memchr(lines.data(), '\n', lines.size());
+    rest_size_ = static_cast<size_t>(static_cast<const char*>(end) - lines.data()) + 1;
+    std::memcpy(rest_, lines.data(), rest_size_);
+    lines.remove_prefix(rest_size_);
   }
-  const uint64_t before = size_;
-  if (!AppendAll(bytes, size)) lost_ += size - (size_ - before);
+  lost_ += lines.size();
 }
 
 void LogFile::DropOldest() {

@@ -29,8 +29,11 @@ class LogFile {
   uint64_t size() const { return size_; }
 
  private:
-  void Append(const char* bytes, size_t size);
-  bool AppendAll(const char* bytes, size_t size);
+  void Append(std::string_view lines);
+  // Writes what it can; how many bytes.
+  size_t Write(std::string_view bytes);
+  // Completes the line that a full disk has cut, and says what was lost. False: still full.
+  bool CatchUp();
   void DropOldest();
 
   uint64_t limit_;
@@ -38,9 +41,10 @@ class LogFile {
   uint64_t size_ = 0;
   uint64_t start_ = 0;  // what log.start says
   uint64_t lost_ = 0;   // bytes that could not be written
-  bool torn_ = false;   // the last line is not whole
   Fd file_;
   LogFormatter formatter_;
+  size_t rest_size_ = 0;    // of a line that was written in part only:
+  char rest_[kMaxLogLine];  // what is missing of it
   char out_[64 * 1024];
 };
 

@@ -37,7 +37,8 @@ Outcome Sessions::Listen() {
   const bool bound =
       bind(listener_.fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
   umask(before);
-  if (!bound || listen(listener_.fd.get(), 64) != 0) return Outcome::Errno(errno, "control socket");
+  if (!bound || listen(listener_.fd.get(), SOMAXCONN) != 0)
+    return Outcome::Errno(errno, "control socket");
   return loop_.Watch(listener_, EPOLLIN);
 }
 

@@ -43,7 +43,8 @@ inline int WaitFor(int fd, short events, int64_t deadline_ms) {
 }
 
 // Connects to the control socket of a container's directory, however long its path is. ENOENT and
-// ECONNREFUSED: no shim lives there. The caller owns `socket` (non-blocking, close-on-exec).
+// ECONNREFUSED: no shim lives there; EAGAIN:
+// thousands of others wait. The caller owns `socket` (non-blocking, close-on-exec).
 inline int ConnectControl(const char* directory, int& socket) {
   const int dir = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (dir < 0) return errno;

@@ -1,0 +1,213 @@
+// The life of a container.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+
+#include "lab.h"
+#include "shim/client.h"
+#include "shim/cri_log.h"
+#include "shim/layout.h"
+
+namespace interlink::shim {
+namespace {
+
+TEST_CASE("a container runs, logs both streams and leaves its exit code") {
+  Lab lab;
+  TestContainer container(lab, "c",
+                          {.args = {"sh", "-c", "echo out; echo err >&2; printf end; exit 7"}});
+  REQUIRE(container.Run().code == 0);
+  CHECK(container.State().phase == Phase::kCreated);
+  Client watch(container.directory());
+  watch.Send(FrameType::kWatch);
+  REQUIRE(watch.Next().type == FrameType::kOk);
+  watch.SendMessage(FrameType::kArm, LogOffset{0});
+
+  REQUIRE(container.Ask(FrameType::kStart) == 0);
+
+  CHECK(watch.Next().type == FrameType::kLogGrew);
+  CHECK(watch.Next().type == FrameType::kExited);
+  CHECK(watch.Next().end);
+  const ExitRecord record = container.Exit();  // durable before `exited` was told
+  CHECK(record.code == 7);
+  CHECK(record.signal == 0);
+  CHECK(record.started_ns > 0);
+  CHECK(record.finished_ns > record.started_ns);
+  CHECK(record.log_end == ReadAll(container.directory() + "/log").size());
+  CHECK(container.Log("stdout") == "out\nend");
+  CHECK(container.Log("stderr") == "err\n");
+  container.Remove();
+}
+
+TEST_CASE("a killed container says 137 and its signal") {
+  Lab lab;
+  TestContainer container(lab, "c", {.args = {"sleep", "1000"}});
+  container.Start();
+  CHECK(container.State().phase == Phase::kRunning);
+  CHECK(container.Signal(SIGTERM) == 0);  // ignored: it is process 1 and has no handler
+  CHECK(container.Signal(SIGKILL) == 0);
+
+  const ExitRecord record = container.Exit();
+
+  CHECK(record.code == 137);
+  CHECK(record.signal == SIGKILL);
+  CHECK(record.oom_kills == 0);
+  container.Remove();
+}
+
+TEST_CASE("a container that was never started leaves a record without a start") {
+  Lab lab;
+  TestContainer container(lab, "c", {.args = {"sleep", "1000"}});
+  REQUIRE(container.Run().code == 0);
+  CHECK(container.Signal(SIGKILL, true) == 0);
+  const ExitRecord record = container.Exit();
+  CHECK(record.code == 137);
+  CHECK(record.started_ns == 0);
+  container.Remove();
+}
+
+TEST_CASE("start is idempotent while it runs") {
+  Lab lab;
+  TestContainer container(lab, "c", {.args = {"sleep", "1000"}});
+  container.Start();
+  CHECK(container.Ask(FrameType::kStart) == 0);
+  CHECK(container.Signal(SIGKILL) == 0);
+  container.Exit();
+  container.Remove();
+}
+
+TEST_CASE("lines longer than 16 KiB are cut and lose nothing") {
+  Lab lab;
+  TestContainer container(
+      lab, "c",
+      {.args = {"sh", "-c", "yes | head -c 100000 | tr '[:space:]' y | tr y x; echo; seq 20000"}});
+  container.Start();
+
+  CHECK(container.Exit().code == 0);
+
+  std::string expected = std::string(100000, 'x') + "\n";
+  for (int i = 1; i <= 20000; ++i) expected += std::to_string(i) + "\n";
+  CHECK(container.Log("stdout") == expected);
+  container.Remove();
+}
+
+TEST_CASE("a container outlives its starter, also one that is killed during the creation") {
+  Lab lab;
+  const std::string fifo = lab.path() + "/go";
+  REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+  WriteAll(lab.path() + "/slow-crun", "#!/bin/sh\ncase \"$*\" in *\" create \"*) read line <" +
+                                          fifo + ";; esac\nexec /usr/bin/crun \"$@\"\n");
+  REQUIRE(chmod((lab.path() + "/slow-crun").c_str(), 0755) == 0);
+  TestContainer container(
+      lab, "c", {.args = {"sh", "-c", "echo alive; exit 3"}, .runtime = lab.path() + "/slow-crun"});
+  const pid_t starter = StartProgram(container.RunCommandLine());
+  const int go = open(fifo.c_str(), O_WRONLY);  // answers when the runtime reads
+  CHECK(container.State().phase == Phase::kCreating);
+  CHECK(container.Ask(FrameType::kStart) == EAGAIN);
+
+  kill(starter, SIGKILL);
+  REQUIRE(waitpid(starter, nullptr, 0) == starter);
+  REQUIRE(write(go, "\n", 1) == 1);
+  close(go);
+
+  REQUIRE(Eventually([&container] { return container.State().phase == Phase::kCreated; }));
+  CHECK(container.Ask(FrameType::kStart) == 0);
+  CHECK(container.Exit().code == 3);
+  CHECK(container.Log("stdout") == "alive\n");
+  container.Remove();
+}
+
+TEST_CASE("a directory is used once and by one shim") {
+  Lab lab;
+  TestContainer container(lab, "c", {.args = {"sleep", "1000"}});
+  container.Start();
+  const Ran second = container.Run();
+  CHECK(second.code == kCommandExists);
+  CHECK(second.err == "interlink-shim: run: a shim lives in this directory\n");
+  CHECK(container.State().phase == Phase::kRunning);
+  CHECK(container.Signal(SIGKILL) == 0);
+  container.Exit();
+  container.Remove();
+
+  CHECK(container.Run().code == kCommandExists);
+}
+
+TEST_CASE("a failed creation says why in the runtime's words and leaves nothing") {
+  Lab lab;
+  TestContainer container(lab, "c", {.args = {"/no/such/program"}});
+
+  const Ran ran = container.Run();
+
+  CHECK(ran.code == kCommandFailed);
+  CHECK(ran.err.find("/no/such/program") != std::string::npos);
+  int fd = -1;
+  CHECK(ConnectControl(container.directory().c_str(), fd) == ENOENT);
+  CHECK(access((container.directory() + "/pid").c_str(), F_OK) != 0);
+  CHECK(access((container.directory() + "/exit").c_str(), F_OK) != 0);
+  CHECK(CountLines("/proc/self/mountinfo", lab.path()) == 0);
+  CHECK(container.Run().code == kCommandFailed);  // the lock is free again
+}
+
+TEST_CASE("a container that the kernel kills for memory is known as such") {
+  Lab lab;
+  TestContainer container(
+      lab, "c",
+      {.args = {"sh", "-c", "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done"}, .memory = 16 << 20});
+  container.Start();
+
+  const ExitRecord record = container.Exit();
+
+  CHECK(record.code == 137);
+  CHECK(record.oom_kills >= 1);
+  container.Remove();
+}
+
+TEST_CASE("the host keeps its cgroups, and no mount of the runtime stays") {
+  Lab lab;
+  const std::string before = ReadAll("/proc/self/mountinfo");
+  TestContainer container(lab, "c", {.args = {"sleep", "1000"}});
+  container.Start();
+  CHECK(ReadAll("/proc/self/mountinfo") == before);
+  // The shim itself is in the host's mount namespace.
+  char ours[64] = {};
+  char its[64] = {};
+  REQUIRE(readlink("/proc/self/ns/mnt", ours, sizeof ours - 1) > 0);
+  const std::string ns = "/proc/" + std::to_string(container.ShimPid()) + "/ns/mnt";
+  REQUIRE(readlink(ns.c_str(), its, sizeof its - 1) > 0);
+  CHECK(std::string(ours) == its);
+  CHECK(container.Signal(SIGKILL) == 0);
+  container.Exit();
+  container.Remove();
+  CHECK(ReadAll("/proc/self/mountinfo") == before);
+}
+
+TEST_CASE("unacknowledged log is bounded and says where it begins") {
+  Lab lab;
+  TestContainer container(lab, "c",
+                          {.args = {"sh", "-c", "seq 400000; cat"},
+                           .flags = {"--stdin", "--stdin-once", "--log-limit", "1048576"}});
+  container.Start();
+  REQUIRE(Eventually([&container] { return container.State().log_size > 15'000'000; }));
+
+  const std::string log = ReadAll(container.directory() + "/log");
+  const int fd = open((container.directory() + "/log.start").c_str(), O_RDONLY);
+  REQUIRE(fd >= 0);
+  const uint64_t start = ReadLogOffset(fd);
+  close(fd);
+  CHECK(start + 1048576 + 1048576 > log.size());
+  CHECK(log[start - 1] == '\n');
+  LogLine line;
+  CHECK(ParseLogLine(log.substr(start, log.find('\n', start) - start), line));
+  struct stat info {};
+  REQUIRE(stat((container.directory() + "/log").c_str(), &info) == 0);
+  CHECK(info.st_blocks * 512 < 4 << 20);
+  CHECK(container.Signal(SIGKILL) == 0);
+  container.Exit();
+  container.Remove();
+}
+
+}  // namespace
+}  // namespace interlink::shim
