@@ -1,64 +1,109 @@
 #include "loader/loader.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstring>
+#include <exception>
+
+#include "base/unique_fd.h"
 
 namespace interlink::loader {
 namespace {
 
-std::string DlError() {
-  const char* text = dlerror();  // NOLINT(concurrency-mt-unsafe): glibc keeps it per thread
-  return text != nullptr ? text : "unknown reason";
-}
+constexpr const char* kSymbol = "interlink_plugin_v1";
+using DescriptorFunction = const sdk::PluginDescriptor* (*)();
 
-Status CheckDescriptor(const std::string& path, const sdk::PluginDescriptor* descriptor) {
-  if (descriptor == nullptr || descriptor->create == nullptr || descriptor->name == nullptr ||
-      descriptor->build_id == nullptr) {
-    return InvalidArgument("plugin \"" + path + "\" has an incomplete descriptor");
+// What dlopen would only tell in glibc's words, or not at all.
+Status CheckFile(const std::string& path) {
+  if (path.empty() || path.front() != '/') return InvalidArgument("use a full path");
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) return ErrnoStatus(errno, "open");
+  struct stat about {};
+  if (::fstat(fd.get(), &about) != 0) return ErrnoStatus(errno, "stat");
+  if (!S_ISREG(about.st_mode)) return InvalidArgument("it is not a file");
+  if ((about.st_mode & S_IWOTH) != 0) {
+    return PermissionDenied(
+        "everybody may write it, and it would run as this daemon: chmod o-w the file");
   }
-  if (descriptor->abi != sdk::kPluginAbi) {
-    return FailedPrecondition("plugin \"" + path + "\" has interface " +
-                              std::to_string(descriptor->abi) + ", this build has " +
-                              std::to_string(sdk::kPluginAbi) +
-                              ": use the plugin that was built with this interlink-api");
-  }
-  if (std::string_view(descriptor->build_id) != sdk::BuildId()) {
-    return FailedPrecondition("plugin \"" + path + "\" is of build \"" + descriptor->build_id +
-                              "\", this is \"" + sdk::BuildId() +
-                              "\": use the plugin that was built with this interlink-api");
+  std::array<char, 4> magic{};
+  const ssize_t size = ::read(fd.get(), magic.data(), magic.size());
+  if (size < 0) return ErrnoStatus(errno, "read");
+  if (size != 4 || std::memcmp(magic.data(), "\177ELF", 4) != 0) {
+    return InvalidArgument("it is not a shared object");
   }
   return {};
+}
+
+Status CheckDescriptor(const sdk::PluginDescriptor* descriptor) {
+  if (descriptor == nullptr) return FailedPrecondition("it gives no descriptor");
+  // The first field; nothing behind it may be read when it differs.
+  if (descriptor->abi != sdk::kPluginAbi) {
+    return FailedPrecondition("it is made for plugin ABI " + std::to_string(descriptor->abi) +
+                              ", this daemon has " + std::to_string(sdk::kPluginAbi) +
+                              ": install the plugin of this release");
+  }
+  if (descriptor->build_id == nullptr || descriptor->name == nullptr ||
+      descriptor->create == nullptr) {
+    return FailedPrecondition("its descriptor is incomplete");
+  }
+  if (std::string_view(descriptor->build_id) != sdk::BuildId()) {
+    return FailedPrecondition(std::string("it is of build \"") + descriptor->build_id +
+                              "\", this daemon of \"" + sdk::BuildId() +
+                              "\": install the plugin of this build");
+  }
+  return {};
+}
+
+// The reason of the last dl call on this thread.
+std::string DlError() {
+  const char* text = dlerror();  // NOLINT(concurrency-mt-unsafe): glibc keeps it per thread
+  return text == nullptr ? "unknown reason" : text;
+}
+
+Result<const sdk::PluginDescriptor*> Open(const std::string& path) {
+  RETURN_IF_ERROR(CheckFile(path));
+  void* object = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (object == nullptr) {
+    // Damaged, of another machine, or with symbols that this build does not have.
+    return FailedPrecondition("it cannot be loaded: " + DlError());
+  }
+  void* symbol = dlsym(object, kSymbol);
+  if (symbol == nullptr) {
+    return InvalidArgument(std::string("it is not an interlink plugin: no symbol ") + kSymbol);
+  }
+  const auto* descriptor = reinterpret_cast<DescriptorFunction>(symbol)();
+  RETURN_IF_ERROR(CheckDescriptor(descriptor));
+  return descriptor;
+}
+
+Result<std::unique_ptr<sdk::Backend>> Make(const sdk::PluginDescriptor& descriptor, sdk::Host& host,
+                                           const sdk::PluginOptions& options) {
+  try {
+    auto backend = descriptor.create(host, options);
+    if (backend.ok() && *backend == nullptr)
+      return InternalError("it made no backend and no error");
+    return backend;
+  } catch (const std::exception& error) {
+    return InternalError(std::string("it threw: ") + error.what());
+  } catch (...) {
+    return InternalError("it threw something that is no std::exception");
+  }
 }
 
 }  // namespace
 
 Result<std::unique_ptr<sdk::Backend>> Load(const std::string& path, sdk::Host& host,
                                            const sdk::PluginOptions& options) {
-  if (access(path.c_str(), R_OK) != 0) return ErrnoStatus(errno, "plugin \"" + path + "\"");
-  dlerror();  // NOLINT(concurrency-mt-unsafe): forgets an older error
-  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-  if (library == nullptr)
-    return InvalidArgument("\"" + path + "\" is not a plugin that can be loaded: " + DlError());
-  using Symbol = const sdk::PluginDescriptor* (*)();
-  const auto symbol = reinterpret_cast<Symbol>(dlsym(library, "interlink_plugin_v1"));
-  if (symbol == nullptr)
-    return InvalidArgument("\"" + path +
-                           "\" is not an interlink plugin: it has no symbol interlink_plugin_v1");
-  const sdk::PluginDescriptor* descriptor = symbol();
-  RETURN_IF_ERROR(CheckDescriptor(path, descriptor));
-  try {
-    auto backend = descriptor->create(host, options);
-    if (!backend.ok())
-      return backend.status().WithContext("plugin \"" + std::string(descriptor->name) + "\"");
-    if (*backend == nullptr)
-      return InternalError("plugin \"" + std::string(descriptor->name) + "\" made no backend");
-    return backend;
-  } catch (const std::exception& error) {
-    return InternalError("plugin \"" + std::string(descriptor->name) +
-                         "\" has thrown: " + error.what());
-  }
+  const auto descriptor = Open(path);
+  if (!descriptor.ok()) return descriptor.status().WithContext("plugin \"" + path + "\"");
+  auto backend = Make(**descriptor, host, options);
+  if (backend.ok()) return backend;
+  return backend.status().WithContext(std::string("plugin \"") + (*descriptor)->name + "\"");
 }
 
 }  // namespace interlink::loader

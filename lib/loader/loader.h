@@ -1,4 +1,5 @@
-// Loads plugins (lib/sdk/descriptor.h): dlopen, handshake, create. Thread-safe.
+// Loader: opens a plugin's shared object, checks its handshake (sdk/descriptor.h) and makes its
+// backend. Thread-safe.
 #ifndef INTERLINK_LOADER_LOADER_H_
 #define INTERLINK_LOADER_LOADER_H_
 
@@ -10,10 +11,15 @@
 
 namespace interlink::loader {
 
-// Opens `path` and makes its backend. The plugin is never unloaded. Errors say what differs:
-//   kNotFound            no such file
-//   kInvalidArgument     not a plugin (no symbol interlink_plugin_v1), or its options are refused
-//   kFailedPrecondition  another abi or build: both are named
+// Opens `path` (RTLD_NOW | RTLD_LOCAL; never unloaded) and makes its backend. `host` outlives it.
+// Every error names the plugin and what differs:
+//   kNotFound            there is no such file
+//   kPermissionDenied    it cannot be read, or everybody may write it: it would run as this daemon
+//   kInvalidArgument     the path is not absolute, it is no shared object, or no interlink plugin
+//   kFailedPrecondition  another ABI or build (both are named), or it cannot be linked
+//   kInternal            it threw, or gave neither backend nor reason
+//   other                the plugin's own reason, e.g. kInvalidArgument for an unknown option
+// The code of a refused plugin may have run its initialisers.
 Result<std::unique_ptr<sdk::Backend>> Load(const std::string& path, sdk::Host& host,
                                            const sdk::PluginOptions& options);
 

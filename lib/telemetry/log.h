@@ -1,10 +1,15 @@
-// Logging on spdlog, behind base/log.h: one line per event, "time level message key=value ...",
-// values quoted where needed. Thread-safe.
+// The daemons' log: base/log.h on spdlog.
+//
+//   text   2026-01-02T03:04:05.678Z info the link is made site=west link=3 error="what it said"
+//   json   {"time":"2026-01-02T03:04:05.678Z","level":"info","message":"the link is
+//   made","site":...}
+//
+// One line an event, whatever a field holds: control characters are escaped, bytes that are no
+// UTF-8 too, and a value longer than 8 KiB is cut.
 #ifndef INTERLINK_TELEMETRY_LOG_H_
 #define INTERLINK_TELEMETRY_LOG_H_
 
 #include <memory>
-#include <string>
 
 #include "base/log.h"
 
@@ -13,14 +18,12 @@ namespace interlink::telemetry {
 struct LogOptions {
   bool verbose = false;      // VerboseLogging: debug too
   bool errors_only = false;  // ErrorsOnlyLogging; wins over verbose
+  bool json = false;
 };
 
-// To standard error.
+// To standard error. Thread-safe. Every line is handed to the kernel before Write returns, so a
+// crash loses none.
 std::unique_ptr<Log> OpenLog(const LogOptions& options);
-
-// `text` as the value of a field: bare when it is plain, else quoted with control characters
-// escaped, so that no value can forge a line. Cut after 2048 bytes.
-std::string QuoteValue(const std::string& text);
 
 }  // namespace interlink::telemetry
 
