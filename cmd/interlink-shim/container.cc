@@ -19,7 +19,7 @@ namespace {
 constexpr const char* kRuntimePid = "pid.oci";
 constexpr const char* kConsole = "tty.oci";
 constexpr int64_t kRetryMs = 1000;
-constexpr size_t kChunk = 32 * 1024;
+constexpr size_t kChunk = size_t{32} * 1024;
 
 // The last number of NSpid: is the process the first one of its innermost pid namespace?
 bool IsNamespaceInit(pid_t pid) {

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kHangUpMs = 10'000;
 constexpr int64_t kGoneMs = 2'000;
-constexpr size_t kChunk = 32 * 1024;
+constexpr size_t kChunk = size_t{32} * 1024;
 
 void AddName(TextBuffer& name, const Session& session, std::string_view what) {
   name.Add("exec.").AddUnsigned(session.number).Add(".").Add(what);

@@ -45,7 +45,7 @@ int ReapUntilTerm() {
   // blocked ones.
   sigset_t signals;
   sigfillset(&signals);
-  sigprocmask(SIG_SETMASK, &signals, nullptr);
+  pthread_sigmask(SIG_SETMASK, &signals, nullptr);
   for (;;) {
     while (waitpid(-1, nullptr, WNOHANG) > 0) {
     }

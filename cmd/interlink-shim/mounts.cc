@@ -50,8 +50,8 @@ Outcome EnterRuntimeMounts() {
 }
 
 pid_t StartRuntime(const Runtime& runtime, const RuntimeCall& call) {
-  if (runtime.prefix_size > kMaxPrefix) {
-    errno = E2BIG;
+  if (runtime.prefix_size == 0 || runtime.prefix_size > kMaxPrefix) {
+    errno = EINVAL;
     return -1;
   }
   const pid_t pid = fork();

@@ -23,7 +23,7 @@ namespace interlink::shim {
 namespace {
 
 constexpr int64_t kLingerMs = 10'000;
-constexpr uint64_t kMinLogLimit = 64 * 1024;
+constexpr uint64_t kMinLogLimit = uint64_t{64} * 1024;
 constexpr std::string_view kUsage =
     "usage: run --dir DIR --id ID --bundle BUNDLE [--stdin] [--stdin-once] [--tty] "
     "[--log-limit BYTES] [--cgroup-procs FILE]... -- RUNTIME [arguments...]";
@@ -71,7 +71,8 @@ Outcome Shim::Begin() {
   if (!outcome.ok()) return outcome;
   sigset_t signals;
   sigfillset(&signals);
-  sigprocmask(SIG_SETMASK, &signals, nullptr);  // but for CHLD they stay pending: TERM does nothing
+  pthread_sigmask(SIG_SETMASK, &signals,
+                  nullptr);  // but for CHLD they stay pending: TERM does nothing
   signal(SIGPIPE, SIG_IGN);
   sigemptyset(&signals);
   sigaddset(&signals, SIGCHLD);

@@ -80,6 +80,7 @@ Session* Sessions::FreeSlot() {
     return nullptr;
   }
   auto* first = reinterpret_cast<Session*>(memory_.data());
+  // In memory that Pages owns. NOLINTNEXTLINE(cppcoreguidelines-owning-memory)
   auto* session = new (first + slots_.size()) Session;
   session->sessions = this;
   session->number = static_cast<unsigned>(slots_.size());

@@ -23,7 +23,7 @@
 namespace interlink::shim {
 
 inline constexpr size_t kMaxSessions = 128;
-inline constexpr size_t kOutboxLimit = 256 * 1024;
+inline constexpr size_t kOutboxLimit = size_t{256} * 1024;
 
 struct Session {
   enum class Role { kFree, kRequest, kStarting, kWatch, kAttach, kExec, kLeaving };

@@ -16,7 +16,7 @@ namespace interlink::shim {
 
 enum class LogStream : uint8_t { kStdout = 0, kStderr = 1 };
 
-inline constexpr size_t kMaxLogContent = 16 * 1024;
+inline constexpr size_t kMaxLogContent = size_t{16} * 1024;
 inline constexpr size_t kLogTime = 30;               // "2006-01-02T15:04:05.000000000Z"
 inline constexpr size_t kLogHeader = kLogTime + 10;  // " stdout F "
 inline constexpr size_t kMaxLogLine = kLogHeader + kMaxLogContent + 1;
@@ -36,6 +36,14 @@ inline void PutDigits(char* to, uint64_t number, size_t width) {
     to[i - 1] = static_cast<char>('0' + number % 10);
     number /= 10;
   }
+}
+
+// " stdout F "
+inline void PutTag(char* to, LogStream stream, bool partial) {
+  const std::string_view name = stream == LogStream::kStdout ? " stdout " : " stderr ";
+  std::memcpy(to, name.data(), name.size());
+  to[8] = partial ? 'P' : 'F';
+  to[9] = ' ';
 }
 
 inline bool GetDigits(const char* from, size_t width, uint64_t& number) {
@@ -136,9 +144,7 @@ inline bool ParseLogLine(std::string_view text, LogLine& line) {
 // Writes the header of a line, kLogHeader bytes.
 inline void PutLogHeader(char* to, uint64_t time_ns, LogStream stream, bool partial) {
   FormatLogTime(time_ns, to);
-  std::memcpy(to + kLogTime, stream == LogStream::kStdout ? " stdout " : " stderr ", 8);
-  to[kLogTime + 8] = partial ? 'P' : 'F';
-  to[kLogTime + 9] = ' ';
+  log_time::PutTag(to + kLogTime, stream, partial);
 }
 
 // LogFormatter makes lines of what a container's streams give. It keeps what has no line end yet.
@@ -219,9 +225,8 @@ class LogFormatter {
     }
     std::memcpy(to, cached_, 20);
     log_time::PutDigits(to + 20, time_ns % kNanoseconds, 9);
-    std::memcpy(to + 29, stream == LogStream::kStdout ? "Z stdout " : "Z stderr ", 9);
-    to[kLogTime + 8] = partial ? 'P' : 'F';
-    to[kLogTime + 9] = ' ';
+    to[29] = 'Z';
+    log_time::PutTag(to + kLogTime, stream, partial);
   }
 
   template <typename Sink>

@@ -47,7 +47,7 @@ enum class FrameType : uint8_t {
 };
 
 inline constexpr size_t kFrameHeader = 8;
-inline constexpr size_t kMaxPayload = 64 * 1024;
+inline constexpr size_t kMaxPayload = size_t{64} * 1024;
 inline constexpr size_t kMaxFrame = kFrameHeader + kMaxPayload;
 inline constexpr size_t kMaxText = 4096;  // path, reason, error text
 

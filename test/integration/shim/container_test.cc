@@ -151,6 +151,58 @@ TEST_CASE("a failed creation says why in the runtime's words and leaves nothing"
   CHECK(container.Run().code == kCommandFailed);  // the lock is free again
 }
 
+TEST_CASE(
+    "a program that the kernel refuses ends like one that failed, with the reason in its log") {
+  Lab lab;
+  WriteAll(lab.path() + "/rootfs/bin/text", "no program");
+  REQUIRE(chmod((lab.path() + "/rootfs/bin/text").c_str(), 0755) == 0);
+  TestContainer container(lab, "c", {.args = {"/bin/text"}});
+  REQUIRE(container.Run().code == 0);
+  static_cast<void>(container.Ask(FrameType::kStart));  // the runtime may see it or not
+  CHECK(container.Exit().code != 0);
+  CHECK(container.Log("stderr").find("Exec format error") != std::string::npos);
+  container.Remove();
+}
+
+TEST_CASE("paths longer than a socket address work, for terminals and commands too") {
+  Lab lab;
+  TestContainer container(lab, std::string(200, 'c'),
+                          {.args = {"sh", "-c", "stty size; sleep 1000"}, .tty = true});
+  container.Start();
+  auto client = container.Exec(SessionRequest{true, false, true, false, false, {}}, {"stty"});
+  CHECK(ReadSession(*client).out.find("speed") != std::string::npos);
+  CHECK(container.Signal(SIGKILL) == 0);
+  CHECK(container.Exit().code == 137);
+  container.Remove();
+}
+
+TEST_CASE("the shim enters the cgroup it is given, its container has its own") {
+  Lab lab;
+  const std::string pids = std::string(access("/sys/fs/cgroup/pids", F_OK) == 0 ? "/pids" : "");
+  const std::string cgroup = "/sys/fs/cgroup" + pids + lab.cgroup();
+  REQUIRE(mkdir(cgroup.c_str(), 0755) == 0);
+  REQUIRE(mkdir((cgroup + "/shims").c_str(), 0755) == 0);
+  TestContainer container(
+      lab, "c",
+      {.args = {"sleep", "1000"}, .flags = {"--cgroup-procs", cgroup + "/shims/cgroup.procs"}});
+  container.Start();
+  CHECK(ReadAll(cgroup + "/shims/cgroup.procs") == std::to_string(container.ShimPid()) + "\n");
+  CHECK(container.Processes() == 1);
+  CHECK(container.Signal(SIGKILL) == 0);
+  container.Exit();
+  container.Remove();
+  CHECK(Eventually([&cgroup] { return rmdir((cgroup + "/shims").c_str()) == 0; }));
+}
+
+TEST_CASE("a cgroup that cannot be entered fails the creation") {
+  Lab lab;
+  TestContainer container(
+      lab, "c", {.args = {"sleep", "1000"}, .flags = {"--cgroup-procs", "/no/such/file"}});
+  const Ran ran = container.Run();
+  CHECK(ran.code == kCommandFailed);
+  CHECK(ran.err == "interlink-shim: /no/such/file: No such file or directory\n");
+}
+
 TEST_CASE("a container that the kernel kills for memory is known as such") {
   Lab lab;
   TestContainer container(
@@ -182,6 +234,18 @@ TEST_CASE("the host keeps its cgroups, and no mount of the runtime stays") {
   container.Exit();
   container.Remove();
   CHECK(ReadAll("/proc/self/mountinfo") == before);
+}
+
+TEST_CASE("acknowledged log does not count for the limit") {
+  Lab lab;
+  TestContainer container(lab, "c",
+                          {.args = {"seq", "100000"}, .flags = {"--log-limit", "1048576"}});
+  WriteAll(container.directory() + "/log.ack", std::string("\0\0\0\x10\0\0\0\0", 8));
+  container.Start();
+  container.Exit();
+  CHECK(access((container.directory() + "/log.start").c_str(), F_OK) != 0);
+  CHECK(container.Log("stdout").size() == 588'895);
+  container.Remove();
 }
 
 TEST_CASE("unacknowledged log is bounded and says where it begins") {
