@@ -1,25 +1,42 @@
 #!/usr/bin/env bash
-# Installs the Debian 12 packages that building and testing need. Fast when all are there.
+# Installs the Debian 12 packages that building and testing need. Takes no time when all are there.
+# Exit codes: 0 all installed, 1 apt failed, 2 something that only you can do (run as root, use Debian).
 set -euo pipefail
 
 build=(cmake ninja-build g++ git ccache mold pkg-config
   libgrpc++-dev libprotobuf-dev protobuf-compiler libboost1.81-dev libssl-dev libsqlite3-dev nlohmann-json3-dev
   libyaml-cpp-dev libspdlog-dev libcli11-dev libarchive-dev zlib1g-dev libzstd-dev prometheus-cpp-dev)
-run=(crun containernetworking-plugins iptables iproute2)
+run=(crun containernetworking-plugins iptables nftables iproute2)
 test=(catch2 libcpp-httplib-dev bats clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev docker-registry nginx-light
-  sqlite3 jq curl python3 openssl procps file util-linux)
+  sqlite3 jq curl python3 openssl procps file util-linux binutils ca-certificates)
 
 missing=()
+declare -A status=()
+while read -r package state; do
+  status[${package%%:*}]=$state
+done < <(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${build[@]}" "${run[@]}" "${test[@]}" 2>/dev/null)
 for package in "${build[@]}" "${run[@]}" "${test[@]}"; do
-  [ "$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null)" = "install ok installed" ] || missing+=("$package")
+  [ "${status[$package]:-}" = installed ] || missing+=("$package")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
-echo "installing: ${missing[*]}"
-if [ "$(id -u)" != 0 ]; then
-  echo "run as root: apt-get install ${missing[*]}" >&2
+command="apt-get install -y --no-install-recommends ${missing[*]}"
+if ! command -v apt-get >/dev/null 2>&1; then
+  echo "install.sh: this machine has no apt-get; the project is built on Debian 12. Missing: ${missing[*]}" >&2
   exit 2
 fi
+if [ "$(id -u)" != 0 ]; then
+  echo "install.sh: ${#missing[@]} packages are missing and only root can install them. Run: sudo $command" >&2
+  exit 2
+fi
+echo "install.sh: installing ${#missing[@]} packages: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
-apt-get -o DPkg::Lock::Timeout=300 update -q
-apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "${missing[@]}"
+wait_for_lock=(-o DPkg::Lock::Timeout=300 -q)
+if ! apt-get "${wait_for_lock[@]}" update; then
+  echo "install.sh: apt-get update failed (above); check the network and /etc/apt/sources.list" >&2
+  exit 1
+fi
+if ! apt-get "${wait_for_lock[@]}" install -y --no-install-recommends "${missing[@]}"; then
+  echo "install.sh: $command failed (above)" >&2
+  exit 1
+fi
