@@ -1,0 +1,110 @@
+// The node's records in memory, with their names and pre-serialised list items. Not thread-safe:
+// LiveNode's mutex guards them.
+#ifndef INTERLINK_NODE_RECORDS_H_
+#define INTERLINK_NODE_RECORDS_H_
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/status.h"
+#include "interlink/v1/node_store.pb.h"
+#include "node/log_files.h"
+#include "node/reply.h"
+
+namespace interlink::node {
+
+struct Sandbox {
+  interlink::v1::StoredNodeSandbox stored;
+  std::shared_ptr<const interlink::v1::RunSandboxRequest> request;  // parsed body
+  std::set<ContainerId> containers;
+  std::optional<runtime::v1::PodSandboxState> shown;
+  Slice slice;  // null: not listed
+  // Not persisted.
+  uint64_t asked_link = 0;  // link in which the site has taken the creation
+  int attempts = 0;
+  bool missing = false;  // the site's complete list lacks it
+  SteadyTime stop_asked_at;
+  bool exits_overdue = false;  // its containers' exits were waited for long enough
+  // An unfinished creation that nobody waits for is undone: seconds of listening since it was last
+  // asked for.
+  double unasked_seconds = 0;
+  bool cancelled = false;
+
+  SandboxId id() const { return SandboxId(stored.id()); }
+};
+
+struct Container {
+  interlink::v1::StoredNodeContainer stored;
+  std::shared_ptr<const interlink::v1::CreateContainerRequest> request;
+  std::optional<runtime::v1::ContainerState> shown;
+  Slice slice;
+  uint64_t asked_link = 0;
+  uint64_t started_link = 0;
+  int attempts = 0;
+  bool missing = false;
+  SteadyTime stop_asked_at;
+  int64_t stop_asked_grace = -1;
+  double unasked_seconds = 0;
+  bool cancelled = false;
+  // Log.
+  bool log_open = false;
+  LogPosition log;
+  std::optional<uint64_t> log_end;  // told by the stream's end mark
+  SteadyTime exit_seen_at;
+  SteadyTime log_progress_at;
+
+  ContainerId id() const { return ContainerId(stored.id()); }
+  SandboxId sandbox() const { return SandboxId(stored.sandbox_id()); }
+};
+
+using PodName =
+    std::tuple<std::string, std::string, std::string, uint32_t>;  // namespace, name, uid, attempt
+using ContainerName = std::tuple<SandboxId, std::string, uint32_t>;  // sandbox, name, attempt
+
+PodName NameOf(const runtime::v1::PodSandboxMetadata& metadata);
+ContainerName NameOf(const SandboxId& sandbox, const runtime::v1::ContainerMetadata& metadata);
+
+struct Tables {
+  std::map<SandboxId, Sandbox> sandboxes;
+  std::map<ContainerId, Container> containers;
+  std::map<PodName, SandboxId> pod_names;
+  std::map<ContainerName, ContainerId> container_names;
+  std::map<std::string, interlink::v1::ImageRecord> images;  // by id
+  std::map<std::string, Slice> image_slices;
+
+  Sandbox* Find(const SandboxId& id);
+  Container* Find(const ContainerId& id);
+  const Sandbox* Find(const SandboxId& id) const;
+  const Container* Find(const ContainerId& id) const;
+  // A full id or a unique prefix of a listed one. kNotFound; kInvalidArgument when several match.
+  Result<SandboxId> ResolveSandbox(const std::string& id) const;
+  Result<ContainerId> ResolveContainer(const std::string& id) const;
+
+  // REQUIRES: body parses.
+  Sandbox& Add(interlink::v1::StoredNodeSandbox stored);
+  Container& Add(interlink::v1::StoredNodeContainer stored);
+  void Erase(const SandboxId& id);
+  void Erase(const ContainerId& id);
+
+  // Brings `shown` and `slice` up to date. True: what kubelet sees has changed.
+  bool Refresh(Sandbox& sandbox);
+  bool Refresh(Container& container);
+  bool AllExited(const Sandbox& sandbox) const;
+
+  // The image that a name, name@digest, id or unique id prefix means.
+  Result<const interlink::v1::ImageRecord*> FindImage(const std::string& name) const;
+  void PutImage(const interlink::v1::ImageRecord& image, bool pinned);
+};
+
+// `message` as an element of a response's repeated field 1.
+Slice MakeSlice(const google::protobuf::Message& message);
+
+}  // namespace interlink::node
+
+#endif  // INTERLINK_NODE_RECORDS_H_

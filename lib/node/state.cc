@@ -1,0 +1,46 @@
+#include "node/state.h"
+
+namespace interlink::node {
+
+using interlink::v1::StoredNodeContainer;
+using interlink::v1::StoredNodeSandbox;
+
+std::optional<runtime::v1::PodSandboxState> Shown(const StoredNodeSandbox& sandbox,
+                                                  bool containers_exited) {
+  const auto seen = sandbox.fact().seen();
+  if (sandbox.abandoned() || seen == interlink::v1::SEEN_GONE) return std::nullopt;
+  const bool ever_up = sandbox.fact().up_ns() != 0 || seen == interlink::v1::SEEN_UP;
+  if (seen < interlink::v1::SEEN_UP) return std::nullopt;
+  if (sandbox.fact().has_failure() && !ever_up) return std::nullopt;
+  if (seen == interlink::v1::SEEN_DOWN && containers_exited) return runtime::v1::SANDBOX_NOTREADY;
+  return runtime::v1::SANDBOX_READY;
+}
+
+std::optional<runtime::v1::ContainerState> Shown(const StoredNodeContainer& container) {
+  const auto seen = container.fact().seen();
+  if (container.abandoned()) return std::nullopt;
+  if (container.exit_shown()) return runtime::v1::CONTAINER_EXITED;
+  if (seen == interlink::v1::SEEN_NOTHING || seen == interlink::v1::SEEN_GONE) return std::nullopt;
+  if (container.fact().has_failure()) return std::nullopt;
+  if (container.wanted() == interlink::v1::WANTED_CREATE && seen == interlink::v1::SEEN_CREATED)
+    return runtime::v1::CONTAINER_CREATED;
+  // A container that was created, never started and is being ended stays CREATED until its end is
+  // told.
+  if (container.wanted() > interlink::v1::WANTED_START && seen == interlink::v1::SEEN_CREATED &&
+      container.fact().wanted() != interlink::v1::WANTED_START &&
+      container.fact().started_ns() == 0) {
+    return runtime::v1::CONTAINER_CREATED;
+  }
+  return runtime::v1::CONTAINER_RUNNING;
+}
+
+void MarkLost(const std::string& why, int64_t now_ns, interlink::v1::ContainerRecord& fact) {
+  fact.set_seen(interlink::v1::SEEN_DOWN);
+  fact.set_exit_code(255);
+  fact.set_reason("Error");
+  fact.set_message("lost: " + why);
+  fact.set_finished_ns(now_ns);
+  fact.clear_failure();
+}
+
+}  // namespace interlink::node

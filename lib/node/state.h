@@ -1,0 +1,37 @@
+// What kubelet sees of a record, and how facts are ordered: pure functions (DESIGN 6.8 and 6.10).
+//
+//   sandbox:   (not listed) RESERVED, STARTING -> READY -> STOPPING (READY) -> NOTREADY -> gone
+//   container: (not listed) CREATING -> CREATED -> RUNNING (from the committed start on) -> EXITED
+//   -> gone
+//
+// UNKNOWN is never shown; RUNNING never falls back to CREATED; EXITED never changes.
+#ifndef INTERLINK_NODE_STATE_H_
+#define INTERLINK_NODE_STATE_H_
+
+#include <optional>
+
+#include "interlink/v1/node_store.pb.h"
+#include "runtime/v1/api.pb.h"
+
+namespace interlink::node {
+
+// True when `fact` is newer than `known`: by (seen, epoch, revision).
+template <typename Record>
+bool IsNewer(const Record& fact, const Record& known) {
+  if (fact.seen() != known.seen()) return fact.seen() > known.seen();
+  if (fact.epoch() != known.epoch()) return fact.epoch() > known.epoch();
+  return fact.revision() > known.revision();
+}
+
+// Nothing: not listed. `containers_exited`: every container of it is shown EXITED.
+std::optional<runtime::v1::PodSandboxState> Shown(const interlink::v1::StoredNodeSandbox& sandbox,
+                                                  bool containers_exited);
+std::optional<runtime::v1::ContainerState> Shown(
+    const interlink::v1::StoredNodeContainer& container);
+
+// A container whose end is proven without an exit record: EXITED 255 "Error" "lost: ...".
+void MarkLost(const std::string& why, int64_t now_ns, interlink::v1::ContainerRecord& fact);
+
+}  // namespace interlink::node
+
+#endif  // INTERLINK_NODE_STATE_H_

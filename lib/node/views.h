@@ -1,0 +1,27 @@
+// Records as CRI messages: pure converters.
+#ifndef INTERLINK_NODE_VIEWS_H_
+#define INTERLINK_NODE_VIEWS_H_
+
+#include "node/records.h"
+#include "runtime/v1/api.pb.h"
+
+namespace interlink::node {
+
+runtime::v1::PodSandbox ListItem(const Sandbox& sandbox);
+runtime::v1::Container ListItem(const Container& container);
+// REQUIRES: shown.
+runtime::v1::PodSandboxStatus StatusOf(const Sandbox& sandbox);
+// `image`: the reference as it was asked for; `log_path` absolute or empty. Times are clamped
+// between created_at and `now_ns` and are never 0 once they have to be told.
+runtime::v1::ContainerStatus StatusOf(const Container& container, const Sandbox& sandbox,
+                                      int64_t now_ns);
+
+// The absolute log path of a container; empty: its output is discarded.
+std::string LogPath(const Sandbox& sandbox, const Container& container);
+
+bool Matches(const runtime::v1::PodSandboxFilter& filter, const Sandbox& sandbox);
+bool Matches(const runtime::v1::ContainerFilter& filter, const Container& container);
+
+}  // namespace interlink::node
+
+#endif  // INTERLINK_NODE_VIEWS_H_
