@@ -1,0 +1,203 @@
+#include "config/cri_config.h"
+
+#include <algorithm>
+
+#include "config/rules.h"
+#include "net/url.h"
+
+namespace interlink::config {
+namespace {
+
+// sockaddr_un::sun_path with its final zero.
+constexpr size_t kMaxSocketPath = 107;
+
+// The rules that span keys. Fills what is derived.
+class CriRules {
+ public:
+  CriRules(CriConfig* config, const Sources& sources) : c_(*config), sources_(sources) {}
+
+  Status Apply() {
+    RETURN_IF_ERROR(Address());
+    RETURN_IF_ERROR(Port());
+    RETURN_IF_ERROR(Socket());
+    RETURN_IF_ERROR(Handlers());
+    RETURN_IF_ERROR(Tls());
+    if (c_.verbose_logging && c_.errors_only_logging)
+      return Refuse("ErrorsOnlyLogging", "and VerboseLogging must not both be true");
+    for (const auto& [name, value] : c_.plugin_config) {
+      if (!IsOptionName(name))
+        return Refuse("PluginConfig", "has the name " + Quoted(name) +
+                                          ": names have letters, digits, \"_\", \"-\" and \".\"");
+    }
+    return {};
+  }
+
+ private:
+  Status Refuse(const std::string& path, const std::string& text) const {
+    return RefuseKey(sources_, c_.file, path, text);
+  }
+
+  Status Address() {
+    if (c_.interlink_address.empty())
+      return Refuse("InterlinkAddress",
+                    "must be set: the address of interlink-api, e.g. https://site.example.org");
+    const auto url = net::ParseUrl(c_.interlink_address);
+    if (!url.ok())
+      return Refuse("InterlinkAddress", "must be https://HOST, it is " +
+                                            Quoted(c_.interlink_address) + ": " +
+                                            url.status().message());
+    if (url->target != "/")
+      return Refuse("InterlinkAddress",
+                    "must be https://HOST without a path, it is " + Quoted(c_.interlink_address));
+    if (url->scheme == "http" && !net::IsLoopbackHost(url->host))
+      return Refuse("InterlinkAddress",
+                    "must be https://: plain http is taken only for this machine (localhost, "
+                    "127.0.0.1, [::1])");
+    if (url->has_port && c_.interlink_port != 0 && url->port != c_.interlink_port)
+      return Refuse("Interlinkport", "must not differ from the port in InterlinkAddress");
+    c_.https = url->scheme == "https";
+    c_.host = url->host;
+    c_.port = url->port;
+    return {};
+  }
+
+  Status Port() {
+    if (c_.interlink_port != 0) c_.port = c_.interlink_port;
+    return {};
+  }
+
+  Status Socket() {
+    static constexpr std::string_view kPrefix = "unix://";
+    std::string path = c_.cri.socket_path;
+    if (path.starts_with(kPrefix)) path.erase(0, kPrefix.size());
+    if (!IsAbsolutePath(path) || path.ends_with('/') || path.size() > kMaxSocketPath)
+      return Refuse("CRI.SocketPath", "must be unix:///PATH with an absolute path of at most " +
+                                          std::to_string(kMaxSocketPath) + " bytes, it is " +
+                                          Quoted(c_.cri.socket_path));
+    c_.socket_file = path;
+    return {};
+  }
+
+  Status Handlers() {
+    if (!IsHandlerName(c_.cri.runtime_handler))
+      return Refuse("CRI.RuntimeHandler", kHandlerNameRule);
+    if (!c_.cri.default_handler.empty() && !IsHandlerName(c_.cri.default_handler))
+      return Refuse("CRI.DefaultHandler", kHandlerNameRule);
+    return {};
+  }
+
+  Status Tls() {
+    const net::TlsFiles& files = c_.tls.files;
+    if (c_.tls.enabled && !c_.https)
+      return Refuse("TLS.Enabled", "must be false with an InterlinkAddress of http://");
+    if (c_.tls.enabled && files.cert_file.empty() != files.key_file.empty())
+      return Refuse(files.cert_file.empty() ? "TLS.KeyFile" : "TLS.CertFile",
+                    "needs the other one: TLS.CertFile and TLS.KeyFile are set together");
+    // Off means off: the section may stay in the file.
+    if (!c_.tls.enabled) c_.tls.files = {};
+    if (c_.tls.files.cert_file.empty() && c_.token_file.empty())
+      return Refuse(c_.tls.enabled ? "TLS.CertFile" : "TLS.Enabled",
+                    c_.tls.enabled
+                        ? "must be set, or the environment variable VK_TOKEN_FILE: without a "
+                          "certificate or a token the site cannot know who asks"
+                        : "is false, so the environment variable VK_TOKEN_FILE must name a token "
+                          "file: without a certificate or a token the site cannot know who asks");
+    return {};
+  }
+
+  CriConfig& c_;
+  const Sources& sources_;
+};
+
+std::string Variable(const Environment& environment, const std::string& name) {
+  const auto it = environment.find(name);
+  return it == environment.end() ? "" : it->second;
+}
+
+Status ApplyEnvironment(const Environment& environment, CriConfig* config) {
+  config->token_file = Variable(environment, "VK_TOKEN_FILE");
+  if (!config->token_file.empty() && !IsAbsolutePath(config->token_file))
+    return InvalidArgument("environment variable VK_TOKEN_FILE must be an absolute path, it is " +
+                           Quoted(config->token_file));
+  const std::string debug = Variable(environment, "INTERLINK_CRI_DEBUG");
+  if (debug == "true" || debug == "1") {
+    config->verbose_logging = true;
+    config->errors_only_logging = false;
+  } else if (!debug.empty() && debug != "false" && debug != "0") {
+    return InvalidArgument(
+        "environment variable INTERLINK_CRI_DEBUG must be true or false, it is " + Quoted(debug));
+  }
+  return {};
+}
+
+}  // namespace
+
+Keys CriKeys(CriConfig* c) {
+  const auto second = std::chrono::seconds(1);
+  return {
+      WithExample(TextKey("InterlinkAddress", &c->interlink_address,
+                          "Address of interlink-api: https://HOST. Plain http:// only for this "
+                          "machine. Must be set."),
+                  "\"https://site.example.org\""),
+      WithExample(PortKey("Interlinkport", &c->interlink_port,
+                          "Port of interlink-api. Default: the one in InterlinkAddress, else 443 "
+                          "(http: 80)."),
+                  "\"8080\""),
+      BooleanKey("CRI.Enabled", &c->cri.enabled,
+                 "False: interlink-cri says so and ends; nothing is served."),
+      TextKey("CRI.SocketPath", &c->cri.socket_path,
+              "The socket for kubelet and crictl: unix:///PATH, at most 107 bytes of path."),
+      TextKey("CRI.RuntimeHandler", &c->cri.runtime_handler,
+              "The handler of the RuntimeClass for interLink; it means CRI.DefaultHandler. The "
+              "site's handlers can be used under their own names too."),
+      WithExample(TextKey("CRI.DefaultHandler", &c->cri.default_handler,
+                          "The site's handler for pods without a RuntimeClass and for "
+                          "CRI.RuntimeHandler. none: pods without a RuntimeClass are refused. "
+                          "Default: the site's own default."),
+                  "\"local\""),
+      DurationKey("CRI.RequestTimeout", &c->cri.request_timeout, second, std::chrono::hours(24),
+                  "Bounds calls that come without a deadline. Pulls end after that time without "
+                  "progress."),
+      BooleanKey("TLS.Enabled", &c->tls.enabled,
+                 "True: the keys of this section are used. False with https: the system's "
+                 "certificate authorities, and a token says who asks (VK_TOKEN_FILE)."),
+      WithExample(PathKey("TLS.CertFile", &c->tls.files.cert_file,
+                          "This node's certificate chain, PEM, leaf first."),
+                  "\"/etc/interlink/cri/tls/client.crt\""),
+      WithExample(PathKey("TLS.KeyFile", &c->tls.files.key_file, "Its private key, PEM."),
+                  "\"/etc/interlink/cri/tls/client.key\""),
+      WithExample(PathKey("TLS.CACertFile", &c->tls.files.ca_file,
+                          "Who may have signed the site's certificate, PEM. Default: the system's "
+                          "certificate authorities."),
+                  "\"/etc/interlink/cri/tls/ca.crt\""),
+      BooleanKey(
+          "VerboseLogging", &c->verbose_logging,
+          "Logs debug lines too; so does the environment variable INTERLINK_CRI_DEBUG=true."),
+      BooleanKey("ErrorsOnlyLogging", &c->errors_only_logging, "Logs errors only."),
+      PathKey("DataRootFolder", &c->data_root_folder,
+              "Where the store is kept. It must not be on a network file system."),
+      WithExample(TextMapKey("PluginConfig", &c->plugin_config,
+                             "Settings for the site's plugin. DOCKER_REGISTRY: the registry for "
+                             "image names without a host. SLURM_PARTITION, SLURM_QOS: where jobs "
+                             "go. The site refuses names that it does not allow."),
+                  "{\"DOCKER_REGISTRY\": \"registry.example.org\"}"),
+  };
+}
+
+Result<CriConfig> LoadCriConfig(const std::string& flag, const Environment& environment) {
+  CriConfig config;
+  const std::string variable = Variable(environment, "INTERLINK_CRI_CONFIG");
+  config.file = !flag.empty() ? flag : !variable.empty() ? variable : kCriDefaultFile;
+  const auto document = LoadDocument(config.file);
+  if (!document.ok()) {
+    if (document.status().code() == Code::kInvalidArgument) return document.status();
+    return document.status().WithContext("configuration (--config FILE, INTERLINK_CRI_CONFIG)");
+  }
+  Sources sources;
+  RETURN_IF_ERROR(ReadKeys(*document, CriKeys(&config), "", &sources));
+  RETURN_IF_ERROR(ApplyEnvironment(environment, &config));
+  RETURN_IF_ERROR(CriRules(&config, sources).Apply());
+  return config;
+}
+
+}  // namespace interlink::config
