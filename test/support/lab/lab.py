@@ -1,0 +1,331 @@
+"""test/lab: see usage below. The state of a lab is DIR/lab.json; each process has DIR/run/NAME.json."""
+import argparse
+import fcntl
+import http.client
+import json
+import os
+import shlex
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+
+import pki
+import settings
+import sweep
+from processes import LabError, Process, wait_until
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
+FOLDERS = ("run", "log", "pki", "registry", "cni/net.d", "site", "logs")
+READY_SECONDS = 60
+USAGE = """A complete private system in a folder.
+
+  test/lab up DIR [--fake] [--nodes N] [--masquerade] [--build FOLDER] [--verbose]
+                        makes DIR and starts all in it; prints the socket and file names
+  test/lab env DIR [N]  shell exports for node N (default 1): CONTAINER_RUNTIME_ENDPOINT, CRI_CONFIG_FILE, LAB_...
+  test/lab status DIR   the processes, and whether they answer
+  test/lab down DIR     ends all of it and removes DIR, also when something in it died
+  test/lab stop-site|start-site|kill-site DIR
+  test/lab stop-node|start-node|kill-node DIR [N]
+                        stop: TERM; kill: KILL; start waits until it answers
+
+Exit codes: 0 done, 1 failed, 2 wrong usage."""
+
+
+def say(text):
+    print(f"lab: {text}", file=sys.stderr, flush=True)
+
+
+class Lab:
+    def __init__(self, state):
+        self.state = state
+        self.dir = state["dir"]
+        self.registry = Process(self.dir, "registry")
+        self.liar = Process(self.dir, "lying-registry")
+        self.site = Process(self.dir, "interlink-api")
+        self.nodes = [Process(self.dir, f"interlink-cri-{n}") for n in range(1, state["nodes"] + 1)]
+
+    @staticmethod
+    def load(folder):
+        try:
+            with open(os.path.join(folder, "lab.json"), encoding="utf-8") as f:
+                return Lab(json.load(f))
+        except FileNotFoundError:
+            raise LabError(f"there is no lab in {folder}: start one with test/lab up {folder}") from None
+
+    def save(self):
+        settings.write(self.dir + "/lab.json", json.dumps(self.state, indent=2) + "\n")
+
+    def processes(self):
+        return [self.registry, self.liar, self.site, *self.nodes]
+
+    # --- questions
+
+    def site_answers(self, path, certificate="node-1"):
+        """The status of GET path at the site, or None."""
+        context = ssl.create_default_context(cafile=self.dir + "/pki/ca.crt")
+        context.load_cert_chain(f"{self.dir}/pki/{certificate}.crt", f"{self.dir}/pki/{certificate}.key")
+        connection = http.client.HTTPSConnection("127.0.0.1", self.state["site_port"], context=context, timeout=5)
+        return status_of(connection, path)
+
+    def node_answers(self, number, path):
+        """The status of GET path on the CRI socket, or None."""
+        connection = http.client.HTTPConnection("localhost", timeout=5)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(5)
+        try:
+            connection.sock.connect(settings.socket_path(self.dir, number))
+        except OSError:
+            connection.sock.close()
+            return None
+        return status_of(connection, path)
+
+    # --- parts
+
+    def start_registry(self):
+        settings.write(self.dir + "/registry.yml", settings.registry_config(self.state))
+        self.registry.start(["docker-registry", "serve", self.dir + "/registry.yml"])
+        address = ("127.0.0.1", self.state["registry_port"])
+        self.registry.wait_ready(lambda: connects(address), 20)
+        images = os.path.join(os.path.dirname(HERE), "images")
+        for script in (["make_images.py", f"{address[0]}:{address[1]}"],
+                       ["bad_images.py", f"{address[0]}:{address[1]}", self.dir + "/victim"]):
+            done = subprocess.run([sys.executable, os.path.join(images, script[0]), *script[1:]], capture_output=True,
+                                  text=True)
+            if done.returncode != 0:
+                raise LabError(f"{script[0]}: {done.stderr.strip()}")
+        port_file = self.dir + "/run/lie-port"
+        self.liar.start([sys.executable, os.path.join(images, "lying_registry.py"), port_file])
+        self.liar.wait_ready(lambda: os.path.exists(port_file), 10)
+        with open(port_file, encoding="ascii") as f:
+            self.state["lie_port"] = int(f.read())
+
+    def start_site(self):
+        binary = self.state["build"] + "/bin/interlink-api"
+        self.site.start([binary, "serve", "--config", self.dir + "/site.yaml"], clean_environment())
+        self.site.wait_ready(lambda: self.site_answers("/readyz") == 200, READY_SECONDS)
+
+    def start_node(self, number):
+        node = self.nodes[number - 1]
+        binary = self.state["build"] + "/bin/interlink-cri"
+        node.start([binary, "serve", "--config", f"{self.dir}/node-{number}.yaml"], clean_environment())
+        wanted = "/readyz" if self.site.pid() else "/healthz"
+        node.wait_ready(lambda: self.node_answers(number, wanted) == 200, READY_SECONDS)
+
+    def make(self):
+        for folder in FOLDERS:
+            os.makedirs(f"{self.dir}/{folder}", exist_ok=True)
+        os.makedirs(self.dir + "/victim")
+        settings.write(self.dir + "/victim/secret", "secret\n")
+        state = self.state
+        pki.make(self.dir + "/pki", [f"node-{state['tag']}-{n}" for n in range(1, state["nodes"] + 1)])
+        settings.write(self.dir + "/cni/net.d/10-lab.conflist", settings.cni_conflist(state))
+
+    def configure(self):
+        settings.write(self.dir + "/site.yaml", settings.site_config(self.state))
+        for n in range(1, self.state["nodes"] + 1):
+            settings.write(f"{self.dir}/node-{n}.yaml", settings.node_config(self.state, n))
+            settings.write(f"{self.dir}/crictl-{n}.yaml", settings.crictl_config(self.state, n))
+
+    def environment(self, number):
+        endpoint = "unix://" + settings.socket_path(self.dir, number)
+        return {
+            "CONTAINER_RUNTIME_ENDPOINT": endpoint, "IMAGE_SERVICE_ENDPOINT": endpoint,
+            "CRI_CONFIG_FILE": f"{self.dir}/crictl-{number}.yaml",
+            "LAB_DIR": self.dir, "LAB_BUILD": self.state["build"], "LAB_TAG": self.state["tag"],
+            "LAB_SITE": f"https://127.0.0.1:{self.state['site_port']}", "LAB_SITE_CONFIG": self.dir + "/site.yaml",
+            "LAB_SITE_LOG": self.site.log, "LAB_SITE_PID": str(self.site.pid() or ""),
+            "LAB_NODE_NAME": f"node-{self.state['tag']}-{number}", "LAB_NODE_CONFIG": f"{self.dir}/node-{number}.yaml",
+            "LAB_NODE_LOG": self.nodes[number - 1].log, "LAB_NODE_PID": str(self.nodes[number - 1].pid() or ""),
+            "LAB_SOCKET": settings.socket_path(self.dir, number), "LAB_LOGS": self.dir + "/logs",
+            "LAB_PKI": self.dir + "/pki", "LAB_REGISTRY": f"127.0.0.1:{self.state['registry_port']}",
+            "LAB_BRIDGE": self.state["bridge"], "LAB_NETWORK": self.state["network"],
+        }
+
+
+def status_of(connection, path):
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def connects(address):
+    try:
+        socket.create_connection(address, 1).close()
+        return True
+    except OSError:
+        return False
+
+
+def clean_environment():
+    dropped = ("VK_TOKEN_FILE", "http_proxy", "https_proxy")
+    return {k: v for k, v in os.environ.items() if k not in dropped and not k.startswith("INTERLINK_")}
+
+
+# --- commands
+
+def check_machine(build, fake):
+    if os.geteuid() != 0:
+        raise LabError("the lab needs root: it starts containers, network namespaces and a bridge")
+    needed = ["openssl", "docker-registry"] + ([] if fake else ["crun", "ip", "iptables-save"])
+    absent = [name for name in needed if not shutil.which(name)]
+    if absent:
+        raise LabError(f"missing: {', '.join(absent)}; install with test/support/install.sh")
+    for name in ("bin/interlink-api", "bin/interlink-cri", "bin/interlink-shim"):
+        if not os.path.exists(f"{build}/{name}"):
+            raise LabError(f"{build}/{name} is not built: cmake --preset release && cmake --build --preset release")
+
+
+def up(args):
+    folder = os.path.realpath(args.dir)
+    build = os.path.realpath(args.build or os.environ.get("INTERLINK_BUILD") or ROOT + "/build/release")
+    check_machine(build, args.fake)
+    if len(settings.socket_path(folder, args.nodes)) > 107:
+        raise LabError(f"{folder} is too long for a Unix socket (107 bytes): choose a shorter folder")
+    if os.path.exists(folder) and os.listdir(folder):
+        raise LabError(f"{folder} is not empty: test/lab down {folder} removes a lab, else choose another folder")
+    tag = settings.tag_of(folder)
+    lab = Lab({
+        "dir": folder, "tag": tag, "build": build, "fake": args.fake, "nodes": args.nodes, "verbose": args.verbose,
+        "masquerade": args.masquerade, "bridge": "il" + tag, "network": "lab-" + tag,
+        "subnet": settings.choose_subnet(tag), "registry_port": settings.free_port(),
+        "site_port": settings.free_port(), "operator_port": settings.free_port(),
+    })
+    lab.save()
+    try:
+        lab.make()
+        lab.start_registry()
+        lab.configure()
+        lab.save()
+        lab.start_site()
+        for number in range(1, args.nodes + 1):
+            lab.start_node(number)
+    except BaseException:
+        keep = os.environ.get("LAB_KEEP")
+        say(f"not started; {'left as it is: ' + folder if keep else 'removing it (LAB_KEEP=1 keeps it)'}")
+        if not keep:
+            tear_down(lab)
+        raise
+    print(f"folder    {folder}\nsite      https://127.0.0.1:{lab.state['site_port']}  config {folder}/site.yaml  "
+          f"log {lab.site.log}")
+    for number, node in enumerate(lab.nodes, 1):
+        print(f"node {number}    unix://{settings.socket_path(folder, number)}  config {folder}/node-{number}.yaml  "
+              f"log {node.log}")
+    print(f"registry  127.0.0.1:{lab.state['registry_port']}\nnext      eval \"$(test/lab env {folder})\"; crictl info")
+
+
+def tear_down(lab):
+    """Asks the daemons first, so that what they leave is seen as theirs; then sweeps."""
+    clean = True
+    for process in [*lab.nodes, lab.site]:
+        if not process.stop():
+            say(f"{process.name} did not end within 15 s of TERM and was killed")
+            clean = False
+    for process in (lab.registry, lab.liar):
+        process.stop(5)
+    sweep.sweep(lab.state, say)
+    return clean
+
+
+def down(args):
+    folder = os.path.realpath(args.dir)
+    tear_down(Lab.load(folder))
+
+
+def env(args):
+    lab = Lab.load(os.path.realpath(args.dir))
+    for name, value in lab.environment(node_number(lab, args)).items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+def status(args):
+    lab = Lab.load(os.path.realpath(args.dir))
+    for process in lab.processes():
+        print(f"{process.name:18} {'pid ' + str(process.pid()) if process.pid() else 'not running'}")
+    print(f"site /readyz       {lab.site_answers('/readyz')}")
+    for number in range(1, len(lab.nodes) + 1):
+        print(f"node {number} /readyz     {lab.node_answers(number, '/readyz')}")
+    print(json.dumps(sweep.leftovers(lab.state), indent=2))
+
+
+def node_number(lab, args):
+    number = args.number or 1
+    if not 1 <= number <= len(lab.nodes):
+        raise LabError(f"there is no node {number}: this lab has {len(lab.nodes)}")
+    return number
+
+
+def part(args):
+    """stop-, start-, kill- of the site or a node."""
+    verb, what = args.command.split("-")
+    lab = Lab.load(os.path.realpath(args.dir))
+    number = node_number(lab, args)
+    process = lab.site if what == "site" else lab.nodes[number - 1]
+    if verb == "start":
+        lab.start_site() if what == "site" else lab.start_node(number)
+    elif verb == "kill":
+        if not process.kill():
+            raise LabError(f"{process.name} does not run")
+    elif not process.pid():
+        raise LabError(f"{process.name} does not run")
+    elif not process.stop():
+        raise LabError(f"{process.name} did not end within 15 s of TERM and was killed")
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=USAGE, add_help=True)
+    commands = parser.add_subparsers(dest="command", required=True)
+    table = {"up": up, "down": down, "env": env, "status": status}
+    table.update({f"{verb}-{what}": part for verb in ("stop", "start", "kill") for what in ("site", "node")})
+    for name in table:
+        command = commands.add_parser(name, usage=USAGE)
+        command.add_argument("dir")
+        if name == "up":
+            command.add_argument("--fake", action="store_true")
+            command.add_argument("--nodes", type=int, default=1, choices=range(1, 10))
+            command.add_argument("--masquerade", action="store_true")
+            command.add_argument("--build")
+            command.add_argument("--verbose", action="store_true")
+        else:
+            command.add_argument("number", nargs="?", type=int)
+    args = parser.parse_args()
+    folder = os.path.realpath(args.dir)
+    if args.command == "up":
+        os.makedirs(folder, exist_ok=True)
+    elif not os.path.exists(folder):
+        if args.command == "down":
+            return
+        raise LabError(f"there is no lab in {folder}: start one with test/lab up {folder}")
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # one command at a time for one folder
+    if not wait_until(lambda: try_lock(lock), 120):
+        raise LabError(f"another command works on {folder} for two minutes already")
+    table[args.command](args)
+
+
+def try_lock(file):
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+
+
+if __name__ == "__main__":
+    begin = time.monotonic()
+    try:
+        main()
+    except (LabError, RuntimeError, OSError) as error:
+        say(f"{error}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        say(f"interrupted after {time.monotonic() - begin:.0f} s")
+        sys.exit(130)

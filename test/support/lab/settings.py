@@ -1,0 +1,131 @@
+"""Names, addresses and configuration files of one lab. Everything follows from its folder, so that two labs on one
+machine do not meet."""
+import hashlib
+import json
+import os
+import socket
+import subprocess
+
+
+def tag_of(folder):
+    return hashlib.sha256(folder.encode()).hexdigest()[:8]
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def choose_subnet(tag):
+    """A /22 of 10.64.0.0/10 (1,000 pods) that no route of this machine touches."""
+    routes = subprocess.run(["ip", "-4", "-o", "route"], capture_output=True, text=True).stdout
+    first = int(tag, 16)
+    for i in range(4096):
+        index = (first + i) % 4096
+        subnet = f"10.{64 + index // 64}.{index % 64 * 4}.0"
+        if subnet + "/" not in routes:
+            return subnet + "/22"
+    raise RuntimeError("no free subnet in 10.64.0.0/10")
+
+
+def cni_conflist(state):
+    bridge = {
+        "type": "bridge", "bridge": state["bridge"], "isGateway": True, "ipMasq": state["masquerade"],
+        "hairpinMode": True,
+        "ipam": {"type": "host-local", "dataDir": state["dir"] + "/cni/ipam",
+                 "ranges": [[{"subnet": state["subnet"]}]], "routes": [{"dst": "0.0.0.0/0"}]},
+    }
+    portmap = {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True}
+    return json.dumps({"cniVersion": "0.4.0", "name": state["network"], "plugins": [bridge, portmap]}, indent=2)
+
+
+def registry_config(state):
+    return f"""version: 0.1
+log: {{level: error, accesslog: {{disabled: true}}}}
+storage:
+  filesystem: {{rootdirectory: "{state['dir']}/registry"}}
+  delete: {{enabled: true}}
+http: {{addr: "127.0.0.1:{state['registry_port']}"}}
+"""
+
+
+def site_config(state):
+    d = state["dir"]
+    registry = f"http://127.0.0.1:{state['registry_port']}"
+    hosts = ["registry.k8s.io", "gcr.io", "docker.io", "k8s.gcr.io", "public.ecr.aws", "lab.test"]
+    mirrors = "".join(f"    \"{host}\": [\"{registry}\"]\n" for host in hosts)
+    if state.get("lie_port"):
+        mirrors += f"    \"lie.test\": [\"http://127.0.0.1:{state['lie_port']}\"]\n"
+    return f"""SiteName: "lab-{state['tag']}"
+Address: "127.0.0.1"
+Port: {state['site_port']}
+OperatorPort: {state['operator_port']}
+TLS:
+  CertFile: "{d}/pki/server.crt"
+  KeyFile: "{d}/pki/server.key"
+  CACertFile: "{d}/pki/ca.crt"
+DataRootFolder: "{d}/site"
+VerboseLogging: {str(state['verbose']).lower()}
+Images:
+  DefaultRegistry: "docker.io"
+  Mirrors:
+{mirrors}Plugins:
+{fake_plugin(state) if state['fake'] else local_plugin(state)}"""
+
+
+def fake_plugin(state):
+    return f"""  - Name: fake
+    Path: "{state['build']}/lib/interlink/plugins/fake.so"
+    Handlers:
+      - Name: fake
+"""
+
+
+def local_plugin(state):
+    return f"""  - Name: local
+    Handlers:
+      - Name: local
+        KubeletHost: true
+        AllowPrivileged: true
+        AllowHostNamespaces: [network, ipc, pid]
+        AllowedHostPaths: ["/"]
+        AllowDevices: ["/dev"]
+    Options:
+      CNI:
+        ConfDir: "{state['dir']}/cni/net.d"
+        BinDirs: ["/usr/lib/cni"]
+"""
+
+
+def node_config(state, number):
+    d = state["dir"]
+    return f"""InterlinkAddress: "https://127.0.0.1"
+Interlinkport: "{state['site_port']}"
+CRI:
+  SocketPath: "unix://{socket_path(d, number)}"
+  RuntimeHandler: "interlink"
+TLS:
+  Enabled: true
+  CertFile: "{d}/pki/node-{number}.crt"
+  KeyFile: "{d}/pki/node-{number}.key"
+  CACertFile: "{d}/pki/ca.crt"
+VerboseLogging: {str(state['verbose']).lower()}
+DataRootFolder: "{d}/node-{number}"
+"""
+
+
+def socket_path(folder, number):
+    return f"{folder}/cri-{number}.sock"
+
+
+def crictl_config(state, number):
+    endpoint = "unix://" + socket_path(state["dir"], number)
+    return f"runtime-endpoint: {endpoint}\nimage-endpoint: {endpoint}\ntimeout: 60\n"
+
+
+def write(path, text, mode=0o644):
+    with open(path + ".new", "w", encoding="utf-8") as f:
+        f.write(text)
+    os.chmod(path + ".new", mode)
+    os.rename(path + ".new", path)
