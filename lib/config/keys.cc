@@ -249,25 +249,6 @@ Key PathListKey(std::string path, std::vector<std::string>* target, std::string 
   return key;
 }
 
-Key WordListKey(std::string path, std::vector<std::string>* target, std::vector<std::string> words,
-                std::string doc) {
-  Key key = MakeKey(std::move(path), "a list of " + Joined(words, ", "), std::move(doc));
-  const auto read_word = [words](const Value& item,
-                                 const std::string& where) -> Result<std::string> {
-    ASSIGN_OR_RETURN(std::string word, ReadText(item, where));
-    if (std::find(words.begin(), words.end(), word) == words.end())
-      return MustBe(item, where, Joined(words, " or "));
-    return word;
-  };
-  key.read = [target, read_word, takes = key.takes](const Value& value,
-                                                    const std::string& where) -> Status {
-    ASSIGN_OR_RETURN(*target, ReadList(value, where, takes, read_word));
-    return {};
-  };
-  key.show = [target] { return ShowList(*target); };
-  return key;
-}
-
 Key TextMapKey(std::string path, std::map<std::string, std::string>* target, std::string doc) {
   Key key = MakeKey(std::move(path), "a map of names and texts", std::move(doc));
   key.read = [target, takes = key.takes](const Value& value, const std::string& where) -> Status {

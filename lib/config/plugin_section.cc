@@ -44,31 +44,24 @@ Status Flatten(const Value& value, const std::string& key, const std::string& pa
 
 struct HandlerSection {
   std::string name;
-  bool kubelet_host = false;
   bool allow_privileged = false;
-  std::vector<std::string> allow_host_namespaces;
+  bool allow_host_namespaces = false;
+  bool allow_devices = false;
   std::vector<std::string> allowed_host_paths;
-  std::vector<std::string> allow_devices;
-  std::vector<std::string> shared_paths;
 };
 
 Keys HandlerKeys(HandlerSection* h) {
   return {
       TextKey("Name", &h->name,
               "What RuntimeClass.handler says, a DNS label. Unique at the site. Must be set."),
-      BooleanKey("KubeletHost", &h->kubelet_host,
-                 "This machine is the node's own: host paths are bound, cgroup parents are taken "
-                 "as kubelet gives them."),
       BooleanKey("AllowPrivileged", &h->allow_privileged,
                  "Privileged containers, which own this machine, are taken."),
-      WordListKey("AllowHostNamespaces", &h->allow_host_namespaces, {"network", "ipc", "pid"},
-                  "Namespaces of this machine that pods may share."),
+      BooleanKey("AllowHostNamespaces", &h->allow_host_namespaces,
+                 "Pods may share network, ipc and pid of this machine."),
+      BooleanKey("AllowDevices", &h->allow_devices,
+                 "Pods may use devices of this machine that they name by path."),
       PathListKey("AllowedHostPaths", &h->allowed_host_paths,
                   "Paths of this machine that pods may mount, with all below."),
-      PathListKey("AllowDevices", &h->allow_devices, "Devices of this machine that pods may use."),
-      PathListKey("SharedPaths", &h->shared_paths,
-                  "Paths that are the same on the node and here, so that they can be mounted when "
-                  "this machine is not the node's."),
   };
 }
 

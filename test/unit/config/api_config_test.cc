@@ -43,9 +43,8 @@ Plugins:
     Handlers:
       - Name: slow
       - Name: fast
-        KubeletHost: true
         AllowPrivileged: true
-        AllowHostNamespaces: [network, pid]
+        AllowHostNamespaces: true
         AllowedHostPaths: [/data, /scratch]
     Options:
       Runtime: crun
@@ -171,9 +170,9 @@ TEST_CASE("bad input of a site is told with file, line and what would be right")
        "f:5: Plugins[0].Handlers[0].AllowedHostPaths[0] must be an absolute path without \"..\", "
        "it "
        "is \"data\""},
-      {plugin("  - Name: local\n    Handlers: [{Name: a, AllowHostNamespaces: [user]}]\n"),
-       "f:5: Plugins[0].Handlers[0].AllowHostNamespaces[0] must be network or ipc or pid, it is "
-       "\"user\""},
+      {plugin("  - Name: local\n    Handlers: [{Name: a, AllowDevices: [/dev/fuse]}]\n"),
+       "f:5: Plugins[0].Handlers[0].AllowDevices must be true or false (without quotes), it is a "
+       "list"},
       {plugin(
            "  - {Name: local, Handlers: [{Name: a}]}\n  - {Name: local, Handlers: [{Name: b}]}\n"),
        "f:5: plugin \"local\" stands twice, it is also at f:4"},
