@@ -24,9 +24,8 @@ enum class Encoding { kProtobuf, kJson };
 // an error in JSON.
 Status Decode(Encoding encoding, std::string_view bytes, google::protobuf::Message* message);
 
-// Decode, and unknown fields inside a runtime.v1.PodSandboxConfig or ContainerConfig are refused by
-// their path: nothing that a pod asks for is dropped silently. For what a caller asks the site to
-// do.
+// Decode, and unknown fields inside a CRI config (fields.h) are refused by their path: nothing that
+// a pod asks for is dropped silently. For what a caller asks the site to do.
 Status DecodeRequest(Encoding encoding, std::string_view bytes, google::protobuf::Message* message);
 
 // JSON is one line with all primitive fields, also those that are zero; 64-bit integers are strings

@@ -106,7 +106,8 @@ Status RefuseUnknownFields(const Message& message, const std::string& path) {
 Status RefuseUnknownFieldsInConfigs(const Message& message) {
   return MessageWalker([](const Message& part, const std::string& path) -> Status {
            const std::string& type = part.GetDescriptor()->full_name();
-           if (type != "runtime.v1.PodSandboxConfig" && type != "runtime.v1.ContainerConfig")
+           if (type != "runtime.v1.PodSandboxConfig" && type != "runtime.v1.ContainerConfig" &&
+               type != "runtime.v1.LinuxContainerResources")
              return {};
            return RefuseUnknownFields(part, path);
          })

@@ -18,8 +18,8 @@ namespace interlink::wire {
 // "[2]" for list items and "[key]" for map values.
 Status RefuseUnknownFields(const google::protobuf::Message& message, const std::string& path);
 
-// RefuseUnknownFields for each runtime.v1.PodSandboxConfig and runtime.v1.ContainerConfig in
-// `message`, at any depth.
+// RefuseUnknownFields for what a pod can ask for with, at any depth of `message`: each
+// runtime.v1.PodSandboxConfig, ContainerConfig and LinuxContainerResources (of an update).
 Status RefuseUnknownFieldsInConfigs(const google::protobuf::Message& message);
 
 // kInvalidArgument for the first enum field with a number that its enum does not have:

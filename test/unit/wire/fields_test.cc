@@ -37,6 +37,14 @@ TEST_CASE("configs are found wherever they are embedded, and only there") {
         "build does not know it");
 }
 
+TEST_CASE("the resources of an update are a config too") {
+  interlink::v1::UpdateContainerRequest update;
+  REQUIRE(update.mutable_linux()->ParseFromString(kUnknown));
+
+  CHECK(RefuseUnknownFieldsInConfigs(update).message() ==
+        "unknown field number 100 in \"linux\": this build does not know it");
+}
+
 TEST_CASE("an unknown enum value is found by its path") {
   runtime::v1::ContainerFilter filter;
   filter.mutable_state()->set_state(static_cast<runtime::v1::ContainerState>(9));
