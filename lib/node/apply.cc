@@ -1,0 +1,316 @@
+// Facts: answers and events carry the same records and pass through here, in whatever order and
+// however often.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/unique_fd.h"
+#include "node/live_node.h"
+#include "node/state.h"
+
+namespace interlink::node {
+namespace {
+
+using interlink::v1::ContainerRecord;
+using interlink::v1::SandboxRecord;
+
+constexpr std::string_view kTerminationPath = "io.kubernetes.container.terminationMessagePath";
+
+}  // namespace
+
+void LiveNode::Apply(const SandboxRecord& record) {
+  MutexLock lock(mutex_);
+  Change change;
+  if (ApplyLocked(record, change)) CommitLocked(change, false, {});
+}
+
+void LiveNode::Apply(const ContainerRecord& record) {
+  MutexLock lock(mutex_);
+  Change change;
+  if (ApplyLocked(record, change)) CommitLocked(change, false, {});
+}
+
+bool LiveNode::ApplyLocked(const SandboxRecord& record, Change& change) {
+  const SandboxId id(record.id());
+  Sandbox* sandbox = tables_.Find(id);
+  if (sandbox == nullptr) {
+    ImportLocked(record, change);
+    return !change.sandboxes.empty();
+  }
+  sandbox->missing = false;
+  if (record.held() && sandbox->stored.wanted() == interlink::v1::WANTED_CREATE) {
+    // The site has lost the trace of an unfinished creation: it is still wanted, so it is repeated
+    // in this link.
+    sandbox->asked_link = 0;
+    change.drive.push_back(id);
+  }
+  if (!IsNewer(record, sandbox->stored.fact())) return false;
+  const auto seen_before = sandbox->stored.fact().seen();
+  *sandbox->stored.mutable_fact() = record;
+  sandbox->stored.mutable_fact()->clear_request();
+  change.sandboxes.push_back(id);
+  change.drive.push_back(id);
+  if (record.has_failure() && record.seen() == interlink::v1::SEEN_DOWN &&
+      seen_before < interlink::v1::SEEN_UP &&
+      sandbox->stored.wanted() == interlink::v1::WANTED_CREATE) {
+    const Status why(static_cast<Code>(record.failure().code()), record.failure().message());
+    timer_.After(Duration::zero(), [this, id, why] { GiveUpSandbox(id, why); });
+  }
+  if (record.seen() == interlink::v1::SEEN_DOWN) {
+    // An ended allocation ends its containers; the site tells each of them. What is not told in
+    // time is lost.
+    timer_.After(std::chrono::seconds(10), [this, id] {
+      MutexLock lock(mutex_);
+      const Sandbox* ended = tables_.Find(id);
+      if (ended == nullptr || stopping_ || ended->stored.fact().seen() != interlink::v1::SEEN_DOWN)
+        return;
+      Change late;
+      for (const ContainerId& part : ended->containers) {
+        Container* container = tables_.Find(part);
+        if (container == nullptr || container->stored.fact().seen() >= interlink::v1::SEEN_DOWN)
+          continue;
+        MarkLost("its sandbox has ended", Now(), *container->stored.mutable_fact());
+        container->stored.set_exit_shown(true);
+        late.containers.push_back(part);
+      }
+      if (!late.containers.empty()) CommitLocked(late, false, {});
+    });
+  }
+  return true;
+}
+
+bool LiveNode::ApplyLocked(const ContainerRecord& record, Change& change) {
+  const ContainerId id(record.id());
+  Container* container = tables_.Find(id);
+  if (container == nullptr) {
+    ImportLocked(record, change);
+    return !change.containers.empty();
+  }
+  container->missing = false;
+  if (record.held() && container->stored.wanted() <= interlink::v1::WANTED_START) {
+    container->asked_link = 0;
+    change.drive.push_back(container->sandbox());
+  }
+  if (!IsNewer(record, container->stored.fact())) return false;
+  const bool ended = record.seen() == interlink::v1::SEEN_DOWN &&
+                     container->stored.fact().seen() < interlink::v1::SEEN_DOWN;
+  *container->stored.mutable_fact() = record;
+  container->stored.mutable_fact()->clear_request();
+  change.containers.push_back(id);
+  change.drive.push_back(container->sandbox());
+  if (record.has_failure() && container->stored.wanted() == interlink::v1::WANTED_CREATE) {
+    const Status why(static_cast<Code>(record.failure().code()), record.failure().message());
+    timer_.After(Duration::zero(), [this, id, why] { GiveUpContainer(id, why); });
+  } else if (ended) {
+    container->exit_seen_at = std::chrono::steady_clock::now();
+    container->log_progress_at = container->exit_seen_at;
+    ShowExitLocked(id);
+  }
+  return true;
+}
+
+// Work that is ours and that this store does not know: the store is older than the work, or was
+// lost. It is shown, and kubelet or a person removes what is not wanted. Only a creation that never
+// came to be is denied.
+void LiveNode::ImportLocked(const SandboxRecord& record, Change& change) {
+  if (record.seen() == interlink::v1::SEEN_GONE || !IsFullId(record.id())) return;
+  const SandboxId id(record.id());
+  interlink::v1::StoredNodeSandbox stored;
+  stored.set_version(1);
+  stored.set_id(record.id());
+  stored.set_handler(record.handler());
+  *stored.mutable_fact() = record;
+  stored.mutable_fact()->clear_request();
+  stored.set_created_ns(record.created_ns() != 0 ? record.created_ns() : MintCreatedLocked());
+  if (record.has_request()) {
+    stored.set_body(record.request().SerializeAsString());
+    stored.set_runtime_handler(record.request().runtime_handler());
+    *stored.mutable_labels() = record.request().config().labels();
+    *stored.mutable_annotations() = record.request().config().annotations();
+  }
+  const bool deny =
+      record.held() || record.seen() < interlink::v1::SEEN_UP || !record.has_request();
+  stored.set_abandoned(deny);
+  stored.set_wanted(deny ? interlink::v1::WANTED_REMOVE : record.wanted());
+  ports_.log.Warning(deny ? "an unknown sandbox is denied" : "an unknown sandbox is imported",
+                     {{"sandbox", record.id()}});
+  tables_.Add(std::move(stored));
+  change.sandboxes.push_back(id);
+  change.drive.push_back(id);
+}
+
+void LiveNode::ImportLocked(const ContainerRecord& record, Change& change) {
+  if (record.seen() == interlink::v1::SEEN_GONE || !IsFullId(record.id())) return;
+  const SandboxId sandbox(record.sandbox_id());
+  if (tables_.Find(sandbox) == nullptr) return;  // it goes with its sandbox, which is gone
+  interlink::v1::StoredNodeContainer stored;
+  stored.set_version(1);
+  stored.set_id(record.id());
+  stored.set_sandbox_id(record.sandbox_id());
+  *stored.mutable_fact() = record;
+  stored.mutable_fact()->clear_request();
+  stored.set_created_ns(record.created_ns() != 0 ? record.created_ns() : MintCreatedLocked());
+  if (record.has_request()) {
+    stored.set_body(record.request().SerializeAsString());
+    stored.set_image_ref(record.request().image_id());
+  }
+  const bool deny = record.held() || record.seen() == interlink::v1::SEEN_NOTHING ||
+                    !record.has_request() || record.has_failure();
+  stored.set_abandoned(deny);
+  stored.set_wanted(deny ? interlink::v1::WANTED_REMOVE : record.wanted());
+  stored.set_exit_shown(!deny && record.seen() == interlink::v1::SEEN_DOWN);
+  ports_.log.Warning(deny ? "an unknown container is denied" : "an unknown container is imported",
+                     {{"container", record.id()}});
+  tables_.Add(std::move(stored));
+  const ContainerId id(record.id());
+  change.containers.push_back(id);
+  change.drive.push_back(sandbox);
+  if (!deny && record.seen() == interlink::v1::SEEN_UP) {
+    timer_.After(Duration::zero(), [this, id] {
+      if (const Status opened = OpenLog(id, true); !opened.ok()) {
+        ports_.log.Warning("cannot open a log file",
+                           {{"container", id.str()}, {"error", opened.message()}});
+      }
+      SubscribeLog(id);
+    });
+  }
+}
+
+void LiveNode::ApplyImageLocked(const interlink::v1::ImageRecord& record, Change& change) {
+  const std::string& id = record.image().id();
+  if (id.empty()) return;
+  const auto known = tables_.images.find(id);
+  if (known != tables_.images.end() && known->second.epoch() == record.epoch() &&
+      known->second.revision() > record.revision())
+    return;
+  // Images that are not on this host must not be collected by this host's disk pressure.
+  tables_.PutImage(record, !meta_.info().images_on_this_host());
+  change.images.push_back(id);
+}
+
+void LiveNode::ApplyPullLocked(const interlink::v1::PullRecord& record, Fires& fires) {
+  const auto it = pulls_.find(record.pull_id());
+  if (it == pulls_.end()) return;
+  if (record.bytes_done() != it->second->bytes_done) {
+    it->second->bytes_done = record.bytes_done();
+    it->second->progress_at = std::chrono::steady_clock::now();
+  }
+  if (!record.ended()) return;
+  fires.emplace_back([pull = it->second, record] { pull->fire(record); });
+  pulls_.erase(it);
+}
+
+void LiveNode::OnEvent(const interlink::v1::Event& event) {
+  Fires fires;
+  {
+    MutexLock lock(mutex_);
+    Change change;
+    if (event.has_resync()) {
+      listing_ = true;
+      listed_.clear();
+    } else if (event.has_end()) {
+      EndOfListLocked(event.end(), change);
+    } else if (event.has_handler_recovered()) {
+      // Its records are settled now: the list is asked for anew, so that what is missing shows.
+      meta_.clear_position();
+      if (stream_call_ != nullptr) stream_call_->Cancel();
+      return;
+    } else if (event.has_record()) {
+      const auto& record = event.record();
+      if (record.has_sandbox()) {
+        if (listing_) listed_.insert(record.sandbox().id());
+        ApplyLocked(record.sandbox(), change);
+      } else if (record.has_container()) {
+        if (listing_) listed_.insert(record.container().id());
+        ApplyLocked(record.container(), change);
+      } else if (record.has_image()) {
+        if (listing_) listed_.insert(record.image().image().id());
+        ApplyImageLocked(record.image(), change);
+      } else if (record.has_pull()) {
+        ApplyPullLocked(record.pull(), fires);
+      }
+    }
+    // The position is stored with what it brought, in one transaction. Inside a list there is none.
+    if (!listing_ && event.position().number() != 0) {
+      *meta_.mutable_position() = event.position();
+      change.meta = !change.sandboxes.empty() || !change.containers.empty() ||
+                    !change.images.empty() || event.has_end();
+    }
+    if (change.meta || !change.sandboxes.empty() || !change.containers.empty() ||
+        !change.images.empty()) {
+      CommitLocked(change, false, {});
+    } else {
+      for (const SandboxId& id : change.drive)
+        timer_.After(Duration::zero(), [this, id] { PostDrive(id); });
+    }
+  }
+  for (auto& fire : fires) fire();
+}
+
+// The list is complete. Absence deletes nothing and ends nothing: what is missing is settled by
+// asking.
+void LiveNode::EndOfListLocked(const interlink::v1::EndOfList& end, Change& change) {
+  listing_ = false;
+  const std::set<std::string> recovered(end.handlers_recovered().begin(),
+                                        end.handlers_recovered().end());
+  for (auto& [id, sandbox] : tables_.sandboxes) {
+    if (!recovered.contains(sandbox.stored.handler())) continue;
+    if (acknowledged_.contains(id.str()) && !listed_.contains(id.str()) &&
+        sandbox.stored.fact().seen() < interlink::v1::SEEN_DOWN) {
+      sandbox.missing = true;
+    }
+    change.drive.push_back(id);
+  }
+  for (auto& [id, container] : tables_.containers) {
+    const Sandbox* owner = tables_.Find(container.sandbox());
+    if (owner == nullptr || !recovered.contains(owner->stored.handler())) continue;
+    if (acknowledged_.contains(id.str()) && !listed_.contains(id.str()) &&
+        container.stored.fact().seen() < interlink::v1::SEEN_DOWN) {
+      container.missing = true;
+    }
+  }
+  for (auto it = tables_.images.begin(); it != tables_.images.end();) {
+    const std::string id = it->first;
+    ++it;
+    if (listed_.contains(id)) continue;
+    interlink::v1::ImageRecord gone;
+    gone.mutable_image()->set_id(id);
+    gone.set_gone(true);
+    tables_.PutImage(gone, false);
+    change.images.push_back(id);
+  }
+  listed_.clear();
+  lists_ready_ = true;
+  ports_.log.Info("the site's list is merged", {{"records", std::to_string(end.count())}});
+}
+
+// Kubelet reads the termination message from the host path of its mount. Where the container ran
+// elsewhere, the message came inside the exit record.
+void LiveNode::WriteTerminationMessage(const ContainerId& id) {
+  std::string host_path;
+  std::string message;
+  {
+    MutexLock lock(mutex_);
+    const Container* container = tables_.Find(id);
+    if (container == nullptr || container->stored.fact().termination_message().empty()) return;
+    const auto& config = container->request->config();
+    if (KubeletHostLocked(container->request->handler())) return;
+    std::string path = "/dev/termination-log";
+    const auto named = config.annotations().find(std::string(kTerminationPath));
+    if (named != config.annotations().end()) path = named->second;
+    for (const auto& mount : config.mounts()) {
+      if (mount.container_path() == path) host_path = mount.host_path();
+    }
+    message = container->stored.fact().termination_message();
+  }
+  if (host_path.empty()) return;
+  // Kubelet made the file; a link or anything else there is not ours to write to.
+  const UniqueFd file(
+      open(host_path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!file ||
+      write(file.get(), message.data(), message.size()) != static_cast<ssize_t>(message.size())) {
+    ports_.log.Warning("cannot write a termination message",
+                       {{"container", id.str()}, {"path", host_path}});
+  }
+}
+
+}  // namespace interlink::node

@@ -1,0 +1,146 @@
+// CreateContainer and StartContainer.
+#include "node/calls.h"
+
+namespace interlink::node {
+namespace {
+
+using runtime::v1::CreateContainerRequest;
+using runtime::v1::CreateContainerResponse;
+
+Status Check(const CreateContainerRequest& request) {
+  const auto& config = request.config();
+  if (config.metadata().name().empty())
+    return InvalidArgument("config.metadata.name is empty: it names the container");
+  if (config.metadata().name().size() > 253)
+    return InvalidArgument("config.metadata.name has more than 253 characters");
+  if (config.image().image().empty())
+    return InvalidArgument("config.image.image is empty: which image is to run?");
+  const std::string& path = config.log_path();
+  if (!path.empty() && (path[0] == '/' || path == ".." || path.starts_with("../") ||
+                        path.find("/../") != std::string::npos || path.ends_with("/.."))) {
+    return InvalidArgument("config.log_path \"" + path.substr(0, 200) +
+                           "\" must stay inside the sandbox's log_directory");
+  }
+  for (const auto& mount : config.mounts()) {
+    if (mount.container_path().empty())
+      return InvalidArgument("config.mounts: container_path is empty");
+  }
+  return {};
+}
+
+}  // namespace
+
+void LiveNode::ContainerCalls::Create(const Call& call, const CreateContainerRequest& request,
+                                      Reply<CreateContainerResponse> reply) {
+  Status why = Check(request);
+  if (why.ok()) {
+    MutexLock lock(node_.mutex_);
+    why = node_.stopping_ ? Unavailable("interlink-cri is shutting down")
+                          : CreateLocked(call, request, reply);
+  }
+  if (!why.ok()) reply(why);
+}
+
+Status LiveNode::ContainerCalls::CreateLocked(const Call& call,
+                                              const CreateContainerRequest& request,
+                                              const Reply<CreateContainerResponse>& reply) {
+  Tables& tables = node_.tables_;
+  ASSIGN_OR_RETURN(const SandboxId sandbox_id, tables.ResolveSandbox(request.pod_sandbox_id()));
+  const Sandbox& sandbox = *tables.Find(sandbox_id);
+  if (sandbox.shown != runtime::v1::SANDBOX_READY ||
+      sandbox.stored.wanted() >= interlink::v1::WANTED_STOP ||
+      sandbox.stored.fact().seen() != interlink::v1::SEEN_UP) {
+    return FailedPrecondition("sandbox \"" + sandbox_id.str() + "\" is not ready");
+  }
+  const auto answer_with = [reply](const ContainerId& id) {
+    return [reply, id](const Status& outcome) {
+      if (!outcome.ok()) return reply(outcome);
+      CreateContainerResponse response;
+      response.set_container_id(id.str());
+      reply(std::move(response));
+    };
+  };
+  const auto name = NameOf(sandbox_id, request.config().metadata());
+  if (const auto known = tables.container_names.find(name); known != tables.container_names.end()) {
+    Container& container = *tables.Find(known->second);
+    if (container.stored.abandoned() || container.stored.wanted() == interlink::v1::WANTED_REMOVE) {
+      return Unavailable("an earlier try of this container is still being removed, ask again");
+    }
+    if (container.stored.wanted() != interlink::v1::WANTED_CREATE) {
+      return AlreadyExists("container \"" + container.stored.id() +
+                           "\" has this name and attempt and was started: raise the attempt");
+    }
+    container.unasked_seconds = 0;
+    container.cancelled = false;
+    node_.WaitLocked(call, container.stored.id(), true, Until::kCreated,
+                     answer_with(container.id()));
+    node_.CommitLocked({{}, {container.id()}, {}, false, {sandbox_id}}, false, {});
+    return {};
+  }
+  ASSIGN_OR_RETURN(const interlink::v1::ImageRecord* image,
+                   tables.FindImage(request.config().image().image()));
+  RETURN_IF_ERROR(node_.ReachableLocked());
+  const ContainerId id = MintContainerId();
+  interlink::v1::CreateContainerRequest body;
+  body.set_handler(sandbox.stored.handler());
+  body.set_image_id(image->image().id());
+  *body.mutable_config() = request.config();
+  body.set_created_ns(node_.MintCreatedLocked());
+  interlink::v1::StoredNodeContainer stored;
+  stored.set_version(1);
+  stored.set_id(id.str());
+  stored.set_sandbox_id(sandbox_id.str());
+  stored.set_body(body.SerializeAsString());
+  stored.set_created_ns(body.created_ns());
+  stored.set_wanted(interlink::v1::WANTED_CREATE);
+  stored.set_image_ref(image->image().repo_digests_size() > 0 ? image->image().repo_digests(0)
+                                                              : image->image().id());
+  tables.Add(std::move(stored));
+  node_.WaitLocked(call, id.str(), true, Until::kCreated, answer_with(id));
+  LiveNode& node = node_;
+  node_.CommitLocked({{}, {id}, {}, true, {sandbox_id}}, true, [&node, id](const Status& status) {
+    if (status.ok()) return;
+    Fires fires;
+    {
+      MutexLock lock(node.mutex_);
+      node.FailWaitersLocked(id.str(), status, fires);
+      node.tables_.Erase(id);
+    }
+    for (auto& fire : fires) fire();
+  });
+  return {};
+}
+
+void LiveNode::ContainerCalls::Start(const Call& call,
+                                     const runtime::v1::StartContainerRequest& request,
+                                     Reply<runtime::v1::StartContainerResponse> reply) {
+  Status why;
+  {
+    MutexLock lock(node_.mutex_);
+    const auto resolved = node_.tables_.ResolveContainer(request.container_id());
+    why = resolved.status();
+    Container* container = resolved.ok() ? node_.tables_.Find(*resolved) : nullptr;
+    const bool starting = container != nullptr &&
+                          container->stored.wanted() == interlink::v1::WANTED_START &&
+                          container->stored.fact().seen() < interlink::v1::SEEN_UP;
+    if (why.ok() && !starting && container->shown != runtime::v1::CONTAINER_CREATED) {
+      why = FailedPrecondition("container \"" + container->stored.id() +
+                               "\" is not in state created");
+    }
+    if (why.ok() && !starting && container->stored.wanted() > interlink::v1::WANTED_START) {
+      why = FailedPrecondition("container \"" + container->stored.id() + "\" is being stopped");
+    }
+    if (why.ok() && !starting) why = node_.ReachableLocked();
+    if (why.ok()) {
+      container->stored.set_wanted(interlink::v1::WANTED_START);
+      node_.WaitLocked(
+          call, container->stored.id(), true, Until::kStarted, [reply](const Status& outcome) {
+            outcome.ok() ? reply(runtime::v1::StartContainerResponse()) : reply(outcome);
+          });
+      node_.CommitLocked({{}, {*resolved}, {}, false, {container->sandbox()}}, false, {});
+    }
+  }
+  if (!why.ok()) reply(why);
+}
+
+}  // namespace interlink::node

@@ -1,0 +1,187 @@
+// Drive: the one place that acts for a sandbox at the site. It may run any number of times, at any
+// moment.
+#include <algorithm>
+
+#include "node/live_node.h"
+
+namespace interlink::node {
+namespace {
+
+constexpr auto kStep = std::chrono::seconds(10);
+constexpr auto kWait = std::chrono::seconds(2);       // Prefer: wait
+constexpr auto kAskAgain = std::chrono::seconds(10);  // an end that was taken and is not told yet
+constexpr int kMaxBackoffShift = 7;
+
+}  // namespace
+
+void LiveNode::PostDrive(const SandboxId& id) {
+  {
+    MutexLock lock(mutex_);
+    if (stopping_ || !drive_posted_.insert(id).second) return;
+  }
+  const Status posted = steps_.PostAlways(id.str(), [this, id] {
+    {
+      MutexLock lock(mutex_);
+      drive_posted_.erase(id);
+    }
+    Drive(id);
+  });
+  if (!posted.ok())
+    ports_.log.Debug("a step was not taken", {{"sandbox", id.str()}, {"why", posted.message()}});
+}
+
+void LiveNode::DriveLater(const SandboxId& id, int attempt) {
+  const auto delay = std::chrono::milliseconds(200) * (1 << std::min(attempt, kMaxBackoffShift));
+  timer_.After(delay, [this, id] { PostDrive(id); });
+}
+
+void LiveNode::Drive(const SandboxId& id) {
+  std::vector<ContainerId> containers;
+  interlink::v1::Wanted wanted;
+  interlink::v1::Seen seen;
+  bool missing = false;
+  {
+    MutexLock lock(mutex_);
+    const Sandbox* sandbox = tables_.Find(id);
+    // Without a link nothing can be asked: the next link drives everything.
+    if (sandbox == nullptr || stopping_ || link_ == 0) return;
+    wanted = sandbox->stored.wanted();
+    seen = sandbox->stored.fact().seen();
+    missing = sandbox->missing;
+    containers.assign(sandbox->containers.begin(), sandbox->containers.end());
+  }
+  if (wanted >= interlink::v1::WANTED_STOP) {
+    DriveSandboxEnd(id);
+  } else if (missing) {
+    SettleMissing(id);
+  } else if (seen < interlink::v1::SEEN_UP) {
+    DriveRun(id);
+  }
+  if (wanted == interlink::v1::WANTED_REMOVE) return;
+  for (const ContainerId& container : containers) DriveContainer(container);
+}
+
+void LiveNode::DriveRun(const SandboxId& id) {
+  std::string body;
+  LinkNumber link = 0;
+  {
+    MutexLock lock(mutex_);
+    const Sandbox* sandbox = tables_.Find(id);
+    if (sandbox == nullptr || sandbox->asked_link == link_) return;
+    body = sandbox->stored.body();
+    link = link_;
+  }
+  auto record = ports_.site.RunSandbox(Call::WithTimeout(kStep), link, id, body, kWait);
+  if (record.ok()) {
+    {
+      MutexLock lock(mutex_);
+      if (Sandbox* sandbox = tables_.Find(id)) {
+        sandbox->asked_link = link;
+        sandbox->attempts = 0;
+      }
+    }
+    return Apply(*record);
+  }
+  const Code code = record.status().code();
+  if (code == Code::kUnavailable || code == Code::kAborted || code == Code::kCancelled ||
+      code == Code::kDeadlineExceeded || code == Code::kUnauthenticated) {
+    int attempts = 0;
+    {
+      MutexLock lock(mutex_);
+      if (Sandbox* sandbox = tables_.Find(id)) attempts = sandbox->attempts++;
+    }
+    return StepFailed(id, record.status(), &attempts);
+  }
+  // Refused before anything started: the next try is a new id.
+  GiveUpSandbox(id, record.status());
+}
+
+void LiveNode::StepFailed(const SandboxId& id, const Status& why, int* attempts) {
+  ports_.log.Info("a request to the site will be repeated",
+                  {{"sandbox", id.str()}, {"error", why.ToString()}});
+  if (why.code() == Code::kAborted) Relink();  // the new link drives again
+  DriveLater(id, *attempts);
+}
+
+void LiveNode::GiveUpSandbox(const SandboxId& id, const Status& why) {
+  Fires fires;
+  {
+    MutexLock lock(mutex_);
+    Sandbox* sandbox = tables_.Find(id);
+    if (sandbox == nullptr) return;
+    FailWaitersLocked(id.str(), why, fires);
+    if (!sandbox->stored.abandoned()) {
+      sandbox->stored.set_abandoned(true);
+      sandbox->stored.set_wanted(interlink::v1::WANTED_REMOVE);
+      // The name is free for the next try; the site still waits for the proof of this one's end.
+      CommitLocked({{id}, {}, {}, false, {id}}, false, {});
+    }
+  }
+  for (auto& fire : fires) fire();
+}
+
+void LiveNode::DriveSandboxEnd(const SandboxId& id) {
+  interlink::v1::Wanted wanted;
+  std::string handler;
+  LinkNumber link = 0;
+  {
+    MutexLock lock(mutex_);
+    Sandbox* sandbox = tables_.Find(id);
+    if (sandbox == nullptr) return;
+    wanted = sandbox->stored.wanted();
+    const auto seen = sandbox->stored.fact().seen();
+    if (seen == interlink::v1::SEEN_GONE ||
+        (wanted == interlink::v1::WANTED_STOP && seen == interlink::v1::SEEN_DOWN))
+      return;
+    handler = sandbox->stored.handler();
+    link = link_;
+  }
+  const Call call = Call::WithTimeout(kStep);
+  auto record = wanted == interlink::v1::WANTED_STOP
+                    ? ports_.site.StopSandbox(call, link, id, handler, kWait)
+                    : ports_.site.RemoveSandbox(call, link, id, handler);
+  int attempts = 0;
+  {
+    MutexLock lock(mutex_);
+    Sandbox* sandbox = tables_.Find(id);
+    if (sandbox == nullptr) return;
+    attempts = sandbox->attempts++;
+    if (record.ok()) sandbox->attempts = 0;
+  }
+  if (!record.ok()) return StepFailed(id, record.status(), &attempts);
+  const bool settled =
+      record->seen() == interlink::v1::SEEN_GONE ||
+      (wanted == interlink::v1::WANTED_STOP && record->seen() == interlink::v1::SEEN_DOWN);
+  Apply(*record);
+  // The end comes as an event; should it be lost, the question is asked again.
+  if (!settled) timer_.After(kAskAgain, [this, id] { PostDrive(id); });
+}
+
+// The site's complete list lacks what we know: nothing is concluded from that. A creation that was
+// never seen is repeated; for the rest the site is asked to end it, and its proof is the end.
+void LiveNode::SettleMissing(const SandboxId& id) {
+  std::string handler;
+  LinkNumber link = 0;
+  {
+    MutexLock lock(mutex_);
+    Sandbox* sandbox = tables_.Find(id);
+    if (sandbox == nullptr) return;
+    if (sandbox->stored.fact().seen() < interlink::v1::SEEN_UP) {
+      sandbox->missing = false;
+      sandbox->asked_link = 0;
+    }
+    if (sandbox->stored.fact().seen() >= interlink::v1::SEEN_DOWN) return;
+    handler = sandbox->stored.handler();
+    link = sandbox->missing ? link_ : 0;
+  }
+  if (link == 0) return DriveRun(id);
+  auto record = ports_.site.StopSandbox(Call::WithTimeout(kStep), link, id, handler, kWait);
+  int attempts = 3;
+  if (!record.ok()) return StepFailed(id, record.status(), &attempts);
+  record->set_message("lost: the site has nothing of it");
+  const bool settled = record->seen() >= interlink::v1::SEEN_DOWN;
+  Apply(*record);
+  if (!settled) timer_.After(kAskAgain, [this, id] { PostDrive(id); });
+}
+
+}  // namespace interlink::node

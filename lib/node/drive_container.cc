@@ -1,0 +1,220 @@
+// Drive, for one container.
+#include <algorithm>
+
+#include "node/live_node.h"
+#include "node/state.h"
+
+namespace interlink::node {
+namespace {
+
+constexpr auto kStep = std::chrono::seconds(10);
+constexpr auto kWait = std::chrono::seconds(2);
+constexpr auto kAskAgain = std::chrono::seconds(10);
+
+bool IsRepeatable(Code code) {
+  return code == Code::kUnavailable || code == Code::kAborted || code == Code::kCancelled ||
+         code == Code::kDeadlineExceeded || code == Code::kUnauthenticated;
+}
+
+}  // namespace
+
+void LiveNode::DriveContainer(const ContainerId& id) {
+  interlink::v1::Wanted wanted;
+  interlink::v1::Seen seen;
+  bool missing = false;
+  {
+    MutexLock lock(mutex_);
+    const Container* container = tables_.Find(id);
+    if (container == nullptr || stopping_ || link_ == 0) return;
+    wanted = container->stored.wanted();
+    seen = container->stored.fact().seen();
+    missing = container->missing;
+  }
+  if (wanted >= interlink::v1::WANTED_STOP) return DriveContainerEnd(id);
+  if (missing) return SettleMissing(id);
+  if (seen == interlink::v1::SEEN_NOTHING) DriveCreate(id);
+  DriveStart(id);
+}
+
+void LiveNode::DriveCreate(const ContainerId& id) {
+  std::string body;
+  SandboxId sandbox;
+  LinkNumber link = 0;
+  {
+    MutexLock lock(mutex_);
+    const Container* container = tables_.Find(id);
+    if (container == nullptr || container->asked_link == link_) return;
+    const Sandbox* owner = tables_.Find(container->sandbox());
+    if (owner == nullptr || owner->stored.fact().seen() != interlink::v1::SEEN_UP) return;
+    body = container->stored.body();
+    sandbox = container->sandbox();
+    link = link_;
+  }
+  auto record = ports_.site.CreateContainer(Call::WithTimeout(kStep), link, sandbox, id, body);
+  int attempts = 0;
+  {
+    MutexLock lock(mutex_);
+    Container* container = tables_.Find(id);
+    if (container == nullptr) return;
+    if (record.ok()) container->asked_link = link;
+    attempts = container->attempts++;
+  }
+  if (record.ok()) return Apply(*record);
+  if (IsRepeatable(record.status().code())) return StepFailed(sandbox, record.status(), &attempts);
+  GiveUpContainer(id, record.status());
+}
+
+void LiveNode::GiveUpContainer(const ContainerId& id, const Status& why) {
+  Fires fires;
+  {
+    MutexLock lock(mutex_);
+    Container* container = tables_.Find(id);
+    if (container == nullptr) return;
+    FailWaitersLocked(id.str(), why, fires);
+    if (!container->stored.abandoned()) {
+      container->stored.set_abandoned(true);
+      container->stored.set_wanted(interlink::v1::WANTED_REMOVE);
+      CommitLocked({{}, {id}, {}, false, {container->sandbox()}}, false, {});
+    }
+  }
+  for (auto& fire : fires) fire();
+}
+
+void LiveNode::DriveStart(const ContainerId& id) {
+  SandboxId sandbox;
+  std::string handler;
+  LinkNumber link = 0;
+  bool open_log = false;
+  {
+    MutexLock lock(mutex_);
+    const Container* container = tables_.Find(id);
+    if (container == nullptr || container->stored.wanted() != interlink::v1::WANTED_START) return;
+    if (container->stored.fact().seen() != interlink::v1::SEEN_CREATED ||
+        container->started_link == link_)
+      return;
+    sandbox = container->sandbox();
+    handler = container->request->handler();
+    link = link_;
+    open_log = !container->log_open;
+  }
+  // The file exists when the container starts: kubelet looks for it at once. A folder that is
+  // missing is no reason not to run: the log is opened again with the next bytes.
+  if (open_log) {
+    if (const Status opened = OpenLog(id, false); !opened.ok()) {
+      ports_.log.Warning("cannot open a log file",
+                         {{"container", id.str()}, {"error", opened.message()}});
+    }
+  }
+  auto record =
+      ports_.site.StartContainer(Call::WithTimeout(kStep), link, sandbox, id, handler, kWait);
+  int attempts = 0;
+  {
+    MutexLock lock(mutex_);
+    Container* container = tables_.Find(id);
+    if (container == nullptr) return;
+    if (record.ok()) container->started_link = link;
+    attempts = container->attempts++;
+  }
+  if (record.ok()) return Apply(*record);
+  if (IsRepeatable(record.status().code())) return StepFailed(sandbox, record.status(), &attempts);
+  // The site will never start it: an end that is told as a failed start.
+  {
+    MutexLock lock(mutex_);
+    Container* container = tables_.Find(id);
+    if (container == nullptr || container->stored.fact().seen() >= interlink::v1::SEEN_UP) return;
+    auto* fact = container->stored.mutable_fact();
+    fact->set_seen(interlink::v1::SEEN_DOWN);
+    fact->set_exit_code(128);
+    fact->set_reason("StartError");
+    fact->set_message(record.status().message());
+    fact->set_finished_ns(Now());
+    container->stored.set_exit_shown(true);
+    CommitLocked({{}, {id}, {}, false, {}}, false, {});
+  }
+}
+
+void LiveNode::DriveContainerEnd(const ContainerId& id) {
+  SandboxId sandbox;
+  interlink::v1::Wanted wanted;
+  interlink::v1::StopContainerRequest stop;
+  LinkNumber link = 0;
+  {
+    MutexLock lock(mutex_);
+    Container* container = tables_.Find(id);
+    if (container == nullptr) return;
+    wanted = container->stored.wanted();
+    const auto seen = container->stored.fact().seen();
+    if (seen == interlink::v1::SEEN_GONE ||
+        (wanted == interlink::v1::WANTED_STOP && seen >= interlink::v1::SEEN_DOWN))
+      return;
+    const Sandbox* owner = tables_.Find(container->sandbox());
+    stop.set_handler(container->request->handler().empty() && owner != nullptr
+                         ? owner->stored.handler()
+                         : container->request->handler());
+    stop.set_grace_seconds(container->stored.grace_seconds());
+    sandbox = container->sandbox();
+    link = link_;
+    const bool asked = container->stop_asked_grace >= 0 &&
+                       container->stop_asked_grace <= stop.grace_seconds() &&
+                       std::chrono::steady_clock::now() - container->stop_asked_at < kAskAgain;
+    if (wanted == interlink::v1::WANTED_STOP && asked) return;
+  }
+  const Call call = Call::WithTimeout(kStep);
+  auto record = wanted == interlink::v1::WANTED_STOP
+                    ? ports_.site.StopContainer(call, link, sandbox, id, stop)
+                    : ports_.site.RemoveContainer(call, link, sandbox, id, stop.handler());
+  int attempts = 0;
+  {
+    MutexLock lock(mutex_);
+    Container* container = tables_.Find(id);
+    if (container == nullptr) return;
+    attempts = container->attempts++;
+    if (record.ok()) {
+      container->attempts = 0;
+      container->stop_asked_grace = stop.grace_seconds();
+      container->stop_asked_at = std::chrono::steady_clock::now();
+    }
+  }
+  if (!record.ok()) return StepFailed(sandbox, record.status(), &attempts);
+  const bool settled =
+      record->seen() == interlink::v1::SEEN_GONE ||
+      (wanted == interlink::v1::WANTED_STOP && record->seen() == interlink::v1::SEEN_DOWN);
+  Apply(*record);
+  if (!settled)
+    timer_.After(kAskAgain + std::chrono::milliseconds(50),
+                 [this, sandbox] { PostDrive(sandbox); });
+}
+
+// See SettleMissing of sandboxes.
+void LiveNode::SettleMissing(const ContainerId& id) {
+  SandboxId sandbox;
+  interlink::v1::StopContainerRequest stop;
+  LinkNumber link = 0;
+  {
+    MutexLock lock(mutex_);
+    Container* container = tables_.Find(id);
+    if (container == nullptr) return;
+    const auto seen = container->stored.fact().seen();
+    if (seen == interlink::v1::SEEN_NOTHING) {
+      container->missing = false;
+      container->asked_link = 0;
+    } else if (seen >= interlink::v1::SEEN_DOWN) {
+      container->missing = false;
+      return;
+    }
+    sandbox = container->sandbox();
+    stop.set_handler(container->request->handler());
+    link = container->missing ? link_ : 0;
+  }
+  if (link == 0) return DriveCreate(id);
+  auto record = ports_.site.StopContainer(Call::WithTimeout(kStep), link, sandbox, id, stop);
+  int attempts = 3;
+  if (!record.ok()) return StepFailed(sandbox, record.status(), &attempts);
+  const bool settled = record->seen() >= interlink::v1::SEEN_DOWN;
+  if (settled && record->seen() == interlink::v1::SEEN_DOWN)
+    MarkLost("the site has nothing of it", Now(), *record);
+  Apply(*record);
+  if (!settled) timer_.After(kAskAgain, [this, sandbox] { PostDrive(sandbox); });
+}
+
+}  // namespace interlink::node

@@ -1,0 +1,140 @@
+// What time does on the node: undoes creations that nobody asks for any more, and keeps statistics
+// fresh.
+#include <algorithm>
+
+#include "node/live_node.h"
+
+namespace interlink::node {
+namespace {
+
+constexpr auto kTick = std::chrono::milliseconds(500);
+constexpr auto kListening =
+    std::chrono::seconds(15);          // kubelet lists every second; crictl's lists count as well
+constexpr double kUndoCancelled = 60;  // DESIGN 6.14
+constexpr double kUndoOtherwise = 300;
+constexpr auto kStatsPeriod = std::chrono::seconds(10);
+constexpr auto kStep = std::chrono::seconds(10);
+
+}  // namespace
+
+void LiveNode::NoteListed() {
+  MutexLock lock(mutex_);
+  last_list_call_ = std::chrono::steady_clock::now();
+}
+
+void LiveNode::Tick() {
+  bool poll = false;
+  {
+    MutexLock lock(mutex_);
+    if (stopping_) return;
+    const SteadyTime now = std::chrono::steady_clock::now();
+    // Time counts only while somebody listens: a kubelet that is away must find its creations when
+    // it is back.
+    if (last_tick_ != SteadyTime{} && last_list_call_ != SteadyTime{} &&
+        now - last_list_call_ < kListening) {
+      Change change;
+      UndoUnaskedLocked(std::chrono::duration<double>(now - last_tick_).count(), change);
+      if (!change.sandboxes.empty() || !change.containers.empty()) CommitLocked(change, false, {});
+    }
+    last_tick_ = now;
+    const bool due = now < stats_wanted_until_ || now - stats_polled_at_ >= kStatsPeriod;
+    poll = due && !stats_polling_ && link_ != 0 && unreachable_.ok() && !tables_.sandboxes.empty();
+    if (poll) {
+      stats_polling_ = true;
+      stats_polled_at_ = now;
+    }
+  }
+  if (poll && !steps_.Post("stats", [this] { PollStats(); }).ok()) {
+    MutexLock lock(mutex_);
+    stats_polling_ = false;
+  }
+  timer_.After(kTick, [this] { Tick(); });
+}
+
+void LiveNode::UndoUnaskedLocked(double seconds, Change& change) {
+  std::set<std::string> waited;
+  for (const Waiter& waiter : waiters_) waited.insert(waiter.key);
+  for (auto& [id, sandbox] : tables_.sandboxes) {
+    if (sandbox.stored.wanted() != interlink::v1::WANTED_CREATE || sandbox.shown ||
+        waited.contains(id.str()))
+      continue;
+    sandbox.unasked_seconds += seconds;
+    if (sandbox.unasked_seconds < (sandbox.cancelled ? kUndoCancelled : kUndoOtherwise)) continue;
+    ports_.log.Info("an unfinished sandbox is undone: nobody asks for it any more",
+                    {{"sandbox", id.str()}});
+    sandbox.stored.set_abandoned(true);
+    sandbox.stored.set_wanted(interlink::v1::WANTED_REMOVE);
+    change.sandboxes.push_back(id);
+    change.drive.push_back(id);
+  }
+  for (auto& [id, container] : tables_.containers) {
+    if (container.stored.wanted() != interlink::v1::WANTED_CREATE || container.shown ||
+        waited.contains(id.str()))
+      continue;
+    container.unasked_seconds += seconds;
+    if (container.unasked_seconds < (container.cancelled ? kUndoCancelled : kUndoOtherwise))
+      continue;
+    container.stored.set_abandoned(true);
+    container.stored.set_wanted(interlink::v1::WANTED_REMOVE);
+    change.containers.push_back(id);
+    change.drive.push_back(container.sandbox());
+  }
+}
+
+void LiveNode::PollStats() {
+  auto answer = ports_.site.Stats(Call::WithTimeout(kStep));
+  MutexLock lock(mutex_);
+  stats_polling_ = false;
+  if (!answer.ok()) return;  // the last known numbers stay
+  container_stats_.clear();
+  sandbox_stats_.clear();
+  for (const auto& stats : answer->containers()) container_stats_[stats.attributes().id()] = stats;
+  for (const auto& stats : answer->sandboxes()) sandbox_stats_[stats.attributes().id()] = stats;
+}
+
+int64_t LiveNode::MintCreatedLocked() {
+  const int64_t created = std::max(Now(), meta_.last_created_ns() + 1);
+  meta_.set_last_created_ns(created);
+  return created;
+}
+
+Result<std::string> LiveNode::HandlerLocked(const std::string& asked) const {
+  std::string wanted = asked;
+  if (asked.empty() || asked == options_.runtime_handler) {
+    wanted = options_.default_handler.empty() ? meta_.info().default_handler()
+                                              : options_.default_handler;
+    if (wanted == "none")
+      return InvalidArgument(
+          "pods without a RuntimeClass are not taken here (CRI.DefaultHandler: none)");
+  }
+  std::string known;
+  for (const auto& handler : meta_.info().handlers()) {
+    if (handler.name() == wanted) return wanted;
+    known += (known.empty() ? "\"" : ", \"") + handler.name() + "\"";
+  }
+  if (meta_.info().handlers().empty()) {
+    return Unavailable("site " + options_.site_name +
+                       " has never been seen, so its handlers are not known" +
+                       (unreachable_.ok() ? "" : ": " + unreachable_.message()));
+  }
+  return InvalidArgument("unknown runtime handler \"" + asked.substr(0, 100) +
+                         "\": this node has " + known);
+}
+
+bool LiveNode::KubeletHostLocked(const std::string& name) const {
+  for (const auto& handler : meta_.info().handlers()) {
+    if (handler.name() == name) return handler.kubelet_host();
+  }
+  return false;
+}
+
+Status LiveNode::ListsReadyLocked() const {
+  if (lists_ready_) return {};
+  if (!link_refused_.ok())
+    return Unavailable("not linked with site " + options_.site_name + ": " +
+                       link_refused_.message());
+  return Unavailable("site " + options_.site_name + " has not told yet what it has" +
+                     (unreachable_.ok() ? "" : ": " + unreachable_.message()));
+}
+
+}  // namespace interlink::node

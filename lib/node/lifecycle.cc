@@ -1,0 +1,168 @@
+// Creation, start and stop of the node's domain.
+#include "node/calls.h"
+
+namespace interlink::node {
+namespace {
+
+constexpr uint32_t kVersion = 1;
+constexpr auto kDrain = std::chrono::seconds(5);
+
+template <typename Stored>
+Status Parse(const StoredRecord& record, Stored& stored) {
+  if (!stored.ParseFromString(record.bytes)) {
+    return DataLoss("the record of \"" + record.key +
+                    "\" cannot be read: restore the store from a backup");
+  }
+  if (stored.version() != kVersion) {
+    return FailedPrecondition("the store holds records of version " +
+                              std::to_string(stored.version()) +
+                              ", this build reads version 1: use the build that wrote it");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Node>> Node::Create(const Options& options, const Ports& ports) {
+  auto node = std::make_unique<LiveNode>(options, ports);
+  RETURN_IF_ERROR(node->Load());
+  return std::unique_ptr<Node>(std::move(node));
+}
+
+LiveNode::LiveNode(const Options& options, const Ports& ports)
+    : options_(options),
+      ports_(ports),
+      runtime_(std::make_unique<RuntimeCalls>(*this)),
+      sandboxes_(std::make_unique<SandboxCalls>(*this)),
+      containers_(std::make_unique<ContainerCalls>(*this)),
+      images_(std::make_unique<ImageCalls>(*this)),
+      stats_(std::make_unique<StatsCalls>(*this)),
+      steps_("steps", options.step_threads, static_cast<size_t>(options.step_queue)) {}
+
+LiveNode::~LiveNode() { Stop(); }
+
+Status LiveNode::Load() {
+  ASSIGN_OR_RETURN(const std::vector<StoredRecord> records, ports_.store.Load());
+  MutexLock lock(mutex_);
+  meta_.set_version(kVersion);
+  // Sandboxes before containers, containers before their log positions.
+  for (const RecordKind kind : {RecordKind::kMeta, RecordKind::kImage, RecordKind::kSandbox,
+                                RecordKind::kContainer, RecordKind::kLogPosition}) {
+    for (const StoredRecord& record : records) {
+      if (record.kind != kind) continue;
+      switch (kind) {
+        case RecordKind::kMeta:
+          if (record.key == "node") RETURN_IF_ERROR(Parse(record, meta_));
+          break;
+        case RecordKind::kImage: {
+          interlink::v1::ImageRecord image;
+          if (!image.ParseFromString(record.bytes))
+            return DataLoss("the record of image \"" + record.key + "\" cannot be read");
+          tables_.PutImage(image, image.image().pinned());
+          break;
+        }
+        case RecordKind::kSandbox: {
+          interlink::v1::StoredNodeSandbox stored;
+          RETURN_IF_ERROR(Parse(record, stored));
+          tables_.Add(std::move(stored));
+          break;
+        }
+        case RecordKind::kContainer: {
+          interlink::v1::StoredNodeContainer stored;
+          RETURN_IF_ERROR(Parse(record, stored));
+          // An exit that was known before this start is shown at once: kubelet may have seen it.
+          if (stored.fact().seen() == interlink::v1::SEEN_DOWN && !stored.abandoned())
+            stored.set_exit_shown(true);
+          tables_.Add(std::move(stored));
+          break;
+        }
+        case RecordKind::kLogPosition: {
+          interlink::v1::StoredNodeLog stored;
+          RETURN_IF_ERROR(Parse(record, stored));
+          if (Container* container = tables_.Find(ContainerId(record.key))) {
+            container->log = {stored.site_offset(), stored.file_offset()};
+          }
+          break;
+        }
+      }
+    }
+  }
+  for (auto& [id, sandbox] : tables_.sandboxes) tables_.Refresh(sandbox);
+  // A store that was linked before knows what it has; a fresh one waits for the site's list.
+  lists_ready_ = !meta_.site_lineage().empty();
+  unreachable_ = Unavailable("site " + options_.site_name + " has not been asked yet");
+  return {};
+}
+
+void LiveNode::Start() {
+  ports_.site.SetReachable(Unavailable("site " + options_.site_name + " has not been asked yet"));
+  ports_.log_files.SetDurable(
+      [this](const ContainerId& id, LogPosition position) { OnLogDurable(id, position); });
+  std::vector<ContainerId> with_logs;
+  {
+    MutexLock lock(mutex_);
+    for (auto& [id, container] : tables_.containers) {
+      const auto seen = container.stored.fact().seen();
+      const bool complete = seen == interlink::v1::SEEN_DOWN &&
+                            container.log.site_offset >= container.stored.fact().log_end();
+      if (container.stored.wanted() >= interlink::v1::WANTED_START &&
+          !container.stored.abandoned() && !complete && seen >= interlink::v1::SEEN_CREATED &&
+          seen != interlink::v1::SEEN_GONE) {
+        with_logs.push_back(id);
+      }
+    }
+  }
+  for (const ContainerId& id : with_logs) {
+    if (const Status opened = OpenLog(id, true); !opened.ok()) {
+      ports_.log.Warning("cannot open a log file",
+                         {{"container", id.str()}, {"error", opened.message()}});
+    }
+  }
+  log_stream_ = ports_.site.OpenLogs(*this);
+  reconciler_ = std::jthread([this] { Reconcile(); });
+  Tick();
+}
+
+void LiveNode::Stop() {
+  std::list<Waiter> waiters;
+  std::map<std::string, std::shared_ptr<PullWaiter>> pulls;
+  {
+    MutexLock lock(mutex_);
+    if (stopping_) return;
+    stopping_ = true;
+    waiters.swap(waiters_);
+    pulls.swap(pulls_);
+    if (stream_call_ != nullptr) stream_call_->Cancel();
+    wake_reconciler_.NotifyAll();
+  }
+  const Status why =
+      Unavailable("interlink-cri is shutting down; what was asked for is kept and goes on");
+  for (Waiter& waiter : waiters) {
+    timer_.Cancel(waiter.timer);
+    waiter.fire(why);
+  }
+  for (auto& [id, pull] : pulls) pull->fire(why);
+  if (reconciler_.joinable()) reconciler_.join();
+  log_stream_.reset();
+  timer_.Stop();
+  steps_.Stop(kDrain);
+}
+
+NodeSummary LiveNode::Summary() const {
+  NodeSummary summary;
+  MutexLock lock(mutex_);
+  summary.site_seen = meta_.info().handlers_size() > 0;
+  summary.reachable = unreachable_;
+  summary.site_name = options_.site_name;
+  summary.site_lineage = meta_.site_lineage();
+  summary.link = link_;
+  summary.sandboxes = tables_.sandboxes.size();
+  summary.containers = tables_.containers.size();
+  summary.parked = waiters_.size();
+  for (const auto& [id, sandbox] : tables_.sandboxes) {
+    if (sandbox.stored.fact().seen() < interlink::v1::SEEN_DOWN) ++summary.live_sandboxes;
+  }
+  return summary;
+}
+
+}  // namespace interlink::node

@@ -1,0 +1,231 @@
+// LiveNode: the one implementation of Node. Its use cases stand in a file each: run_sandbox.cc,
+// end_sandbox.cc, ...
+//
+// How it works. A request raises `wanted`, durably, and posts Drive(sandbox); Drive looks at wanted
+// and at the newest fact of the sandbox and its containers and sends the next requests. Answers and
+// events both go through Apply, which raises the fact, durably, and then publishes: list items,
+// parked replies, Drive. So one place acts, it may run any number of times, and a crash between any
+// two lines is the same as a late Drive.
+//
+// Locks: one mutex guards all records. Store::Commit is called under it on purpose: it only
+// enqueues, and the order of commits must be the order of changes. What kubelet sees changes in the
+// commit's callback, never before.
+#ifndef INTERLINK_NODE_LIVE_NODE_H_
+#define INTERLINK_NODE_LIVE_NODE_H_
+
+#include <list>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/step_pool.h"
+#include "base/timer.h"
+#include "interlink/v1/node_store.pb.h"
+#include "node/node.h"
+#include "node/records.h"
+
+namespace interlink::node {
+
+class LiveNode final : public Node, private EventSink, private LogSink {
+ public:
+  LiveNode(const Options& options, const Ports& ports);
+  ~LiveNode() override;
+  Status Load();
+
+  void Start() override;
+  void Stop() override;
+  Runtime& runtime() override { return *runtime_; }
+  Sandboxes& sandboxes() override { return *sandboxes_; }
+  Containers& containers() override { return *containers_; }
+  Images& images() override { return *images_; }
+  Stats& stats() override { return *stats_; }
+  NodeSummary Summary() const override;
+  void Wipe(const Call& call, const std::string& forget_site, Reply<std::string> reply) override;
+
+ private:
+  class RuntimeCalls;
+  class SandboxCalls;
+  class ContainerCalls;
+  class ImageCalls;
+  class StatsCalls;
+
+  // What a parked reply waits for.
+  enum class Until { kReady, kCreated, kStarted, kEnded, kGone };
+
+  // A reply that waits for a record. `outcome` OK: reached; else why it never will be, or the
+  // time-out's text.
+  struct Waiter {
+    uint64_t number;
+    std::string key;  // sandbox or container id
+    bool container;
+    Until until;
+    Timer::Key timer;
+    Call::Registration cancelled;
+    std::function<void(Status outcome)> fire;
+  };
+  using Fires = std::vector<std::function<void()>>;
+
+  struct Change {
+    std::vector<SandboxId> sandboxes;
+    std::vector<ContainerId> containers;
+    std::vector<std::string> images;
+    bool meta = false;
+    std::vector<SandboxId> drive;
+  };
+
+  // --- changes (publish.cc)
+  void CommitLocked(const Change& change, bool makes_new_work, std::function<void(Status)> done)
+      REQUIRES_LOCK(mutex_);
+  Batch BatchOf(const Change& change) const REQUIRES_LOCK(mutex_);
+  void Published(const Change& change);
+  void PublishSandboxLocked(const SandboxId& id, Fires& fires) REQUIRES_LOCK(mutex_);
+  void PublishContainerLocked(const ContainerId& id, Fires& fires) REQUIRES_LOCK(mutex_);
+  void EraseGoneLocked(Change& erased) REQUIRES_LOCK(mutex_);
+
+  // --- facts (apply.cc)
+  void OnEvent(const interlink::v1::Event& event) override;
+  void Apply(const interlink::v1::SandboxRecord& record);
+  void Apply(const interlink::v1::ContainerRecord& record);
+  bool ApplyLocked(const interlink::v1::SandboxRecord& record, Change& change)
+      REQUIRES_LOCK(mutex_);
+  bool ApplyLocked(const interlink::v1::ContainerRecord& record, Change& change)
+      REQUIRES_LOCK(mutex_);
+  void ImportLocked(const interlink::v1::SandboxRecord& record, Change& change)
+      REQUIRES_LOCK(mutex_);
+  void ImportLocked(const interlink::v1::ContainerRecord& record, Change& change)
+      REQUIRES_LOCK(mutex_);
+  void ApplyImageLocked(const interlink::v1::ImageRecord& record, Change& change)
+      REQUIRES_LOCK(mutex_);
+  void ApplyPullLocked(const interlink::v1::PullRecord& record, Fires& fires) REQUIRES_LOCK(mutex_);
+  void EndOfListLocked(const interlink::v1::EndOfList& end, Change& change) REQUIRES_LOCK(mutex_);
+  void WriteTerminationMessage(const ContainerId& id);
+
+  // --- waiting (waiting.cc)
+  void WaitLocked(const Call& call, const std::string& key, bool container, Until until,
+                  std::function<void(Status)> fire) REQUIRES_LOCK(mutex_);
+  // Nothing: go on waiting.
+  std::optional<Status> OutcomeLocked(const Waiter& waiter) const REQUIRES_LOCK(mutex_);
+  Status TimeoutTextLocked(const Waiter& waiter) const REQUIRES_LOCK(mutex_);
+  void TakeDecidedLocked(const std::string& key, Fires& fires) REQUIRES_LOCK(mutex_);
+  void Expire(uint64_t number, bool cancelled);
+
+  // --- driving (drive.cc, drive_container.cc)
+  void PostDrive(const SandboxId& id);
+  void DriveLater(const SandboxId& id, int attempt);
+  void Drive(const SandboxId& id);
+  void DriveRun(const SandboxId& id);
+  void DriveSandboxEnd(const SandboxId& id);
+  void DriveContainer(const ContainerId& id);
+  void DriveCreate(const ContainerId& id);
+  void DriveStart(const ContainerId& id);
+  void DriveContainerEnd(const ContainerId& id);
+  void SettleMissing(const SandboxId& id);
+  void SettleMissing(const ContainerId& id);
+  // Decides what an error of the site means for a sandbox's step.
+  void StepFailed(const SandboxId& id, const Status& why, int* attempts);
+  void GiveUpSandbox(const SandboxId& id, const Status& why);
+  void GiveUpContainer(const ContainerId& id, const Status& why);
+  void FailWaitersLocked(const std::string& key, const Status& why, Fires& fires)
+      REQUIRES_LOCK(mutex_);
+
+  // --- the site (reconciler.cc)
+  void Reconcile();
+  Status LinkOnce(const Call& call);
+  Status StoreLink(const interlink::v1::LinkResponse& response, const std::string& sent_secret);
+  void Relink();
+  Status ReachableLocked() const REQUIRES_LOCK(mutex_);
+  void SetReachable(const Status& why_not);
+  void DriveAll();
+
+  // --- logs (log_pump.cc)
+  void OnLogStreamOpen() override;
+  void OnLogStreamLost(const Status& why) override;
+  void OnLogChunk(const ContainerId& id, uint64_t offset, std::string bytes,
+                  uint64_t next) override;
+  void OnLogEnd(const ContainerId& id, uint64_t offset) override;
+  void OnLogFailed(const ContainerId& id, const Status& why) override;
+  Status OpenLog(const ContainerId& id, bool resume);
+  void OnLogDurable(const ContainerId& id, LogPosition position);
+  void SubscribeLog(const ContainerId& id);
+  // Shows exits whose logs are complete or overdue; arranges the next look.
+  void ShowExitLocked(const ContainerId& id) REQUIRES_LOCK(mutex_);
+  bool LogCompleteLocked(const Container& container) const REQUIRES_LOCK(mutex_);
+
+  // --- housekeeping (housekeeping.cc)
+  void Tick();
+  void UndoUnaskedLocked(double seconds, Change& change) REQUIRES_LOCK(mutex_);
+  void PollStats();
+  int64_t MintCreatedLocked() REQUIRES_LOCK(mutex_);
+  Result<std::string> HandlerLocked(const std::string& asked) const REQUIRES_LOCK(mutex_);
+  bool KubeletHostLocked(const std::string& handler) const REQUIRES_LOCK(mutex_);
+  Status ListsReadyLocked() const REQUIRES_LOCK(mutex_);
+  void NoteListed();
+  template <typename T>
+  void PostOrFail(const std::string& key, Reply<T> reply, std::function<void(Reply<T>)> step) {
+    auto shared = std::make_shared<Reply<T>>(std::move(reply));
+    const Status posted =
+        steps_.Post(key, [shared, step = std::move(step)] { step(std::move(*shared)); });
+    if (!posted.ok()) (*shared)(posted);
+  }
+  int64_t Now() const { return ports_.clock.WallNanos(); }
+
+  const Options options_;
+  const Ports ports_;
+
+  mutable Mutex mutex_;
+  Tables tables_ GUARDED_BY(mutex_);
+  interlink::v1::StoredNodeMeta meta_ GUARDED_BY(mutex_);
+  std::list<Waiter> waiters_ GUARDED_BY(mutex_);
+  uint64_t next_waiter_ GUARDED_BY(mutex_) = 1;
+  std::set<SandboxId> drive_posted_ GUARDED_BY(mutex_);
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  LinkNumber link_ GUARDED_BY(mutex_) = 0;  // in force; 0: none
+  Status unreachable_ GUARDED_BY(mutex_);
+  Status link_refused_ GUARDED_BY(mutex_);  // a person must act
+  std::shared_ptr<const Call> stream_call_
+      GUARDED_BY(mutex_);  // ends the event stream to link anew
+  bool lists_ready_ GUARDED_BY(mutex_) = false;
+  // A resync list in progress: what it has named, and what we knew to be acknowledged when it was
+  // asked for.
+  bool listing_ GUARDED_BY(mutex_) = false;
+  std::set<std::string> listed_ GUARDED_BY(mutex_);
+  std::set<std::string> acknowledged_ GUARDED_BY(mutex_);
+  SteadyTime last_list_call_ GUARDED_BY(mutex_);
+  SteadyTime last_tick_ GUARDED_BY(mutex_);
+
+  struct PullWaiter {
+    std::function<void(Result<interlink::v1::PullRecord>)> fire;
+    uint64_t bytes_done = 0;
+    SteadyTime progress_at;
+    Call call;
+    Call::Registration cancelled;
+  };
+  std::map<std::string, std::shared_ptr<PullWaiter>> pulls_ GUARDED_BY(mutex_);
+
+  std::map<std::string, runtime::v1::ContainerStats> container_stats_ GUARDED_BY(mutex_);
+  std::map<std::string, runtime::v1::PodSandboxStats> sandbox_stats_ GUARDED_BY(mutex_);
+  SteadyTime stats_wanted_until_ GUARDED_BY(mutex_);
+  SteadyTime stats_polled_at_ GUARDED_BY(mutex_);
+  bool stats_polling_ GUARDED_BY(mutex_) = false;
+
+  std::unique_ptr<Runtime> runtime_;
+  std::unique_ptr<Sandboxes> sandboxes_;
+  std::unique_ptr<Containers> containers_;
+  std::unique_ptr<Images> images_;
+  std::unique_ptr<Stats> stats_;
+
+  CondVar wake_reconciler_;
+  bool reconcile_now_ GUARDED_BY(mutex_) = false;
+  Timer timer_;
+  StepPool steps_;
+  std::unique_ptr<Site::LogStream> log_stream_;
+  std::jthread reconciler_;
+};
+
+}  // namespace interlink::node
+
+#endif  // INTERLINK_NODE_LIVE_NODE_H_

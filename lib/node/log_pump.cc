@@ -1,0 +1,148 @@
+// Logs: joins the site's log stream with kubelet's files, and decides when an exit may be shown
+// (DESIGN 6.11).
+#include <algorithm>
+
+#include "node/live_node.h"
+#include "node/views.h"
+
+namespace interlink::node {
+namespace {
+
+constexpr uint64_t kCredit = 4U << 20U;  // bytes in flight per container
+constexpr auto kNoProgress = std::chrono::seconds(2);
+constexpr auto kOverdue = std::chrono::seconds(10);
+
+}  // namespace
+
+Status LiveNode::OpenLog(const ContainerId& id, bool resume) {
+  std::string path;
+  LogPosition from;
+  {
+    MutexLock lock(mutex_);
+    Container* container = tables_.Find(id);
+    if (container == nullptr) return NotFound("the container is gone");
+    const Sandbox* sandbox = tables_.Find(container->sandbox());
+    if (sandbox == nullptr) return NotFound("the sandbox is gone");
+    path = LogPath(*sandbox, *container);
+    from = container->log;
+  }
+  Status status = ports_.log_files.Open(id, path, from, resume);
+  // An output that cannot be kept must not hold up the container or its exit: it is read and
+  // dropped.
+  if (!status.ok()) {
+    const Status discarded = ports_.log_files.Open(id, "", from, resume);
+    if (!discarded.ok()) return discarded;
+  }
+  MutexLock lock(mutex_);
+  if (Container* container = tables_.Find(id)) container->log_open = true;
+  return status;
+}
+
+void LiveNode::SubscribeLog(const ContainerId& id) {
+  SandboxId sandbox;
+  uint64_t offset = 0;
+  {
+    MutexLock lock(mutex_);
+    const Container* container = tables_.Find(id);
+    if (container == nullptr || !container->log_open || LogCompleteLocked(*container)) return;
+    sandbox = container->sandbox();
+    offset = container->log.site_offset;
+  }
+  if (log_stream_ != nullptr) log_stream_->Subscribe(sandbox, id, offset, kCredit);
+}
+
+void LiveNode::OnLogStreamOpen() {
+  std::vector<ContainerId> ids;
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [id, container] : tables_.containers) {
+      if (container.log_open) ids.push_back(id);
+    }
+  }
+  for (const ContainerId& id : ids) SubscribeLog(id);
+}
+
+void LiveNode::OnLogStreamLost(const Status& why) {
+  ports_.log.Debug("the log stream is lost", {{"why", why.message()}});
+}
+
+void LiveNode::OnLogChunk(const ContainerId& id, uint64_t offset, std::string bytes,
+                          uint64_t next) {
+  ports_.log_files.Append(id, offset, std::move(bytes), next);
+}
+
+void LiveNode::OnLogEnd(const ContainerId& id, uint64_t offset) {
+  MutexLock lock(mutex_);
+  Container* container = tables_.Find(id);
+  if (container == nullptr) return;
+  container->log_end = offset;
+  ShowExitLocked(id);
+}
+
+void LiveNode::OnLogFailed(const ContainerId& id, const Status& why) {
+  MutexLock lock(mutex_);
+  Container* container = tables_.Find(id);
+  if (container == nullptr) return;
+  ports_.log.Info("a log cannot be read at the site",
+                  {{"container", id.str()}, {"why", why.message()}});
+  if (why.code() == Code::kNotFound) container->log_end = container->log.site_offset;
+  ShowExitLocked(id);
+}
+
+void LiveNode::OnLogDurable(const ContainerId& id, LogPosition position) {
+  uint64_t grown = 0;
+  {
+    MutexLock lock(mutex_);
+    Container* container = tables_.Find(id);
+    if (container == nullptr || stopping_) return;
+    grown = position.site_offset - std::min(position.site_offset, container->log.site_offset);
+    container->log = position;
+    container->log_progress_at = std::chrono::steady_clock::now();
+    interlink::v1::StoredNodeLog stored;
+    stored.set_version(1);
+    stored.set_site_offset(position.site_offset);
+    stored.set_file_offset(position.file_offset);
+    Batch batch;
+    batch.puts.push_back({RecordKind::kLogPosition, id.str(), stored.SerializeAsString()});
+    ports_.store.Commit(std::move(batch), [this, id, grown, position](const Status& status) {
+      // Not acknowledged what is not remembered: the site keeps it.
+      if (!status.ok() || log_stream_ == nullptr) return;
+      log_stream_->Acknowledge(id, position.site_offset);
+      log_stream_->Credit(id, grown);
+    });
+    ShowExitLocked(id);
+  }
+}
+
+bool LiveNode::LogCompleteLocked(const Container& container) const {
+  if (!container.log_open) return true;
+  if (container.log_end) return container.log.site_offset >= *container.log_end;
+  const auto& fact = container.stored.fact();
+  return fact.seen() >= interlink::v1::SEEN_DOWN && container.log.site_offset >= fact.log_end();
+}
+
+void LiveNode::ShowExitLocked(const ContainerId& id) {
+  Container* container = tables_.Find(id);
+  if (container == nullptr || container->stored.exit_shown() || stopping_) return;
+  if (container->stored.fact().seen() != interlink::v1::SEEN_DOWN) return;
+  const SteadyTime now = std::chrono::steady_clock::now();
+  const bool stuck =
+      now - container->log_progress_at >= kNoProgress || now - container->exit_seen_at >= kOverdue;
+  if (!LogCompleteLocked(*container) && !stuck) {
+    timer_.After(kNoProgress / 4, [this, id] {
+      MutexLock lock(mutex_);
+      ShowExitLocked(id);
+    });
+    return;
+  }
+  container->stored.set_exit_shown(true);
+  timer_.After(Duration::zero(), [this, id] {
+    WriteTerminationMessage(id);
+    MutexLock lock(mutex_);
+    const Container* ended = tables_.Find(id);
+    if (ended == nullptr || stopping_) return;
+    CommitLocked({{}, {id}, {}, false, {ended->sandbox()}}, false, {});
+  });
+}
+
+}  // namespace interlink::node

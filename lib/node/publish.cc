@@ -1,0 +1,119 @@
+// From a change in memory to what kubelet sees: commit, then list items, parked replies and Drive.
+#include "node/live_node.h"
+
+namespace interlink::node {
+namespace {
+
+constexpr auto kCommitRetry = std::chrono::seconds(2);
+
+}  // namespace
+
+Batch LiveNode::BatchOf(const Change& change) const {
+  Batch batch;
+  for (const SandboxId& id : change.sandboxes) {
+    const Sandbox* sandbox = tables_.Find(id);
+    if (sandbox == nullptr) {
+      batch.erases.emplace_back(RecordKind::kSandbox, id.str());
+    } else {
+      batch.puts.push_back({RecordKind::kSandbox, id.str(), sandbox->stored.SerializeAsString()});
+    }
+  }
+  for (const ContainerId& id : change.containers) {
+    const Container* container = tables_.Find(id);
+    if (container == nullptr) {
+      batch.erases.emplace_back(RecordKind::kContainer, id.str());
+      batch.erases.emplace_back(RecordKind::kLogPosition, id.str());
+    } else {
+      batch.puts.push_back(
+          {RecordKind::kContainer, id.str(), container->stored.SerializeAsString()});
+    }
+  }
+  for (const std::string& id : change.images) {
+    const auto image = tables_.images.find(id);
+    if (image == tables_.images.end()) {
+      batch.erases.emplace_back(RecordKind::kImage, id);
+    } else {
+      batch.puts.push_back({RecordKind::kImage, id, image->second.SerializeAsString()});
+    }
+  }
+  if (change.meta) batch.puts.push_back({RecordKind::kMeta, "node", meta_.SerializeAsString()});
+  return batch;
+}
+
+void LiveNode::CommitLocked(const Change& change, bool makes_new_work,
+                            std::function<void(Status)> done) {
+  Batch batch = BatchOf(change);
+  batch.makes_new_work = makes_new_work;
+  ports_.store.Commit(std::move(batch), [this, change, makes_new_work,
+                                         done = std::move(done)](const Status& status) {
+    if (status.ok()) {
+      Published(change);
+    } else if (!makes_new_work) {
+      ports_.log.Error("cannot store a change, trying again", {{"error", status.ToString()}});
+      timer_.After(kCommitRetry, [this, change] {
+        MutexLock lock(mutex_);
+        if (!stopping_) CommitLocked(change, false, {});
+      });
+    }
+    if (done) done(status);
+  });
+}
+
+void LiveNode::Published(const Change& change) {
+  Fires fires;
+  Change erased;
+  {
+    MutexLock lock(mutex_);
+    for (const ContainerId& id : change.containers) PublishContainerLocked(id, fires);
+    for (const SandboxId& id : change.sandboxes) PublishSandboxLocked(id, fires);
+    for (const SandboxId& id : change.sandboxes) {
+      const Sandbox* sandbox = tables_.Find(id);
+      if (sandbox != nullptr && sandbox->stored.fact().seen() == interlink::v1::SEEN_GONE) {
+        for (const ContainerId& part : std::set<ContainerId>(sandbox->containers)) {
+          tables_.Erase(part);
+          erased.containers.push_back(part);
+          TakeDecidedLocked(part.str(), fires);
+        }
+        tables_.Erase(id);
+        erased.sandboxes.push_back(id);
+        TakeDecidedLocked(id.str(), fires);
+      }
+    }
+    for (const ContainerId& id : change.containers) {
+      const Container* container = tables_.Find(id);
+      if (container != nullptr && container->stored.fact().seen() == interlink::v1::SEEN_GONE) {
+        const SandboxId owner = container->sandbox();
+        tables_.Erase(id);
+        erased.containers.push_back(id);
+        TakeDecidedLocked(id.str(), fires);
+        PublishSandboxLocked(owner, fires);
+      }
+    }
+    // Proven gone: the record may go. Should the erase be lost, the next start erases it again.
+    if (!erased.sandboxes.empty() || !erased.containers.empty()) CommitLocked(erased, false, {});
+  }
+  for (const ContainerId& id : erased.containers) {
+    if (log_stream_ != nullptr) log_stream_->Unsubscribe(id);
+    ports_.log_files.Close(id, [] {});
+  }
+  for (auto& fire : fires) fire();
+  for (const SandboxId& id : change.drive) PostDrive(id);
+}
+
+void LiveNode::PublishSandboxLocked(const SandboxId& id, Fires& fires) {
+  Sandbox* sandbox = tables_.Find(id);
+  if (sandbox == nullptr) return;
+  tables_.Refresh(*sandbox);
+  TakeDecidedLocked(id.str(), fires);
+}
+
+void LiveNode::PublishContainerLocked(const ContainerId& id, Fires& fires) {
+  Container* container = tables_.Find(id);
+  if (container == nullptr) return;
+  const bool changed = tables_.Refresh(*container);
+  TakeDecidedLocked(id.str(), fires);
+  // A sandbox is NOTREADY only after its containers are EXITED.
+  if (changed) PublishSandboxLocked(container->sandbox(), fires);
+}
+
+}  // namespace interlink::node

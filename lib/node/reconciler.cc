@@ -1,0 +1,200 @@
+// The relation with the site: link, list, events, and the judgement whether it can be reached.
+#include <algorithm>
+#include <random>
+
+#include "node/live_node.h"
+
+namespace interlink::node {
+namespace {
+
+constexpr auto kLinkTimeout = std::chrono::seconds(5);
+constexpr auto kStreamLimit = std::chrono::hours(24 * 365);
+constexpr auto kMinBackoff = std::chrono::milliseconds(200);
+constexpr auto kMaxBackoff = std::chrono::seconds(5);
+
+}  // namespace
+
+Status LiveNode::ReachableLocked() const { return unreachable_; }
+
+void LiveNode::SetReachable(const Status& why_not) {
+  {
+    MutexLock lock(mutex_);
+    unreachable_ = why_not;
+    if (!why_not.ok()) link_ = 0;
+  }
+  ports_.site.SetReachable(why_not);
+  ports_.metrics.Gauge("interlink_site_reachable", {}, why_not.ok() ? 1 : 0);
+}
+
+void LiveNode::Relink() {
+  MutexLock lock(mutex_);
+  if (stream_call_ != nullptr) stream_call_->Cancel();
+}
+
+void LiveNode::DriveAll() {
+  std::vector<SandboxId> ids;
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [id, sandbox] : tables_.sandboxes) ids.push_back(id);
+  }
+  for (const SandboxId& id : ids) PostDrive(id);
+}
+
+Status LiveNode::LinkOnce(const Call& call) {
+  interlink::v1::LinkRequest request;
+  {
+    MutexLock lock(mutex_);
+    meta_.set_counter(meta_.counter() + 1);
+    request.set_node_lineage(ports_.store.lineage().str());
+    request.set_node_counter(meta_.counter());
+    request.set_secret(meta_.secret());
+    request.set_site_lineage(meta_.site_lineage());
+    request.set_site_counter(meta_.site_counter());
+    request.set_version(options_.version);
+    // What the site has acknowledged before its list is asked for: only of that may absence mean
+    // something.
+    acknowledged_.clear();
+    for (const auto& [id, sandbox] : tables_.sandboxes) {
+      if (sandbox.stored.fact().epoch() != 0) acknowledged_.insert(id.str());
+    }
+    for (const auto& [id, container] : tables_.containers) {
+      if (container.stored.fact().epoch() != 0) acknowledged_.insert(id.str());
+    }
+  }
+  Batch counter;
+  {
+    MutexLock lock(mutex_);
+    counter = BatchOf({{}, {}, {}, true, {}});
+  }
+  RETURN_IF_ERROR(
+      ports_.store.CommitAndWait(call, std::move(counter)).WithContext("store the link's counter"));
+  ASSIGN_OR_RETURN(const interlink::v1::LinkResponse response, ports_.site.Link(call, request));
+  RETURN_IF_ERROR(StoreLink(response, request.secret()));
+  ASSIGN_OR_RETURN(const interlink::v1::InfoResponse info, ports_.site.Info(call));
+  Batch batch;
+  {
+    MutexLock lock(mutex_);
+    *meta_.mutable_info() = info;
+    batch = BatchOf({{}, {}, {}, true, {}});
+  }
+  return ports_.store.CommitAndWait(call, std::move(batch))
+      .WithContext("store what the site says of itself");
+}
+
+Status LiveNode::StoreLink(const interlink::v1::LinkResponse& response, const std::string&) {
+  if (response.node_lineage() != ports_.store.lineage().str()) {
+    return InternalError(
+        "site " + options_.site_name +
+        " answers for another node's store: is there a proxy that mixes nodes up?");
+  }
+  if (response.link() == 0 || response.site_lineage().empty())
+    return Unavailable("the site's link answer is incomplete");
+  Batch batch;
+  {
+    MutexLock lock(mutex_);
+    const bool other_site =
+        !meta_.site_lineage().empty() && meta_.site_lineage() != response.site_lineage();
+    if (other_site)
+      ports_.log.Warning("the site has another store than before: everything is listed anew", {});
+    if (response.site_restored())
+      ports_.log.Warning("the site's store is older than what it has told: it was restored", {});
+    if (response.node_restored()) {
+      ports_.log.Warning(
+          "this store is older than what the site has seen: it was restored, lists wait for the "
+          "site",
+          {});
+      lists_ready_ = false;
+    }
+    meta_.set_secret(response.next_secret());
+    meta_.set_site_lineage(response.site_lineage());
+    meta_.set_site_counter(response.site_counter());
+    meta_.set_link(response.link());
+    meta_.clear_position();  // a new link begins with the list
+    batch = BatchOf({{}, {}, {}, true, {}});
+  }
+  RETURN_IF_ERROR(ports_.store.CommitAndWait(Call::WithTimeout(kLinkTimeout), std::move(batch))
+                      .WithContext("store the link"));
+  MutexLock lock(mutex_);
+  link_ = response.link();
+  return {};
+}
+
+void LiveNode::Reconcile() {
+  std::mt19937 random(std::random_device{}());
+  Duration backoff = kMinBackoff;
+  bool need_link = true;
+  while (true) {
+    {
+      MutexLock lock(mutex_);
+      if (stopping_) return;
+      if (link_ == 0) need_link = true;
+    }
+    Status status;
+    if (need_link) {
+      status = LinkOnce(Call::WithTimeout(kLinkTimeout));
+      if (status.ok()) {
+        need_link = false;
+        ports_.log.Info("linked with the site", {{"site", options_.site_name}});
+        {
+          MutexLock lock(mutex_);
+          link_refused_ = {};
+        }
+        SetReachable({});
+        {
+          // SetReachable of an earlier failure may have cleared it.
+          MutexLock lock(mutex_);
+          link_ = meta_.link();
+        }
+        DriveAll();
+        backoff = kMinBackoff;
+      } else {
+        MutexLock lock(mutex_);
+        link_refused_ = status.code() == Code::kUnavailable ? Status::Ok() : status;
+      }
+    }
+    if (status.ok()) {
+      interlink::v1::Position position;
+      LinkNumber link = 0;
+      auto call = std::make_shared<const Call>(Call::WithTimeout(kStreamLimit));
+      {
+        MutexLock lock(mutex_);
+        if (stopping_) return;
+        stream_call_ = call;
+        position = meta_.position();
+        link = link_;
+        listing_ = false;
+      }
+      const SteadyTime begun = std::chrono::steady_clock::now();
+      status = ports_.site.ReadEvents(*call, link, position, *this);
+      if (std::chrono::steady_clock::now() - begun > kMaxBackoff) backoff = kMinBackoff;
+      {
+        MutexLock lock(mutex_);
+        stream_call_ = nullptr;
+        if (stopping_) return;
+      }
+      // Cancelled by ourselves: a stale link, or a list that is wanted anew. Both begin with a
+      // link.
+      need_link = true;
+      if (status.code() == Code::kCancelled || status.code() == Code::kAborted) continue;
+    }
+    const bool same = [&] {
+      MutexLock lock(mutex_);
+      return unreachable_.message() == status.message();
+    }();
+    if (!same)
+      ports_.log.Warning("the site is out of reach",
+                         {{"site", options_.site_name}, {"why", status.ToString()}});
+    SetReachable(
+        Unavailable("site " + options_.site_name + " is out of reach: " + status.message()));
+    const auto jitter =
+        std::chrono::milliseconds(std::uniform_int_distribution<int>(0, 100)(random));
+    {
+      MutexLock lock(mutex_);
+      wake_reconciler_.WaitFor(mutex_, backoff + jitter,
+                               [this]() NO_LOCK_ANALYSIS { return stopping_; });
+    }
+    backoff = std::min<Duration>(2 * backoff, kMaxBackoff);
+  }
+}
+
+}  // namespace interlink::node

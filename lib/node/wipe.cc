@@ -1,0 +1,61 @@
+// `interlink-cri wipe`: everything of this node goes, here and at the site; or the site is declared
+// gone for good.
+#include "node/live_node.h"
+
+namespace interlink::node {
+
+void LiveNode::Wipe(const Call& call, const std::string& forget_site, Reply<std::string> reply) {
+  Status why;
+  std::string text;
+  {
+    MutexLock lock(mutex_);
+    std::string living;
+    size_t count = 0;
+    for (const auto& [id, sandbox] : tables_.sandboxes) {
+      if (sandbox.stored.fact().seen() >= interlink::v1::SEEN_DOWN) continue;
+      if (++count <= 5) living += " " + id.str().substr(0, 13);
+    }
+    Change change;
+    if (!forget_site.empty()) {
+      if (forget_site != options_.site_name && forget_site != meta_.info().site()) {
+        why = InvalidArgument("\"" + forget_site + "\" is not this node's site: that is \"" +
+                              options_.site_name + "\"");
+      }
+      for (auto& [id, sandbox] : tables_.sandboxes) {
+        // Not erased: the record goes on asking for the removal should the site return.
+        sandbox.stored.set_abandoned(true);
+        sandbox.stored.set_wanted(interlink::v1::WANTED_REMOVE);
+        change.sandboxes.push_back(id);
+      }
+      for (auto& [id, container] : tables_.containers) {
+        container.stored.set_abandoned(true);
+        container.stored.set_wanted(interlink::v1::WANTED_REMOVE);
+        change.containers.push_back(id);
+      }
+      text = std::to_string(change.sandboxes.size()) +
+             " sandboxes are forgotten; should the site return they are removed there";
+    } else {
+      why = ReachableLocked();
+      if (why.ok() && count > 0) {
+        why = FailedPrecondition(std::to_string(count) + " sandboxes are alive:" + living +
+                                 (count > 5 ? " ..." : "") +
+                                 "; stop and remove them first (crictl rmp -fa)");
+      }
+      for (auto& [id, sandbox] : tables_.sandboxes) {
+        sandbox.stored.set_wanted(interlink::v1::WANTED_REMOVE);
+        change.sandboxes.push_back(id);
+        change.drive.push_back(id);
+      }
+      text = std::to_string(change.sandboxes.size()) + " ended sandboxes are being removed";
+    }
+    if (why.ok()) why = call.Check("wipe");
+    if (why.ok()) {
+      CommitLocked(change, false, [reply, text](const Status& status) {
+        status.ok() ? reply(text) : reply(status);
+      });
+    }
+  }
+  if (!why.ok()) reply(why);
+}
+
+}  // namespace interlink::node
