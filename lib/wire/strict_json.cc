@@ -46,10 +46,11 @@ bool IsInteger(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
-const char* WantedText(const FieldDescriptor& field) {
-  switch (field.cpp_type()) {
+const char* WantedText(const FieldDescriptor* field) {
+  if (field == nullptr) return "a value";
+  switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_STRING:
-      return field.type() == FieldDescriptor::TYPE_BYTES ? "a string of base64" : "a string";
+      return field->type() == FieldDescriptor::TYPE_BYTES ? "a string of base64" : "a string";
     case FieldDescriptor::CPPTYPE_BOOL:
       return "true or false";
     case FieldDescriptor::CPPTYPE_ENUM:
@@ -82,11 +83,11 @@ class Checker {
     switch (text_.Peek()) {
       case '{':
         if (shape == Shape::kList) return Wrong("a list");
-        if (shape == Shape::kScalar) return Wrong(WantedText(*expected.field));
+        if (shape == Shape::kScalar) return Wrong(WantedText(expected.field));
         return Object(expected, shape, depth);
       case '[':
         if (shape == Shape::kMessage || shape == Shape::kMap) return Wrong("an object");
-        if (shape == Shape::kScalar) return Wrong(WantedText(*expected.field));
+        if (shape == Shape::kScalar) return Wrong(WantedText(expected.field));
         return List(expected, depth);
       default:
         return Scalar(expected, shape);
@@ -165,7 +166,7 @@ class Checker {
     if (first == 't' || first == 'f') {
       RETURN_IF_ERROR(text_.Word(first == 't' ? "true" : "false"));
       if (expected.field != nullptr && expected.field->cpp_type() != FieldDescriptor::CPPTYPE_BOOL)
-        return Wrong(WantedText(*expected.field));
+        return Wrong(WantedText(expected.field));
       return {};
     }
     if (first != '-' && (first < '0' || first > '9')) return text_.Word("a value");
@@ -181,7 +182,7 @@ class Checker {
 
   Status CheckString(const FieldDescriptor* field, const std::string& value) {
     if (field == nullptr || field->cpp_type() == FieldDescriptor::CPPTYPE_STRING) return {};
-    if (field->cpp_type() == FieldDescriptor::CPPTYPE_BOOL) return Wrong(WantedText(*field));
+    if (field->cpp_type() == FieldDescriptor::CPPTYPE_BOOL) return Wrong(WantedText(field));
     if (field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
       if (field->enum_type()->FindValueByName(value) != nullptr) return {};
       return InvalidArgument("\"" + path_ + "\": \"" + value + "\" is not a value of " +
@@ -190,7 +191,7 @@ class Checker {
     if (field->cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE ||
         field->cpp_type() == FieldDescriptor::CPPTYPE_FLOAT)
       return {};  // "NaN", "Infinity", "1.5": proto3 JSON; protobuf's parser checks the rest
-    return IsInteger(value) ? Status() : Wrong(WantedText(*field));
+    return IsInteger(value) ? Status() : Wrong(WantedText(field));
   }
 
   Status CheckNumber(const FieldDescriptor* field, std::string_view number) {
@@ -198,7 +199,7 @@ class Checker {
     switch (field->cpp_type()) {
       case FieldDescriptor::CPPTYPE_STRING:
       case FieldDescriptor::CPPTYPE_BOOL:
-        return Wrong(WantedText(*field));
+        return Wrong(WantedText(field));
       case FieldDescriptor::CPPTYPE_DOUBLE:
       case FieldDescriptor::CPPTYPE_FLOAT:
         return {};
@@ -213,7 +214,7 @@ class Checker {
                                field->enum_type()->full_name());
       }
       default:
-        return IsInteger(number) ? Status() : Wrong(WantedText(*field));
+        return IsInteger(number) ? Status() : Wrong(WantedText(field));
     }
   }
 
