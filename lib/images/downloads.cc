@@ -41,7 +41,6 @@ struct Downloads::Flight {
   int shares GUARDED_BY(mutex) = 0;
   bool ended GUARDED_BY(mutex) = false;
   Status result GUARDED_BY(mutex);
-
 };
 
 Status CheckRoom(const std::string& folder, uint64_t bytes, uint64_t keep_free) {
@@ -86,15 +85,20 @@ Downloads::Share Downloads::Start(const Descriptor& blob, std::shared_ptr<Regist
     slot = std::make_shared<Flight>();
     slot->blob = blob;
     slot->path = temp_ + "/blob-" + RandomHex(8);
+  }
+  share.flight_ = slot;
+  {
+    // Before the thread: a download without shares is nobody's.
+    MutexLock flight_lock(slot->mutex);
+    ++slot->shares;
+  }
+  if (!share.joined_) {
     runners_.push_back(
         {slot, std::jthread([flight = slot, registry, keep_free = keep_free_]() mutable {
            Run(flight, std::move(registry), keep_free);
            flight->thread_ended = true;
          })});
   }
-  share.flight_ = slot;
-  MutexLock flight_lock(slot->mutex);
-  ++slot->shares;
   return share;
 }
 

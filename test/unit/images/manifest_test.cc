@@ -1,0 +1,165 @@
+#include "images/manifest.h"
+
+#include <catch2/catch.hpp>
+
+#include "images/image_config.h"
+
+namespace interlink::images {
+namespace {
+
+const std::string kOci = "application/vnd.oci.image.manifest.v1+json";
+const std::string kDocker = "application/vnd.docker.distribution.manifest.v2+json";
+const std::string kIndex = "application/vnd.oci.image.index.v1+json";
+const std::string kDigest = "sha256:" + std::string(64, 'a');
+
+std::string Descriptor(const std::string& type, const std::string& more = "",
+                       const std::string& size = "7") {
+  return R"({"mediaType":")" + type + R"(","digest":")" + kDigest + R"(","size":)" + size + more +
+         "}";
+}
+
+std::string Manifest(const std::string& layers, const std::string& config = Descriptor(
+                                                    "application/vnd.oci.image.config.v1+json")) {
+  return R"({"schemaVersion":2,"config":)" + config + R"(,"layers":[)" + layers + "]}";
+}
+
+const std::string kLayer = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+TEST_CASE("OCI and Docker manifests give config and layers") {
+  const auto oci = ParseManifest(Manifest(Descriptor(kLayer)), kOci + "; charset=utf-8");
+  const auto docker =
+      ParseManifest(Manifest(Descriptor("application/vnd.docker.image.rootfs.diff.tar.gzip"),
+                             Descriptor("application/vnd.docker.container.image.v1+json")),
+                    kDocker);
+
+  REQUIRE(oci.ok());
+  REQUIRE(docker.ok());
+  const auto& manifest = std::get<images::Manifest>(*oci);
+  CHECK(manifest.layers.size() == 1);
+  CHECK(manifest.layers[0].digest.str() == kDigest);
+  CHECK(manifest.layers[0].size == 7);
+}
+
+TEST_CASE("Hostile manifests are refused by name") {
+  const auto [bytes, type, word] = GENERATE_COPY(table<std::string, std::string, std::string>({
+      {"", kOci, "JSON"},
+      {"[]", kOci, "JSON"},
+      {"{", kOci, "JSON"},
+      {std::string(1000, '[') + std::string(1000, ']'), kOci, "JSON"},
+      {R"({"schemaVersion":2,"x":)" + std::string(200'000, '[') + std::string(200'000, ']') + "}",
+       kOci, "nested"},
+      {R"({"schemaVersion":1,"fsLayers":[]})", kOci, "schema 1"},
+      {R"({"schemaVersion":"2"})", kOci, "schemaVersion"},
+      {R"({"schemaVersion":2})", kOci, "config"},
+      {Manifest("5"), kOci, "layers[0]"},
+      {Manifest(Descriptor("text/html")), kOci, "text/html"},
+      {Manifest(Descriptor("a\\u0000b")), kOci, "NUL"},
+      {Manifest(Descriptor(kLayer, "", "-1")), kOci, "layers[0].size"},
+      {Manifest(Descriptor(kLayer, "", "1e3")), kOci, "layers[0].size"},
+      {Manifest(Descriptor(kLayer, "", "18446744073709551615")), kOci, "layers[0].size"},
+      {Manifest("", Descriptor("application/vnd.cncf.helm.config.v1+json")), kOci, "helm"},
+      {Manifest("", Descriptor("application/vnd.oci.image.config.v1+json", "", "4194305")), kOci,
+       "4 MiB"},
+      {Manifest(""), "text/html", "text/html"},
+      {R"({"schemaVersion":2,"mediaType":")" + kIndex + R"(","manifests":[]})", kOci,
+       "calls itself"},
+      {R"({"schemaVersion":2,"manifests":[],"layers":[]})", kIndex, "at once"},
+      {R"({"schemaVersion":2,"manifests":{}})", kIndex, "manifests"},
+  }));
+  INFO(bytes.substr(0, 200));
+
+  const auto parsed = ParseManifest(bytes, type);
+
+  REQUIRE_FALSE(parsed.ok());
+  CHECK(parsed.status().code() == Code::kInvalidArgument);
+  CHECK_THAT(parsed.status().message(), Catch::Contains(word));
+}
+
+TEST_CASE("More layers than a kernel can stack are refused") {
+  std::string layers = Descriptor(kLayer);
+  for (int i = 0; i < 500; ++i) layers += "," + Descriptor(kLayer);
+
+  CHECK_FALSE(ParseManifest(Manifest(layers), kOci).ok());
+}
+
+TEST_CASE("The image for this machine is chosen from an index") {
+  const auto entry = [](const std::string& architecture, const std::string& variant, char hex) {
+    std::string text = Descriptor(kOci, R"(,"platform":{"os":"linux","architecture":")" +
+                                            architecture + R"(","variant":")" + variant + R"("})");
+    text.replace(text.find(kDigest), kDigest.size(), "sha256:" + std::string(64, hex));
+    return text;
+  };
+  const std::string bytes = R"({"schemaVersion":2,"manifests":[)" + entry("arm64", "v8", '1') +
+                            "," + entry("amd64", "v3", '2') + "," + entry("amd64", "", '3') + "]}";
+  const auto parsed = ParseManifest(bytes, kIndex);
+  REQUIRE(parsed.ok());
+  const auto& index = std::get<ManifestIndex>(*parsed);
+
+  const auto amd = ChoosePlatform(index, {"linux", "amd64", ""});
+  const auto arm = ChoosePlatform(index, {"linux", "arm64", "v8"});
+  const auto none = ChoosePlatform(index, {"linux", "s390x", ""});
+
+  REQUIRE(amd.ok());
+  CHECK(amd->digest.hex() == std::string(64, '3'));
+  REQUIRE(arm.ok());
+  CHECK(arm->digest.hex() == std::string(64, '1'));
+  REQUIRE_FALSE(none.ok());
+  CHECK(none.status().code() == Code::kNotFound);
+  CHECK_THAT(none.status().message(), Catch::Contains("linux/arm64/v8"));
+}
+
+TEST_CASE("A config gives what a container needs") {
+  const std::string bytes = R"({"os":"linux","architecture":"amd64","config":{"User":"1003:1004",
+    "Env":["A=b"],"Entrypoint":["/e"],"Cmd":["c","d"],"WorkingDir":"/w","StopSignal":"SIGINT",
+    "Volumes":{"/v":{}}},"rootfs":{"type":"layers","diff_ids":[")" +
+                            kDigest + R"("]}})";
+
+  const auto parsed = ParseImageConfig(bytes);
+
+  REQUIRE(parsed.ok());
+  CHECK(parsed->config.user == "1003:1004");
+  CHECK(parsed->config.env == std::vector<std::string>{"A=b"});
+  CHECK(parsed->config.entrypoint == std::vector<std::string>{"/e"});
+  CHECK(parsed->config.cmd == std::vector<std::string>{"c", "d"});
+  CHECK(parsed->config.working_dir == "/w");
+  CHECK(parsed->config.stop_signal == "SIGINT");
+  CHECK(parsed->config.volumes == std::vector<std::string>{"/v"});
+  CHECK(VerboseInfo(bytes, parsed->diff_ids) ==
+        R"({"chainID":")" + kDigest + R"(","imageSpec":)" + bytes + "}");
+}
+
+TEST_CASE("Hostile configs are refused by field") {
+  const auto [bytes, word] = GENERATE(table<std::string, std::string>({
+      {R"({"rootfs":{"type":"layers","diff_ids":["sha256:x"]}})", "diff_ids"},
+      {R"({"rootfs":{"type":"dir","diff_ids":[]}})", "rootfs.type"},
+      {R"({})", "rootfs"},
+      {R"({"config":[],"rootfs":{"type":"layers"}})", "config"},
+      {R"({"config":{"Env":"A=b"},"rootfs":{"type":"layers"}})", "config.Env"},
+      {R"({"config":{"Env":["A\u0000b"]},"rootfs":{"type":"layers"}})", "config.Env"},
+      {R"({"config":{"User":7},"rootfs":{"type":"layers"}})", "config.User"},
+  }));
+
+  const auto parsed = ParseImageConfig(bytes);
+
+  REQUIRE_FALSE(parsed.ok());
+  CHECK_THAT(parsed.status().message(), Catch::Contains(word));
+}
+
+TEST_CASE("uid and user name come from the config's user") {
+  const auto [user, uid, name] = GENERATE(table<std::string, int64_t, std::string>({
+      {"1002", 1002, ""},
+      {"1003:1004", 1003, ""},
+      {"www-data", -1, "www-data"},
+      {"www-data:1004", -1, "www-data"},
+      {"", -1, ""},
+  }));
+  runtime::v1::Image image;
+
+  SetUser(user, image);
+
+  CHECK((image.has_uid() ? image.uid().value() : -1) == uid);
+  CHECK(image.username() == name);
+}
+
+}  // namespace
+}  // namespace interlink::images
