@@ -1,0 +1,170 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds what has changed, runs tests.
+#
+# usage: test/run.sh [SUITE...]
+#   default      lint unit contract integration system
+#   others       asan tsan tidy quickstart site-down durable restore leak parked bench clean-build
+#   all          every suite
+# INTERLINK_SHORT=1 runs shorter versions of leak, parked, bench and site-down. Logs: build/test-logs.
+# The last line is "N passed, N failed, N skipped". Exit codes: 0, 1 something failed, 2 something is missing that only
+# you can install.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+
+default=(lint unit contract integration system)
+more=(asan tsan tidy quickstart site-down durable restore leak parked bench clean-build)
+case "${1:-}" in
+  -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  all) set -- "${default[@]}" "${more[@]}" ;;
+  "") set -- "${default[@]}" ;;
+esac
+for suite in "$@"; do
+  if ! printf '%s\n' "${default[@]}" "${more[@]}" | grep -qx -- "$suite"; then
+    echo "run.sh: there is no suite '$suite'; there are: ${default[*]} ${more[*]}" >&2
+    exit 2
+  fi
+done
+
+begun=$SECONDS
+logs=$root/build/test-logs
+mkdir -p "$logs"
+passed=0 failed=0 skipped=0
+summary=()
+
+say() { printf '[%3d:%02d] %s\n' $(((SECONDS - begun) / 60)) $(((SECONDS - begun) % 60)) "$*"; }
+
+# Runs a command with its output in a log and tells every 30 s where it is.
+logged() {
+  local log=$1 status=0
+  shift
+  "$@" >"$log" 2>&1 &
+  local child=$!
+  while ! timeout 30 tail -s 0.2 --pid="$child" -f /dev/null; do
+    say "    ... $(tail -c 400 "$log" | tr '\r' '\n' | tail -n 1 | cut -c1-110)"
+  done
+  wait "$child" || status=$?
+  return $status
+}
+
+count() {
+  local p f s
+  read -r p f s < <(python3 test/support/count_tests.py "$1" "$2" 2>"$logs/count.err") || { p=0 f=1 s=0; }
+  cat "$logs/count.err"
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+  counted="$p passed, $f failed, $s skipped"
+}
+
+one() { # one test that is a command of its own
+  if logged "$1" "${@:2}"; then
+    passed=$((passed + 1)) counted="1 passed, 0 failed, 0 skipped"
+  else
+    failed=$((failed + 1)) counted="0 passed, 1 failed, 0 skipped"
+    tail -n 60 "$1"
+  fi
+}
+
+# Configures and builds a preset once per run. A build that fails ends the run: nothing could be tested.
+built=" "
+build() {
+  local preset=$1
+  case $built in *" $preset "*) return ;; esac
+  say "build $preset"
+  if ! logged "$logs/build-$preset.log" cmake --preset "$preset" || ! logged "$logs/build-$preset.log" cmake --build --preset "$preset"; then
+    grep -E 'error|FAILED|Error' "$logs/build-$preset.log" | head -n 40 || true
+    say "the build failed: $logs/build-$preset.log"
+    echo "$passed passed, $((failed + 1)) failed, $skipped skipped"
+    exit 1
+  fi
+  built="$built$preset "
+}
+
+ctests() { # PRESET SUITE [ctest arguments]
+  local xml=$logs/$2.xml
+  rm -f "$xml"
+  logged "$logs/$2.log" ctest --test-dir "build/$1" --output-junit "$xml" --no-tests=error --test-output-size-passed 1000000 \
+    --test-output-size-failed 1000000 --timeout 600 "${@:3}" || true
+  if [ -f "$xml" ]; then
+    count ctest "$xml"
+  else
+    tail -n 5 "$logs/$2.log"
+    failed=$((failed + 1)) counted="no test ran"
+  fi
+}
+
+tools() { # builds test clients; leaves when Go is missing
+  local status=0
+  TOOLS=$("$root/test/support/tools/build-tools.sh" "$@") || status=$?
+  if [ $status != 0 ]; then
+    echo "$passed passed, $((failed + 1)) failed, $skipped skipped"
+    exit $status
+  fi
+  export TOOLS PATH=$TOOLS:$PATH
+}
+
+bats_files() { # SUITE files
+  build release
+  tools crictl
+  INTERLINK_BUILD=$root/build/release logged "$logs/$1.tap" bats --tap --print-output-on-failure "${@:2}" || true
+  grep -A40 '^not ok' "$logs/$1.tap" || true
+  count tap "$logs/$1.tap"
+}
+
+suite_lint() {
+  one "$logs/lint-test.log" python3 test/lint/lint_test.py
+  logged "$logs/lint.log" python3 test/lint/lint.py build/release || cat "$logs/lint.log"
+  count lint "$logs/lint.log"
+}
+suite_unit() { build release; ctests release unit -L '^unit$'; }
+suite_contract() { build release; ctests release contract -L '^contract$'; }
+suite_integration() { build release; ctests release integration -L '^integration$'; }
+suite_system() { bats_files system test/system; }
+suite_site-down() { LAB_SITE_DOWN_SECONDS=$([ -n "${INTERLINK_SHORT:-}" ] && echo 20 || echo 120) bats_files site-down test/system/site_down.bats; }
+suite_durable() { bats_files durable test/system/restart.bats test/system/kill.bats; }
+suite_restore() { bats_files restore test/system/named/restore.bats; }
+suite_leak() { tools crictl; LEAK_PODS=$([ -n "${INTERLINK_SHORT:-}" ] && echo 20 || echo 200) bats_files leak test/system/named/leak.bats; }
+suite_parked() { tools crictl parked; PARKED_CALLS=$([ -n "${INTERLINK_SHORT:-}" ] && echo 200 || echo 1000) bats_files parked test/system/named/parked.bats; }
+suite_bench() { build release; one "$logs/bench.log" test/bench/run.sh; grep -E '^[a-zA-Z].*\|' "$logs/bench.log" || true; }
+suite_quickstart() { one "$logs/quickstart.log" examples/quickstart/run.sh; }
+
+suite_asan() {
+  build asan
+  export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
+  ctests asan asan -L '^(unit|contract|integration)$'
+  unset ASAN_OPTIONS UBSAN_OPTIONS
+}
+# gRPC of Debian is not instrumented: binaries with it would report what is not there.
+suite_tsan() {
+  build tsan
+  local with_grpc=()
+  for binary in build/tsan/test/*; do
+    if [ -f "$binary" ] && [ -x "$binary" ] && ldd "$binary" | grep -q libgrpc; then with_grpc+=("$(basename "$binary")"); fi
+  done
+  local except=()
+  [ ${#with_grpc[@]} = 0 ] || except=(-E "^($(IFS='|'; echo "${with_grpc[*]}"))\$")
+  say "    without gRPC: all but ${with_grpc[*]:-none}"
+  TSAN_OPTIONS="halt_on_error=1" ctests tsan tsan -L '^(unit|contract|integration)$' "${except[@]}"
+}
+suite_tidy() { one "$logs/tidy.log" bash -c 'cmake --preset tidy && cmake --build --preset tidy'; grep -E 'error:|warning:' "$logs/tidy.log" | sort -u | head -n 60 || true; }
+suite_clean-build() {
+  local folder=$root/build/clean begin=$SECONDS
+  rm -rf "$folder"
+  one "$logs/clean-build.log" bash -c "cmake --preset release -B '$folder' -DINTERLINK_CCACHE=OFF && cmake --build '$folder'"
+  say "    a clean release build without ccache took $((SECONDS - begin)) s on $(nproc) cores (limit on 2: 480 s)"
+  rm -rf "$folder"
+}
+
+test/support/install.sh
+say "suites: $*"
+for suite in "$@"; do
+  begin=$SECONDS counted=
+  say "suite $suite"
+  "suite_$suite"
+  took=$(awk "BEGIN { printf \"%.1f min\", ($SECONDS - $begin) / 60 }")
+  summary+=("$(printf '%-12s %9s   %s' "$suite" "$took" "$counted")")
+  say "${summary[-1]}"
+done
+echo
+printf '%s\n' "${summary[@]}"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ]
