@@ -1,6 +1,6 @@
 #include "net/connection.h"
 
-#include <openssl/x509v3.h>
+#include <openssl/x509.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -11,13 +11,13 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include "net/tls_peer.h"
 #include "net/tls_state.h"
 
 namespace interlink::net {
@@ -78,31 +78,6 @@ struct Tls : asio::ssl::stream<tcp::socket> {
         context(std::move(keep)) {}
   std::shared_ptr<const TlsContext> context;
 };
-
-std::string TextOf(const ASN1_STRING* text) {
-  unsigned char* utf8 = nullptr;
-  const int size = ASN1_STRING_to_UTF8(&utf8, text);
-  if (size < 0) return "";
-  std::string value(reinterpret_cast<const char*>(utf8), static_cast<size_t>(size));
-  OPENSSL_free(utf8);
-  return value;
-}
-
-void ReadNames(X509& leaf, Peer& peer) {
-  const X509_NAME* subject = X509_get_subject_name(&leaf);
-  const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
-  // Two common names would leave it open who this is.
-  if (at >= 0 && X509_NAME_get_index_by_NID(subject, NID_commonName, at) < 0)
-    peer.common_name = TextOf(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
-  const std::unique_ptr<GENERAL_NAMES, decltype(&GENERAL_NAMES_free)> names(
-      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(&leaf, NID_subject_alt_name, nullptr, nullptr)),
-      GENERAL_NAMES_free);
-  for (int i = 0; names != nullptr && i < sk_GENERAL_NAME_num(names.get()); ++i) {
-    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
-    if (name->type == GEN_DNS) peer.names.push_back(TextOf(name->d.dNSName));
-    if (name->type == GEN_URI) peer.uris.push_back(TextOf(name->d.uniformResourceIdentifier));
-  }
-}
 
 template <typename Socket>
 class SocketConnection final : public Connection {
@@ -196,7 +171,7 @@ class SocketConnection final : public Connection {
       const long verdict = SSL_get_verify_result(socket_->native_handle());
       if (verdict != X509_V_OK) {
         return Unavailable(text + "the certificate of the other side is not accepted: " +
-                           X509_verify_cert_error_string(verdict));
+                           X509_verify_cert_error_string(verdict) + VerdictHint(verdict));
       }
     }
     const char* reason = ERR_reason_error_string(static_cast<unsigned long>(error.value()));
@@ -210,7 +185,7 @@ class SocketConnection final : public Connection {
                                                              X509_free);
       if (leaf == nullptr || SSL_get_verify_result(ssl) != X509_V_OK) return;
       peer_.verified = true;
-      ReadNames(*leaf, peer_);
+      ReadPeerNames(*leaf, peer_);
     }
   }
 
@@ -420,12 +395,7 @@ Awaitable<Result<std::shared_ptr<Connection>>> Connect(asio::any_io_executor str
         strand, std::make_shared<PlainTcp>(*std::move(socket)), peer);
   }
   auto tls = std::make_shared<Tls>(*std::move(socket), endpoint.tls);
-  error_code error;
-  tls->set_verify_callback(asio::ssl::host_name_verification(endpoint.host), error);
-  error_code not_an_address;
-  asio::ip::make_address(endpoint.host, not_an_address);
-  // RFC 6066, 3: addresses are no server names.
-  if (not_an_address) SSL_set_tlsext_host_name(tls->native_handle(), endpoint.host.c_str());
+  ExpectServerName(tls->native_handle(), endpoint.host);
   auto connection = std::make_shared<SocketConnection<Tls>>(strand, tls, peer);
   const Status status = co_await connection->Handshake(false, deadline);
   if (!status.ok()) co_return Unavailable(endpoint.Name() + ": " + status.message());

@@ -80,6 +80,7 @@ Awaitable<Status> Fill(Connection& connection, Parser& parser, std::string& buff
   if (!n.ok()) co_return n.status();
   boost::system::error_code error;
   if (*n == 0) {
+    if (!parser.got_some()) co_return Unavailable("the server closed the connection unanswered");
     parser.put_eof(error);
     if (error || !parser.is_done())
       co_return Unavailable("the server closed the connection before its answer was complete");

@@ -118,7 +118,8 @@ net::Awaitable<void> Handle(std::shared_ptr<Edge::State> state, Face face, net::
   // The caller's end kills the command.
   if (entry.route == Route::kExecSync)
     responder.WatchPeer([waited = exchange->call] { waited.Cancel(); });
-  co_await Send(exchange, responder, co_await WaitAnswer(exchange, function, signal), begun);
+  net::HttpResponse response = co_await WaitAnswer(exchange, function, signal);
+  co_await Send(exchange, responder, std::move(response), begun);
 }
 
 // Errors that the HTTP server itself answers, before there is a request.

@@ -1,0 +1,213 @@
+#include "net/tls.h"
+
+#include <sys/stat.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <fstream>
+
+#include "base/mutex.h"
+#include "net/http_client.h"
+#include "net/http_server.h"
+#include "support/certificates.h"
+#include "support/temporary_folder.h"
+
+namespace interlink::net {
+namespace {
+
+using test::CertificateAuthority;
+using test::CertificateFiles;
+
+// Answers who it takes the caller for.
+Awaitable<void> WhoAreYou(HttpRequest request, Responder& responder) {
+  HttpResponse response;
+  response.body = request.peer.verified ? request.peer.common_name : "nobody";
+  for (const std::string& name : request.peer.names) response.body += " " + name;
+  for (const std::string& uri : request.peer.uris) response.body += " " + uri;
+  const Status sent = co_await responder.Send(std::move(response));
+  if (!sent.ok()) co_return;
+}
+
+struct Fixture {
+  Result<std::string> Ask(ClientAuth auth, const TlsFiles& server_files,
+                          const TlsFiles& client_files, const std::string& host = "127.0.0.1") {
+    auto server_tls = TlsContext::Server(server_files, auth);
+    if (!server_tls.ok()) return server_tls.status();
+    auto listener = Listener::Tcp(io, "127.0.0.1", 0, *server_tls);
+    if (!listener.ok()) return listener.status();
+    HttpServerOptions options;
+    options.on_handshake_error = [this](const Peer&, const Status& why) {
+      MutexLock lock(mutex);
+      server_side = why.message();
+    };
+    HttpServer https(io, *std::move(listener), std::move(options), WhoAreYou);
+    https.Start();
+    auto client_tls = TlsContext::Client(client_files);
+    if (!client_tls.ok()) return client_tls.status();
+    HttpClientOptions client_options;
+    client_options.endpoint = {host, https.port(), "", *client_tls};
+    HttpClient http(io, std::move(client_options));
+    HttpRequest request;
+    request.method = "GET";
+    request.target = "/";
+    const auto response = http.Do(Call::WithTimeout(std::chrono::seconds(10)), request);
+    http.DropIdle();
+    https.Stop(std::chrono::seconds(5));
+    if (!response.ok()) return response.status();
+    return response->body;
+  }
+  TlsFiles Server() { return {server.cert, server.key, authority.ca_file()}; }
+  TlsFiles Client() { return {client.cert, client.key, authority.ca_file()}; }
+
+  test::TemporaryFolder folder;
+  CertificateAuthority authority{folder.path(), "site-ca"};
+  CertificateAuthority stranger{folder.path(), "other-ca"};
+  CertificateFiles server = authority.Issue("server", {"server", "DNS:localhost,IP:127.0.0.1"});
+  CertificateFiles client =
+      authority.Issue("client", {"node-1", "DNS:node-1.example,URI:interlink://node/one"});
+  Mutex mutex;
+  std::string server_side GUARDED_BY(mutex);
+  Io io;
+};
+
+TEST_CASE("a verified client certificate names its peer") {
+  Fixture fixture;
+
+  const auto who = fixture.Ask(ClientAuth::kRequire, fixture.Server(), fixture.Client());
+
+  INFO(who.status().ToString());
+  REQUIRE(who.ok());
+  CHECK(*who == "node-1 node-1.example interlink://node/one");
+}
+
+TEST_CASE("a name is verified as well as an address") {
+  Fixture fixture;
+
+  CHECK(fixture.Ask(ClientAuth::kRequire, fixture.Server(), fixture.Client(), "localhost").ok());
+}
+
+TEST_CASE("verify takes clients without a certificate, but not those with a wrong one") {
+  Fixture fixture;
+  const CertificateFiles wrong = fixture.stranger.Issue("wrong", {"node-1", ""});
+
+  const auto none =
+      fixture.Ask(ClientAuth::kVerify, fixture.Server(), {"", "", fixture.authority.ca_file()});
+  const auto bad = fixture.Ask(ClientAuth::kVerify, fixture.Server(),
+                               {wrong.cert, wrong.key, fixture.authority.ca_file()});
+
+  CHECK(none.value_or("") == "nobody");
+  CHECK(bad.status().code() == Code::kUnavailable);
+}
+
+TEST_CASE("without client verification nobody is taken for anybody") {
+  Fixture fixture;
+
+  CHECK(fixture.Ask(ClientAuth::kNone, fixture.Server(), fixture.Client()).value_or("") ==
+        "nobody");
+}
+
+TEST_CASE("a client without a certificate, with a stranger's or an expired one is refused") {
+  Fixture fixture;
+  const CertificateFiles stranger = fixture.stranger.Issue("stranger", {"node-1", ""});
+
+  SECTION("none") {
+    const auto who =
+        fixture.Ask(ClientAuth::kRequire, fixture.Server(), {"", "", fixture.authority.ca_file()});
+    CHECK(who.status().code() == Code::kUnavailable);
+    MutexLock lock(fixture.mutex);
+    CHECK_THAT(fixture.server_side, Catch::Contains("peer did not return a certificate"));
+  }
+  SECTION("of another CA") {
+    const auto who = fixture.Ask(ClientAuth::kRequire, fixture.Server(),
+                                 {stranger.cert, stranger.key, fixture.authority.ca_file()});
+    CHECK(who.status().code() == Code::kUnavailable);
+    MutexLock lock(fixture.mutex);
+    CHECK_THAT(fixture.server_side, Catch::Contains("certificate of the other side"));
+  }
+}
+
+TEST_CASE("a client refuses a server with the wrong CA, name or time, and says which") {
+  Fixture fixture;
+  SECTION("CA") {
+    const auto who =
+        fixture.Ask(ClientAuth::kNone, fixture.Server(), {"", "", fixture.stranger.ca_file()});
+    CHECK(who.status().code() == Code::kUnavailable);
+    CHECK_THAT(who.status().message(),
+               Catch::Contains("no CA of \"TLS.CACertFile\" has signed it"));
+  }
+  SECTION("name") {
+    const CertificateFiles other = fixture.authority.Issue("other", {"other", "DNS:other.example"});
+    const auto who = fixture.Ask(ClientAuth::kNone, {other.cert, other.key, ""}, fixture.Client());
+    CHECK(who.status().code() == Code::kUnavailable);
+    CHECK_THAT(who.status().message(),
+               Catch::Contains("127.0.0.1") && Catch::Contains("IP address mismatch"));
+  }
+}
+
+TEST_CASE("plain HTTP to a TLS port is refused without a hang") {
+  Fixture fixture;
+  auto tls = TlsContext::Server(fixture.Server(), ClientAuth::kRequire);
+  REQUIRE(tls.ok());
+  auto listener = Listener::Tcp(fixture.io, "127.0.0.1", 0, *tls);
+  REQUIRE(listener.ok());
+  HttpServer server(fixture.io, *std::move(listener), {}, WhoAreYou);
+  server.Start();
+  HttpClientOptions options;
+  options.endpoint = {"127.0.0.1", server.port(), "", nullptr};
+  HttpClient client(fixture.io, std::move(options));
+  HttpRequest request;
+  request.method = "GET";
+  request.target = "/";
+
+  CHECK(client.Do(Call::WithTimeout(std::chrono::seconds(10)), request).status().code() ==
+        Code::kUnavailable);
+  server.Stop(std::chrono::seconds(5));
+}
+
+TEST_CASE("files that cannot be used are refused with the reason") {
+  Fixture fixture;
+  const std::string garbage = fixture.folder.File("garbage.pem");
+  std::ofstream(garbage) << "this is no PEM\n";
+  const CertificateFiles expired = fixture.authority.Issue("expired", {"x", "", -7200, -3600});
+  const CertificateFiles future = fixture.authority.Issue("future", {"x", "", 3600, 7200});
+  const std::string ca = fixture.authority.ca_file();
+  struct Row {
+    TlsFiles files;
+    Code code;
+    std::string text;
+  };
+  const Row rows[] = {
+      {{fixture.folder.File("absent.crt"), fixture.server.key, ca}, Code::kNotFound, "absent.crt"},
+      {{fixture.server.cert, fixture.folder.File("absent.key"), ca}, Code::kNotFound, "absent.key"},
+      {{fixture.server.cert, fixture.server.key, fixture.folder.File("absent.ca")},
+       Code::kNotFound,
+       "absent.ca"},
+      {{garbage, fixture.server.key, ca}, Code::kInvalidArgument, "is not a PEM certificate"},
+      {{fixture.server.cert, garbage, ca}, Code::kInvalidArgument, "garbage.pem"},
+      {{fixture.server.cert, fixture.server.key, garbage}, Code::kInvalidArgument, "garbage.pem"},
+      {{fixture.server.cert, fixture.client.key, ca}, Code::kInvalidArgument, "does not fit"},
+      {{expired.cert, expired.key, ca}, Code::kFailedPrecondition, "has expired"},
+      {{future.cert, future.key, ca}, Code::kFailedPrecondition, "not valid yet"},
+      {{"", "", ca}, Code::kInvalidArgument, "TLS.CertFile"},
+      {{fixture.server.cert, fixture.server.key, ""}, Code::kInvalidArgument, "TLS.CACertFile"},
+  };
+  for (const Row& row : rows) {
+    const auto context = TlsContext::Server(row.files, ClientAuth::kRequire);
+    INFO(row.text << ": " << context.status().ToString());
+    CHECK(context.status().code() == row.code);
+    CHECK_THAT(context.status().message(), Catch::Contains(row.text));
+  }
+}
+
+TEST_CASE("the end of our own certificate is known") {
+  Fixture fixture;
+
+  const auto context = TlsContext::Client(fixture.Client());
+
+  REQUIRE(context.ok());
+  CHECK((*context)->not_after() > std::time(nullptr) + 80'000);
+  CHECK((*context)->not_after() <= std::time(nullptr) + 86'400);
+}
+
+}  // namespace
+}  // namespace interlink::net
