@@ -7,7 +7,11 @@ godebug default=go1.26
 
 tool sigs.k8s.io/cri-tools/cmd/crictl
 
-require sigs.k8s.io/cri-tools v1.36.0
+require (
+	google.golang.org/grpc v1.80.0
+	k8s.io/cri-api v0.36.3
+	sigs.k8s.io/cri-tools v1.36.0
+)
 
 require (
 	cyphar.com/go-pathrs v0.2.2 // indirect
@@ -76,7 +80,6 @@ require (
 	golang.org/x/tools v0.42.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20260209200024-4cfbd4190f57 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260209200024-4cfbd4190f57 // indirect
-	google.golang.org/grpc v1.80.0 // indirect
 	google.golang.org/protobuf v1.36.12-0.20260120151049-f2248ac996af // indirect
 	gopkg.in/inf.v0 v0.9.1 // indirect
 	gopkg.in/yaml.v3 v3.0.1 // indirect
@@ -85,7 +88,6 @@ require (
 	k8s.io/cli-runtime v0.36.3 // indirect
 	k8s.io/client-go v0.36.3 // indirect
 	k8s.io/component-base v0.36.3 // indirect
-	k8s.io/cri-api v0.36.3 // indirect
 	k8s.io/cri-client v0.36.0 // indirect
 	k8s.io/klog/v2 v2.140.0 // indirect
 	k8s.io/kube-openapi v0.0.0-20260319004828-5883c5ee87b9 // indirect

@@ -1,0 +1,161 @@
+// parked: many RunPodSandbox calls wait at once on a backend that accepts and never reports. Lists must stay fast,
+// threads few, and after all calls were cancelled nothing may be left.
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"example.invalid/interlink-test-tools/internal/cri"
+)
+
+var (
+	socket  = flag.String("socket", "", "CRI socket of the node")
+	calls   = flag.Int("calls", 1000, "calls to park")
+	site    = flag.String("site", "", "https://HOST:PORT of the site")
+	pki     = flag.String("pki", "", "folder with ca.crt, node-1.crt, node-1.key")
+	nodePid = flag.Int("node-pid", 0, "pid of interlink-cri")
+	sitePid = flag.Int("site-pid", 0, "pid of interlink-api")
+	limit   = flag.Duration("limit", 120*time.Second, "nothing may be left that long after the calls were cancelled")
+	threads = flag.Int("threads", 100, "no daemon may have more threads")
+)
+
+func fail(format string, arguments ...any) {
+	fmt.Fprintf(os.Stderr, "parked: "+format+"\n", arguments...)
+	os.Exit(1)
+}
+
+// sandboxes at the site, as its /status tells this node.
+func siteSandboxes() (int, error) {
+	certificate, err := tls.LoadX509KeyPair(*pki+"/node-1.crt", *pki+"/node-1.key")
+	if err != nil {
+		return 0, err
+	}
+	authority, err := os.ReadFile(*pki + "/ca.crt")
+	if err != nil {
+		return 0, err
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(authority)
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
+		TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{certificate}}}}
+	request, err := http.NewRequest("GET", *site+"/status", nil)
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("Accept", "application/json")
+	answer, err := client.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	var state struct{ Sandboxes json.RawMessage }
+	if err := json.NewDecoder(answer.Body).Decode(&state); err != nil {
+		return 0, err
+	}
+	text := string(state.Sandboxes) // proto3 JSON writes 64-bit numbers as strings
+	if len(text) > 1 && text[0] == '"' {
+		text = text[1 : len(text)-1]
+	}
+	return strconv.Atoi(text)
+}
+
+// lists for a while, one call after the other, and returns their durations.
+func lists(ctx context.Context, clients *cri.Clients, count int) cri.Durations {
+	var durations cri.Durations
+	for range count {
+		if err := durations.Timed(func() error {
+			_, err := clients.Runtime.ListPodSandbox(ctx, &runtime.ListPodSandboxRequest{})
+			return err
+		}); err != nil {
+			fail("ListPodSandbox: %v", err)
+		}
+	}
+	return durations
+}
+
+func report(what string, durations cri.Durations) {
+	fmt.Printf("ListPodSandbox %s: p50 %s ms, p99 %s ms (%d calls); threads: node %d, site %d\n", what,
+		cri.Milliseconds(durations.Quantile(0.5)), cri.Milliseconds(durations.Quantile(0.99)), len(durations),
+		cri.ProcessFigure(*nodePid, "status", "Threads"), cri.ProcessFigure(*sitePid, "status", "Threads"))
+}
+
+func main() {
+	flag.Parse()
+	ctx := context.Background()
+	clients, err := cri.Connect(*socket)
+	if err != nil {
+		fail("%v", err)
+	}
+	report("alone", lists(ctx, clients, 1000))
+
+	parked, cancel := context.WithCancel(ctx)
+	var waiting, early atomic.Int64
+	var all sync.WaitGroup
+	for i := range *calls {
+		all.Add(1)
+		waiting.Add(1)
+		go func() {
+			defer all.Done()
+			defer waiting.Add(-1)
+			config := cri.Pod(fmt.Sprintf("parked-%d", i), "", map[string]string{"fake.interlink.io/run": "never"})
+			limited, done := context.WithTimeout(parked, 5*time.Minute)
+			defer done()
+			_, err := clients.Runtime.RunPodSandbox(limited, &runtime.RunPodSandboxRequest{Config: config})
+			if parked.Err() == nil || status.Code(err) != codes.Canceled {
+				early.Add(1)
+				fmt.Fprintf(os.Stderr, "parked: call %d ended: %v\n", i, err)
+			}
+		}()
+	}
+	begin := time.Now()
+	if !cri.Eventually(ctx, 2*time.Minute, func() bool { count, err := siteSandboxes(); return err == nil && count == *calls }) {
+		count, err := siteSandboxes()
+		fail("the site has %d of %d sandboxes after 2 minutes (%v)", count, *calls, err)
+	}
+	fmt.Printf("%d calls parked, all at the site after %s\n", *calls, time.Since(begin).Round(time.Millisecond))
+	report(fmt.Sprintf("beside %d parked calls", waiting.Load()), lists(ctx, clients, 1000))
+	if waiting.Load() != int64(*calls) {
+		fail("%d calls ended by themselves", early.Load())
+	}
+	for _, pid := range []int{*nodePid, *sitePid} {
+		if count := cri.ProcessFigure(pid, "status", "Threads"); count > *threads {
+			fail("process %d has %d threads, the limit is %d", pid, count, *threads)
+		}
+	}
+
+	cancel()
+	all.Wait()
+	begin = time.Now()
+	gone := func() bool {
+		lists(ctx, clients, 1)
+		count, err := siteSandboxes()
+		return err == nil && count == 0
+	}
+	if !cri.Eventually(ctx, *limit, gone) {
+		count, err := siteSandboxes()
+		fail("%d sandboxes are left at the site %s after all calls were cancelled (%v)", count, *limit, err)
+	}
+	fmt.Printf("all cancelled, nothing left after %s\n", time.Since(begin).Round(time.Millisecond))
+	answer, err := clients.Runtime.ListPodSandbox(ctx, &runtime.ListPodSandboxRequest{})
+	if err != nil || len(answer.Items) != 0 {
+		fail("ListPodSandbox shows %d sandboxes (%v)", len(answer.GetItems()), err)
+	}
+	if early.Load() != 0 {
+		fail("%d calls did not end with CANCELLED", early.Load())
+	}
+}
