@@ -13,6 +13,12 @@
 namespace interlink::sqlite {
 namespace {
 
+// A quota and a file size limit are told as an I/O error; only ENOSPC is SQLITE_FULL.
+bool IsNoRoom(sqlite3* database) {
+  const int error = database == nullptr ? 0 : sqlite3_system_errno(database);
+  return error == EDQUOT || error == EFBIG || error == ENOSPC;
+}
+
 Status ErrorOf(sqlite3* database, int result, const std::string& what) {
   const std::string text =
       what + ": " + (database != nullptr ? sqlite3_errmsg(database) : sqlite3_errstr(result));
@@ -30,7 +36,8 @@ Status ErrorOf(sqlite3* database, int result, const std::string& what) {
     case SQLITE_READONLY:
       return PermissionDenied(text);
     case SQLITE_IOERR:
-      return Unavailable(text);
+      return IsNoRoom(database) ? ResourceExhausted(text + " (no room is left)")
+                                : Unavailable(text);
     default:
       return InternalError(text);
   }
@@ -110,54 +117,67 @@ Result<std::unique_ptr<Database>> Database::Open(const std::string& path, const 
                       SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
   std::unique_ptr<Database> database(new Database(raw));  // NOLINT: the constructor is private
   if (result != SQLITE_OK) return ErrorOf(raw, result, "open \"" + path + "\"");
-  RETURN_IF_ERROR(database->Configure(path, schema).WithContext("\"" + path + "\""));
+  RETURN_IF_ERROR(database->Configure(schema).WithContext("\"" + path + "\""));
   return database;
 }
 
 Database::~Database() { sqlite3_close_v2(database_); }
 
-Status Database::Configure(const std::string& path, const Schema& schema) {
+Status Database::Configure(const Schema& schema) {
   sqlite3_busy_timeout(database_, 0);
+  RETURN_IF_ERROR(Execute("PRAGMA trusted_schema=OFF"));
   RETURN_IF_ERROR(Execute("PRAGMA locking_mode=EXCLUSIVE"));
+  // Before anything is changed in a file that may be another program's.
+  RETURN_IF_ERROR(Identify(schema));
   RETURN_IF_ERROR(Execute("PRAGMA journal_mode=WAL"));
   RETURN_IF_ERROR(Execute("PRAGMA synchronous=FULL"));
-  RETURN_IF_ERROR(Execute("PRAGMA trusted_schema=OFF"));
   // Takes the exclusive lock now, so that a second daemon fails here and not at its first commit.
   RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
   RETURN_IF_ERROR(Execute("COMMIT"));
   {
     ASSIGN_OR_RETURN(Statement check, Prepare("PRAGMA quick_check(1)"));
     ASSIGN_OR_RETURN(const bool row, check.Step());
-    if (!row || check.Text(0) != "ok")
-      return DataLoss("the store is damaged: restore it from a backup");
+    if (!row || check.Text(0) != "ok") {
+      return DataLoss("the store is damaged (" + (row ? check.Text(0) : "no answer") +
+                      "): restore it from a backup");
+    }
   }
-  return Migrate(path, schema);
+  return Migrate(schema);
 }
 
-Result<int64_t> Database::Pragma(const std::string& name) {
-  ASSIGN_OR_RETURN(Statement statement, Prepare("PRAGMA " + name));
+Result<int64_t> Database::Number(const std::string& sql) {
+  ASSIGN_OR_RETURN(Statement statement, Prepare(sql));
   ASSIGN_OR_RETURN(const bool row, statement.Step());
-  if (!row) return InternalError("no answer to PRAGMA " + name);
+  if (!row) return InternalError("no answer to " + sql);
   return statement.Int(0);
 }
 
-Status Database::Migrate(const std::string& path, const Schema& schema) {
-  ASSIGN_OR_RETURN(const int64_t version, Pragma("user_version"));
-  ASSIGN_OR_RETURN(const int64_t application, Pragma("application_id"));
+Status Database::Identify(const Schema& schema) {
+  ASSIGN_OR_RETURN(const int64_t version, Number("PRAGMA user_version"));
+  ASSIGN_OR_RETURN(const int64_t application, Number("PRAGMA application_id"));
+  ASSIGN_OR_RETURN(const int64_t objects, Number("SELECT count(*) FROM sqlite_schema"));
   const auto newest = static_cast<int64_t>(schema.migrations.size());
-  if (version != 0 && application != schema.application_id) {
-    return FailedPrecondition("\"" + path + "\" belongs to another program");
+  const bool fresh = version == 0 && application == 0 && objects == 0;
+  if (!fresh && application != schema.application_id) {
+    return FailedPrecondition("the file belongs to another program");
   }
-  if (version > newest) {
+  if (version < 0 || version > newest) {
     return FailedPrecondition("schema version " + std::to_string(version) +
                               " is newer than this build's " + std::to_string(newest) +
                               ": use the build that wrote it");
   }
+  return {};
+}
+
+Status Database::Migrate(const Schema& schema) {
+  ASSIGN_OR_RETURN(const int64_t version, Number("PRAGMA user_version"));
+  const auto newest = static_cast<int64_t>(schema.migrations.size());
   for (int64_t from = version; from < newest; ++from) {
     RETURN_IF_ERROR(
         Execute("BEGIN IMMEDIATE; PRAGMA application_id=" + std::to_string(schema.application_id) +
                 "; " + schema.migrations[static_cast<size_t>(from)] +
-                "; PRAGMA user_version=" + std::to_string(from + 1) + "; COMMIT"));
+                "; PRAGMA user_version=" + std::to_string(from + 1) + "; COMMIT")
+            .WithContext("migrate to version " + std::to_string(from + 1)));
   }
   return {};
 }

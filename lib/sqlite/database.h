@@ -65,9 +65,10 @@ class Database {
 
  private:
   explicit Database(sqlite3* database) : database_(database) {}
-  Status Configure(const std::string& path, const Schema& schema);
-  Status Migrate(const std::string& path, const Schema& schema);
-  Result<int64_t> Pragma(const std::string& name);
+  Status Configure(const Schema& schema);
+  Status Identify(const Schema& schema);
+  Status Migrate(const Schema& schema);
+  Result<int64_t> Number(const std::string& sql);
   sqlite3* database_;
 };
 
