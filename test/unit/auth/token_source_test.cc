@@ -1,0 +1,67 @@
+#include "auth/token_source.h"
+
+#include <catch2/catch.hpp>
+
+#include "base/file.h"
+#include "support/eventually.h"
+#include "support/temporary_folder.h"
+
+namespace interlink::auth {
+namespace {
+
+using test::Eventually;
+
+struct Fixture {
+  void Write(const std::string& text) { REQUIRE(WriteFileAtomically(path, text, 0600).ok()); }
+  test::TemporaryFolder folder;
+  const std::string path = folder.File("token");
+  NullLog log;
+  Timer timer;
+};
+
+TEST_CASE("a token is the one line of its file") {
+  CHECK(TokenSource::Parse("  abc.def-_\n").value_or("") == "abc.def-_");
+  for (const char* bad : {"", " \n", "a b", "a\nb", "a\x7f", "\xc3\xbc"}) {
+    const auto token = TokenSource::Parse(bad);
+    CHECK(token.status().code() == Code::kInvalidArgument);
+  }
+}
+
+TEST_CASE("a token that is written later is found") {
+  Fixture fixture;
+  const TokenSource source(fixture.path, fixture.timer, fixture.log);
+  CHECK(source.Token().status().code() == Code::kUnavailable);
+  CHECK_THAT(source.Token().status().message(), Catch::Contains(fixture.path));
+
+  fixture.Write("first\n");
+
+  CHECK(Eventually([&] { return source.Token().value_or("") == "first"; }));
+}
+
+TEST_CASE("a new token replaces the old one, a broken file does not") {
+  Fixture fixture;
+  fixture.Write("first\n");
+  TokenSource source(fixture.path, fixture.timer, fixture.log);
+
+  fixture.Write("two words\n");
+  source.Refused();
+  fixture.Write("second\n");
+
+  CHECK(Eventually([&] { return source.Token().value_or("") == "second"; }));
+}
+
+TEST_CASE("a refused token is read again at once") {
+  Fixture fixture;
+  fixture.Write("first\n");
+  TokenSource source(fixture.path, fixture.timer, fixture.log);
+  const auto begun = std::chrono::steady_clock::now();
+
+  fixture.Write("second\n");
+  source.Refused();
+
+  CHECK(Eventually([&] { return source.Token().value_or("") == "second"; }));
+  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::milliseconds(900));
+}
+
+}  // namespace
+}  // namespace interlink::auth
