@@ -1,0 +1,147 @@
+// CreateContainer: image, root, config, shim. All or nothing.
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <memory>
+
+#include "base/file.h"
+#include "engine/engine.h"
+#include "engine/mounts.h"
+#include "engine/plan_container.h"
+#include "runtime/v1/api.pb.h"
+
+namespace interlink::engine {
+namespace {
+
+using State = sdk::Observation::State;
+
+constexpr auto kCreate = std::chrono::seconds(60);
+
+// Copies of what a ContainerSpec borrows: the step may outlive its caller.
+struct OwnedSpec {
+  explicit OwnedSpec(const sdk::ContainerSpec& spec)
+      : config(spec.config),
+        sandbox_config(spec.sandbox_config),
+        own{spec.id, spec.sandbox, spec.node, spec.image_id, config, sandbox_config} {}
+  const runtime::v1::ContainerConfig config;
+  const runtime::v1::PodSandboxConfig sandbox_config;
+  const sdk::ContainerSpec own;
+};
+
+}  // namespace
+
+Status Engine::CreateContainer(const Call& call, const sdk::ContainerSpec& spec) {
+  if (!IsFullId(spec.id.str())) return InvalidArgument("the container id is not 64 hex digits");
+  const auto owned = std::make_shared<const OwnedSpec>(spec);  // owner: the step
+  return RunInLane(call, spec.sandbox, [this, owned] { return CreateStep(owned->own); });
+}
+
+Status Engine::CreateStep(const sdk::ContainerSpec& spec) {
+  const auto pod = ViewOf(spec.node, spec.sandbox);
+  if (!pod) return FailedPrecondition("sandbox \"" + spec.sandbox.str() + "\" does not exist");
+  {
+    MutexLock lock(mutex_);
+    if (FindLocked(spec.sandbox, spec.id) != nullptr) return {};
+  }
+  if (pod->record.phase != PodPhase::kUp) {
+    return FailedPrecondition("sandbox \"" + spec.sandbox.str() + "\" is not up");
+  }
+  ContainerRecord record;
+  record.id = spec.id;
+  record.image_id = spec.image_id;
+  record.config = spec.config.SerializeAsString();
+  record.cgroup = pod->record.cgroup + "/" + spec.id.str();
+  const Status made = MakeContainer(*pod, spec, record);
+  if (!made.ok()) {
+    // What MakeContainer left is removed by its intent on disk; nothing of it ran.
+    const Status removed = DeleteRemains(Call::WithTimeout(kCreate), *pod, spec.id);
+    if (removed.ok()) return made;
+    return Unavailable(made.message() + "; then: " + removed.message());
+  }
+  sdk::Observation fact = FactOf(pod->record, record);
+  {
+    MutexLock lock(mutex_);
+    const auto found = pods_.find(spec.sandbox);
+    if (found == pods_.end()) return Unavailable("the sandbox went away");
+    Container container;
+    container.record = record;
+    fact.revision = ++revision_;
+    container.fact = fact;
+    found->second.containers[spec.id] = std::move(container);
+  }
+  WatchContainer(spec.sandbox, spec.id, 0);
+  host_.Report({fact});
+  return {};
+}
+
+Status Engine::MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec,
+                             ContainerRecord& record) {
+  const Call call = Call::WithTimeout(kCreate);
+  const PodFolder& folder = pod.folder;
+  ASSIGN_OR_RETURN(const sdk::UnpackedImage image, host_.HoldImage(spec.id, spec.image_id));
+  const ContainerPlace place{options_,
+                             folder,
+                             pod.record,
+                             spec.sandbox_config,
+                             image.config,
+                             own_capabilities_,
+                             Has(effective_capabilities_, "CAP_SYS_RESOURCE"),
+                             cgroups_.features()};
+  RETURN_IF_ERROR(CheckContainer(place, spec.config));
+  ASSIGN_OR_RETURN(const std::string pid_namespace, PidNamespace(pod, spec));
+  const std::string base = folder.Container(spec.id);
+  RETURN_IF_ERROR(MakeDirectories(base, 0700));
+  RETURN_IF_ERROR(Save(folder, record));
+  const Overlay overlay{image.layers, base + "/upper", base + "/work", folder.Root(spec.id)};
+  for (const std::string& path : {overlay.upper, overlay.work, overlay.target}) {
+    RETURN_IF_ERROR(MakeDirectories(path, 0755));
+  }
+  // The container's "/": as the image's users expect it, whatever our umask is.
+  if (chmod(overlay.upper.c_str(), 0755) != 0) return ErrnoStatus(errno, "chmod the upper layer");
+  RETURN_IF_ERROR(MakeDirectories(folder.Shim(spec.id), 0700));
+  if (image.layers.empty()) return FailedPrecondition("image \"" + spec.image_id + "\" is empty");
+  RETURN_IF_ERROR(MountOverlay(overlay));
+  ASSIGN_OR_RETURN(const Rootfs root, Rootfs::Open(overlay.target));
+  ASSIGN_OR_RETURN(const std::string config,
+                   PlanContainer(place, spec.config, root, pid_namespace, record));
+  RETURN_IF_ERROR(WriteFileAtomically(folder.Bundle(spec.id) + "/config.json", config, 0600));
+  RETURN_IF_ERROR(Save(folder, record));
+  RunRequest run;
+  run.folder = folder.Shim(spec.id);
+  run.id = spec.id.str();
+  run.bundle = folder.Bundle(spec.id);
+  run.runtime_root = folder.RuntimeRoot();
+  run.in = spec.config.stdin();
+  run.in_once = spec.config.stdin_once();
+  run.tty = spec.config.tty();
+  run.log_limit = options_.log_limit;
+  return shim_.Run(call, run);
+}
+
+Result<std::string> Engine::PidNamespace(const PodView& pod, const sdk::ContainerSpec& spec) {
+  if (!SharesPid(pod.record, spec.sandbox_config, spec.config)) return std::string();
+  if (pod.record.shared_pid) return pod.folder.Namespace("pid");
+  // The pod said CONTAINER and this container did not: the shared namespace is made now.
+  PinRequest pin;
+  pin.folder = pod.folder.LatePidNamespaces();
+  pin.pid = true;
+  RETURN_IF_ERROR(MakeDirectories(pin.folder, 0711));
+  ASSIGN_OR_RETURN(pin.cgroup_procs, cgroups_.Make(pod.record.init_cgroup));
+  const Status pinned = shim_.Pin(Call::WithTimeout(kCreate), pin);
+  if (!pinned.ok() && pinned.code() != Code::kAlreadyExists) return pinned;
+  return pin.folder + "/pid";
+}
+
+Status Engine::DeleteRemains(const Call& call, const PodView& pod, const ContainerId& id) {
+  const std::string base = pod.folder.Container(id);
+  RETURN_IF_ERROR(shim_.DeleteContainer(call, pod.folder.RuntimeRoot(), id.str()));
+  const std::string cgroup = pod.record.cgroup + "/" + id.str();
+  RETURN_IF_ERROR(cgroups_.Kill(call, cgroup));
+  RETURN_IF_ERROR(cgroups_.Remove(cgroup));
+  RETURN_IF_ERROR(Unmount(pod.folder.Root(id)));
+  RETURN_IF_ERROR(RemoveTree(base));
+  host_.ReleaseImage(id);
+  return {};
+}
+
+}  // namespace interlink::engine

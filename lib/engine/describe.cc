@@ -1,0 +1,90 @@
+// What the engine honours of CRI, field by field. What is in no list is refused by the site; what
+// is here and not possible in a combination is refused by plan_*.cc.
+#include "engine/engine.h"
+
+namespace interlink::engine {
+namespace {
+
+sdk::FieldLists SandboxFields(bool kubelet_host) {
+  sdk::FieldLists lists;
+  lists.honoured = {"metadata",
+                    "hostname",
+                    "dns_config",
+                    "port_mappings",
+                    "labels",
+                    "annotations",
+                    "log_directory",
+                    "linux.sysctls",
+                    "linux.security_context.namespace_options",
+                    "linux.security_context.privileged"};
+  // There is no sandbox process that these could apply to; each container has its own.
+  lists.advisory = {"linux.overhead",
+                    "linux.resources",
+                    "linux.security_context.run_as_user",
+                    "linux.security_context.run_as_group",
+                    "linux.security_context.readonly_rootfs",
+                    "linux.security_context.supplemental_groups",
+                    "linux.security_context.supplemental_groups_policy",
+                    "linux.security_context.seccomp"};
+  (kubelet_host ? lists.honoured : lists.advisory).push_back("linux.cgroup_parent");
+  return lists;
+}
+
+sdk::FieldLists ContainerFields() {
+  sdk::FieldLists lists;
+  lists.honoured = {"metadata",
+                    "image",
+                    "command",
+                    "args",
+                    "working_dir",
+                    "envs",
+                    "mounts.container_path",
+                    "mounts.host_path",
+                    "mounts.readonly",
+                    "devices",
+                    "labels",
+                    "annotations",
+                    "log_path",
+                    "stdin",
+                    "stdin_once",
+                    "tty",
+                    "stop_signal",
+                    "linux.resources",
+                    "linux.security_context.capabilities",
+                    "linux.security_context.privileged",
+                    "linux.security_context.namespace_options",
+                    "linux.security_context.run_as_user",
+                    "linux.security_context.run_as_group",
+                    "linux.security_context.run_as_username",
+                    "linux.security_context.readonly_rootfs",
+                    "linux.security_context.supplemental_groups",
+                    "linux.security_context.supplemental_groups_policy",
+                    "linux.security_context.no_new_privs",
+                    "linux.security_context.masked_paths",
+                    "linux.security_context.readonly_paths",
+                    "linux.security_context.seccomp",
+                    "linux.security_context.apparmor"};
+  // Without SELinux there are no labels to change.
+  lists.advisory = {"mounts.selinux_relabel"};
+  return lists;
+}
+
+}  // namespace
+
+sdk::Description DescribeEngine(const EngineOptions& options) {
+  sdk::Description description;
+  description.plugin = options.plugin;
+  description.version = INTERLINK_VERSION;
+  description.supplemental_groups_policy = true;
+  for (const std::string& name : options.handlers) {
+    sdk::HandlerDescription handler;
+    handler.name = name;
+    handler.kubelet_host = options.kubelet_host;
+    description.handlers.push_back(handler);
+  }
+  description.sandbox = SandboxFields(options.kubelet_host);
+  description.container = ContainerFields();
+  return description;
+}
+
+}  // namespace interlink::engine

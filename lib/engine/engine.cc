@@ -1,0 +1,238 @@
+#include "engine/engine.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/file.h"
+#include "runtime/v1/api.pb.h"
+
+namespace interlink::engine {
+namespace {
+
+using State = sdk::Observation::State;
+
+constexpr size_t kMaxQueued = 10'000;
+constexpr auto kStepWait = std::chrono::seconds(9);  // a backend's method answers within 10 s
+
+// How a step's end reaches the thread that waits for it.
+struct Completion {
+  Mutex mutex;
+  CondVar done;
+  bool is_done GUARDED_BY(mutex) = false;
+  Status status GUARDED_BY(mutex);
+};
+
+State StateOf(PodPhase phase) {
+  switch (phase) {
+    case PodPhase::kStarting:
+      return State::kPending;
+    case PodPhase::kUp:
+    case PodPhase::kStopping:
+      return State::kUp;
+    case PodPhase::kDown:
+      return State::kDown;
+    case PodPhase::kFailed:
+      return State::kFailed;
+  }
+  return State::kPending;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<sdk::Backend>> Engine::Create(sdk::Host& host, EngineOptions options) {
+  if (geteuid() != 0) {
+    return FailedPrecondition("running containers needs root; rootless is not supported yet");
+  }
+  if (access(options.shim.c_str(), X_OK) != 0) {
+    return FailedPrecondition("interlink-shim is not at \"" + options.shim + "\"");
+  }
+  ASSIGN_OR_RETURN(Cgroups cgroups, Cgroups::Find());
+  ASSIGN_OR_RETURN(const CapabilitySet own, OwnBoundingSet());
+  ASSIGN_OR_RETURN(const CapabilitySet effective, OwnEffectiveSet());
+  std::unique_ptr<Engine> engine(
+      new Engine(host, std::move(options), std::move(cgroups), own, effective));
+  RETURN_IF_ERROR(engine->Begin());
+  return std::unique_ptr<sdk::Backend>(std::move(engine));
+}
+
+Engine::Engine(sdk::Host& host, EngineOptions options, Cgroups cgroups, CapabilitySet own,
+               CapabilitySet effective)
+    : host_(host),
+      options_(std::move(options)),
+      description_(DescribeEngine(options_)),
+      cgroups_(std::move(cgroups)),
+      own_capabilities_(own),
+      effective_capabilities_(effective),
+      shim_(options_.shim, options_.runtime),
+      cni_(options_.cni_conf_folder, options_.cni_bin_folders),
+      root_(options_.state_folder + "/" + host.lineage().str()),
+      steps_("engine", options_.threads, kMaxQueued) {}
+
+Status Engine::Begin() {
+  RETURN_IF_ERROR(MakeDirectories(root_, 0700));
+  ASSIGN_OR_RETURN(watch_, ShimWatch::Create());
+  return {};
+}
+
+Engine::~Engine() {
+  watch_.reset();
+  timer_.Stop();
+  steps_.Stop(std::chrono::seconds(5));
+}
+
+void Engine::Post(const SandboxId& sandbox, std::function<void()> step) {
+  // Refused only at the end of the daemon: the next start scans.
+  const Status posted = steps_.PostAlways(sandbox.str(), std::move(step));
+  if (!posted.ok()) host_.log().Debug("a step was not taken", {{"why", posted.message()}});
+}
+
+Status Engine::RunInLane(const Call& call, const SandboxId& sandbox, std::function<Status()> step) {
+  auto completion = std::make_shared<Completion>();  // owners: this thread and the step
+  RETURN_IF_ERROR(steps_.PostAlways(sandbox.str(), [completion, step = std::move(step)] {
+    Status status = step();
+    MutexLock lock(completion->mutex);
+    completion->status = std::move(status);
+    completion->is_done = true;
+    completion->done.NotifyAll();
+  }));
+  const Duration wait = std::min<Duration>(call.remaining(), kStepWait);
+  MutexLock lock(completion->mutex);
+  completion->done.WaitFor(completion->mutex, wait,
+                           [&]() NO_LOCK_ANALYSIS { return completion->is_done; });
+  if (completion->is_done) return completion->status;
+  return Unavailable("the step is still under way, ask again");
+}
+
+PodFolder Engine::FolderOf(const SandboxId& id) const { return PodFolder(root_ + "/" + id.str()); }
+
+std::optional<Engine::PodView> Engine::View(const SandboxId& id) {
+  MutexLock lock(mutex_);
+  const auto found = pods_.find(id);
+  if (found == pods_.end()) return {};
+  return PodView{found->second.folder, found->second.record};
+}
+
+std::optional<Engine::PodView> Engine::ViewOf(const NodeId& node, const SandboxId& id) {
+  auto view = View(id);
+  if (view && view->record.node != node) return {};
+  return view;
+}
+
+Engine::Container* Engine::FindLocked(const SandboxId& sandbox, const ContainerId& id) {
+  const auto pod = pods_.find(sandbox);
+  if (pod == pods_.end()) return nullptr;
+  const auto found = pod->second.containers.find(id);
+  return found == pod->second.containers.end() ? nullptr : &found->second;
+}
+
+Result<ContainerRecord> Engine::RecordOf(const SandboxId& sandbox, const ContainerId& id) {
+  MutexLock lock(mutex_);
+  const Container* container = FindLocked(sandbox, id);
+  if (container == nullptr) return NotFound("no container \"" + id.str() + "\"");
+  return container->record;
+}
+
+std::vector<ContainerId> Engine::ContainersOf(const SandboxId& sandbox) {
+  std::vector<ContainerId> ids;
+  MutexLock lock(mutex_);
+  const auto found = pods_.find(sandbox);
+  if (found == pods_.end()) return ids;
+  for (const auto& [id, container] : found->second.containers) ids.push_back(id);
+  return ids;
+}
+
+sdk::Observation Engine::FactOf(const PodRecord& record) const {
+  sdk::Observation fact;
+  fact.node = record.node;
+  fact.sandbox = record.id;
+  fact.state = StateOf(record.phase);
+  fact.started_ns = record.started_ns;
+  fact.finished_ns = record.finished_ns;
+  fact.message = record.message;
+  if (record.phase == PodPhase::kFailed) fact.reason = "StartError";
+  if (fact.state == State::kUp) fact.ips = record.ips;
+  fact.config = record.config;
+  fact.handler = record.handler;
+  return fact;
+}
+
+sdk::Observation Engine::FactOf(const PodRecord& pod, const ContainerRecord& record) const {
+  sdk::Observation fact;
+  fact.node = pod.node;
+  fact.sandbox = pod.id;
+  fact.container = record.id;
+  fact.state = State::kCreated;
+  fact.user_known = true;
+  fact.uid = record.user.uid;
+  fact.gid = record.user.gid;
+  fact.supplemental_groups.assign(record.user.groups.begin(), record.user.groups.end());
+  fact.config = record.config;
+  fact.handler = pod.handler;
+  fact.image_id = record.image_id;
+  return fact;
+}
+
+Status Engine::SavePod(const PodRecord& record) {
+  RETURN_IF_ERROR(Save(FolderOf(record.id), record));
+  sdk::Observation fact;
+  {
+    MutexLock lock(mutex_);
+    const auto found = pods_.find(record.id);
+    if (found == pods_.end()) return {};
+    found->second.record = record;
+    found->second.fact = FactOf(record);
+    found->second.fact.revision = ++revision_;
+    fact = found->second.fact;
+    changed_.NotifyAll();
+  }
+  host_.Report({fact});
+  return {};
+}
+
+void Engine::MoveContainer(const SandboxId& sandbox, const ContainerId& id,
+                           const std::function<void(sdk::Observation&)>& change) {
+  sdk::Observation fact;
+  {
+    MutexLock lock(mutex_);
+    Container* container = FindLocked(sandbox, id);
+    if (container == nullptr || container->fact.state >= State::kDown) return;
+    sdk::Observation changed = container->fact;
+    change(changed);
+    if (changed.state < container->fact.state) return;
+    changed.revision = ++revision_;
+    container->fact = changed;
+    fact = std::move(changed);
+    changed_.NotifyAll();
+  }
+  host_.Report({fact});
+  host_.LogGrew(id);
+}
+
+Result<std::vector<sdk::Observation>> Engine::Observe(const Call&) {
+  MutexLock lock(mutex_);
+  if (!recovered_) return Unavailable("the pod folders are not scanned yet");
+  std::vector<sdk::Observation> facts;
+  for (const auto& [id, pod] : pods_) {
+    facts.push_back(pod.fact);
+    for (const auto& [name, container] : pod.containers) facts.push_back(container.fact);
+  }
+  return facts;
+}
+
+Status Engine::PrepareImage(const Call&, const std::string& image_id) {
+  // Layers are used where the site's store unpacked them; CreateContainer holds them.
+  return image_id.empty() ? InvalidArgument("the image has no id") : Status::Ok();
+}
+
+Status Engine::UpdateSandbox(const Call&, const NodeId& node, const SandboxId& id,
+                             const runtime::v1::LinuxContainerResources&,
+                             const runtime::v1::LinuxContainerResources&) {
+  if (!ViewOf(node, id)) return NotFound("no sandbox \"" + id.str() + "\"");
+  // kubelet owns the pod's cgroup on its own machine and has changed it by itself.
+  if (options_.kubelet_host) return {};
+  return Unimplemented("limits of a whole pod are not supported: its containers have their own");
+}
+
+}  // namespace interlink::engine

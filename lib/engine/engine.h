@@ -1,0 +1,175 @@
+// Engine: a Backend that runs pods on this machine, through interlink-shim, an OCI runtime and CNI.
+// Thread-safe. Its memory is a copy of the pod folders (pod_files.h): what it must not forget is on
+// disk before it acts, and Recover is a scan.
+//
+// Every change of a pod is a step in the pod's lane (base/step_pool.h): first in, first out, one at
+// a time. mutex_ guards the tables for moments only; nobody does I/O under it.
+#ifndef INTERLINK_ENGINE_ENGINE_H_
+#define INTERLINK_ENGINE_ENGINE_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/step_pool.h"
+#include "base/timer.h"
+#include "engine/capabilities.h"
+#include "engine/cgroup.h"
+#include "engine/cni.h"
+#include "engine/options.h"
+#include "engine/pod_files.h"
+#include "engine/shim_client.h"
+#include "engine/shim_watch.h"
+#include "sdk/backend.h"
+#include "sdk/host.h"
+
+namespace interlink::engine {
+
+// The description of an engine with these options. Pure.
+sdk::Description DescribeEngine(const EngineOptions& options);
+
+class Engine final : public sdk::Backend {
+ public:
+  // kFailedPrecondition: this machine cannot run containers (not root, no shim, no cgroups).
+  static Result<std::unique_ptr<sdk::Backend>> Create(sdk::Host& host, EngineOptions options);
+  ~Engine() override;
+
+  const sdk::Description& Describe() const override { return description_; }
+  Result<std::vector<sdk::Observation>> Recover(
+      const Call& call, const std::vector<sdk::Observation>& last_known) override;
+  Result<std::vector<sdk::Observation>> Observe(const Call& call) override;
+  Status RunSandbox(const Call& call, const sdk::SandboxSpec& spec) override;
+  Status StopSandbox(const Call& call, const NodeId& node, const SandboxId& id) override;
+  Status RemoveSandbox(const Call& call, const NodeId& node, const SandboxId& id) override;
+  Status UpdateSandbox(const Call& call, const NodeId& node, const SandboxId& id,
+                       const runtime::v1::LinuxContainerResources& resources,
+                       const runtime::v1::LinuxContainerResources& overhead) override;
+  Status PrepareImage(const Call& call, const std::string& image_id) override;
+  Status CreateContainer(const Call& call, const sdk::ContainerSpec& spec) override;
+  Status StartContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id) override;
+  Status StopContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id,
+                       std::chrono::seconds grace) override;
+  Status RemoveContainer(const Call& call, const SandboxId& sandbox,
+                         const ContainerId& id) override;
+  Status UpdateContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id,
+                         const runtime::v1::LinuxContainerResources& resources) override;
+  Result<UniqueFd> OpenSession(const Call& call, const sdk::SessionSpec& spec) override;
+  Result<UniqueFd> Dial(const Call& call, const SandboxId& sandbox, uint16_t port) override;
+  Result<sdk::LogChunk> ReadLog(const Call& call, const SandboxId& sandbox, const ContainerId& id,
+                                uint64_t offset, size_t max) override;
+  Result<sdk::Usage> Stats(const Call& call) override;
+  Result<std::string> Inspect(const Call& call, const SandboxId& sandbox,
+                              const ContainerId& container) override;
+
+ private:
+  struct Container {
+    ContainerRecord record;
+    sdk::Observation fact;
+    uint64_t watch = 0;
+    bool shim_lost = false;  // its shim was killed: its end must be forced
+    std::optional<SteadyTime> kill_at;
+    uint64_t last_cpu_nanos = 0;  // of the sample before
+    int64_t last_cpu_at_ns = 0;
+    uint64_t writable_bytes = 0;
+    uint64_t writable_files = 0;
+    int64_t writable_at_ns = 0;
+  };
+  struct Pod {
+    explicit Pod(PodFolder where) : folder(std::move(where)) {}
+    const PodFolder folder;
+    PodRecord record;
+    sdk::Observation fact;
+    std::map<ContainerId, Container> containers;
+    bool settled = true;  // false while Recover looks at it
+  };
+  // What a step works with, copied out of the tables.
+  struct PodView {
+    PodFolder folder;
+    PodRecord record;
+  };
+
+  Engine(sdk::Host& host, EngineOptions options, Cgroups cgroups, CapabilitySet own,
+         CapabilitySet effective);
+  Status Begin();
+
+  // Lanes.
+  void Post(const SandboxId& sandbox, std::function<void()> step);
+  // Runs `step` in the pod's lane and waits for it. kUnavailable: it is still under way.
+  Status RunInLane(const Call& call, const SandboxId& sandbox, std::function<Status()> step);
+
+  // Tables.
+  PodFolder FolderOf(const SandboxId& id) const;
+  std::optional<PodView> View(const SandboxId& id);
+  std::optional<PodView> ViewOf(const NodeId& node, const SandboxId& id);
+  Container* FindLocked(const SandboxId& sandbox, const ContainerId& id) REQUIRES_LOCK(mutex_);
+  Result<ContainerRecord> RecordOf(const SandboxId& sandbox, const ContainerId& id);
+  std::vector<ContainerId> ContainersOf(const SandboxId& sandbox);
+  // Stores the record, then shows it.
+  Status SavePod(const PodRecord& record);
+  sdk::Observation FactOf(const PodRecord& record) const;
+  sdk::Observation FactOf(const PodRecord& pod, const ContainerRecord& record) const;
+  // Moves a container's fact forward, reports it and wakes who waits for it.
+  void MoveContainer(const SandboxId& sandbox, const ContainerId& id,
+                     const std::function<void(sdk::Observation&)>& change);
+
+  // Sandboxes.
+  void BringUp(const SandboxId& id);
+  Status MakePod(const PodView& pod, std::string& cni_result, std::vector<std::string>& ips);
+  Status TearDown(const Call& call, const PodView& pod);
+  Status StopStep(const Call& call, const SandboxId& id);
+  Status RemoveStep(const SandboxId& id);
+  void StopLater(const SandboxId& id, Duration delay);
+  Status EndContainers(const Call& call, const SandboxId& id);
+
+  // Containers.
+  Status CreateStep(const sdk::ContainerSpec& spec);
+  Status MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec, ContainerRecord& record);
+  Result<std::string> PidNamespace(const PodView& pod, const sdk::ContainerSpec& spec);
+  Status StartStep(const SandboxId& sandbox, const ContainerId& id);
+  Status RemoveContainerStep(const Call& call, const SandboxId& sandbox, const ContainerId& id);
+  Status UpdateStep(const SandboxId& sandbox, const ContainerId& id, const std::string& resources);
+  void KillAt(const SandboxId& sandbox, const ContainerId& id, SteadyTime when);
+  void WatchContainer(const SandboxId& sandbox, const ContainerId& id, uint64_t log_offset);
+  void OnEnded(const SandboxId& sandbox, const ContainerId& id, bool recorded);
+  // From the exit record, or else by killing what is left.
+  Status SettleEnd(const Call& call, const SandboxId& sandbox, const ContainerId& id);
+  Status ForceEnd(const Call& call, const SandboxId& sandbox, const ContainerId& id, ForcedEnd end);
+  bool AwaitEnd(const SandboxId& sandbox, const ContainerId& id, Duration timeout);
+  Status DeleteRemains(const Call& call, const PodView& pod, const ContainerId& id);
+
+  // Recovery.
+  Status RecoverPod(const Call& call, const SandboxId& id);
+  Status RecoverContainer(const Call& call, const PodView& pod, const ContainerId& id);
+  Status RecoverPhase(const Call& call, const PodView& pod);
+
+  // Looking inside.
+  void MeasureContainer(const SandboxId& sandbox, const ContainerId& id, sdk::Usage& usage);
+
+  sdk::Host& host_;
+  const EngineOptions options_;
+  const sdk::Description description_;
+  const Cgroups cgroups_;
+  const CapabilitySet own_capabilities_;
+  const CapabilitySet effective_capabilities_;
+  const ShimClient shim_;
+  const Cni cni_;
+  const std::string root_;  // of the pod folders
+
+  Mutex mutex_;
+  CondVar changed_;
+  std::map<SandboxId, Pod> pods_ GUARDED_BY(mutex_);
+  uint64_t revision_ GUARDED_BY(mutex_) = 1;
+  bool recovered_ GUARDED_BY(mutex_) = false;
+
+  std::unique_ptr<ShimWatch> watch_;
+  Timer timer_;
+  StepPool steps_;
+};
+
+}  // namespace interlink::engine
+
+#endif  // INTERLINK_ENGINE_ENGINE_H_

@@ -1,0 +1,33 @@
+// Mounts that the daemon makes for pods, in the host's mount namespace. Thread-safe.
+#ifndef INTERLINK_ENGINE_MOUNTS_H_
+#define INTERLINK_ENGINE_MOUNTS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+
+namespace interlink::engine {
+
+struct Overlay {
+  std::vector<std::string> layers;  // lowest first, at least one
+  std::string upper;
+  std::string work;
+  std::string target;
+};
+
+// Any number of layers: their descriptors stand for paths that the option page cannot hold.
+Status MountOverlay(const Overlay& overlay);
+
+Status MountTmpfs(const std::string& target, uint64_t bytes);
+
+// Unmounts what is on `target`, however often; nothing there is OK.
+Status Unmount(const std::string& target);
+
+// True when `path` is the root of a mount.
+Result<bool> IsMountPoint(const std::string& path);
+
+}  // namespace interlink::engine
+
+#endif  // INTERLINK_ENGINE_MOUNTS_H_

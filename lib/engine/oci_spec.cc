@@ -1,0 +1,249 @@
+#include "engine/oci_spec.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "runtime/v1/api.pb.h"
+
+namespace interlink::engine {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::array kMasked = {"/proc/asound",
+                                "/proc/acpi",
+                                "/proc/kcore",
+                                "/proc/keys",
+                                "/proc/latency_stats",
+                                "/proc/timer_list",
+                                "/proc/timer_stats",
+                                "/proc/sched_debug",
+                                "/proc/scsi",
+                                "/sys/firmware",
+                                "/sys/devices/virtual/powercap"};
+constexpr std::array kReadOnly = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+                                  "/proc/sysrq-trigger"};
+
+json StandardMounts(const SpecInputs& inputs) {
+  const char* sys = inputs.privileged ? "rw" : "ro";
+  return json::array({
+      {{"destination", "/proc"},
+       {"type", "proc"},
+       {"source", "proc"},
+       {"options", {"nosuid", "noexec", "nodev"}}},
+      {{"destination", "/dev"},
+       {"type", "tmpfs"},
+       {"source", "tmpfs"},
+       {"options", {"nosuid", "strictatime", "mode=755", "size=65536k"}}},
+      {{"destination", "/dev/pts"},
+       {"type", "devpts"},
+       {"source", "devpts"},
+       {"options", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}}},
+      {{"destination", "/dev/mqueue"},
+       {"type", "mqueue"},
+       {"source", "mqueue"},
+       {"options", {"nosuid", "noexec", "nodev"}}},
+      {{"destination", "/sys"},
+       {"type", "sysfs"},
+       {"source", "sysfs"},
+       {"options", {"nosuid", "noexec", "nodev", sys}}},
+      {{"destination", "/sys/fs/cgroup"},
+       {"type", "cgroup"},
+       {"source", "cgroup"},
+       {"options", {"nosuid", "noexec", "nodev", "relatime", sys}}},
+  });
+}
+
+ptrdiff_t Depth(const std::string& path) {
+  return path == "/" ? 0 : std::count(path.begin(), path.end(), '/');
+}
+
+// Standard mounts that no pod mount replaces, then the pod's, parents first.
+json Mounts(const SpecInputs& inputs) {
+  json mounts = StandardMounts(inputs);
+  for (const SpecMount& mount : inputs.mounts) {
+    for (auto it = mounts.begin(); it != mounts.end();) {
+      it = (*it)["destination"] == mount.destination ? mounts.erase(it) : it + 1;
+    }
+  }
+  std::vector<SpecMount> own = inputs.mounts;
+  std::stable_sort(own.begin(), own.end(), [](const SpecMount& a, const SpecMount& b) {
+    return Depth(a.destination) < Depth(b.destination);
+  });
+  for (const SpecMount& mount : own) {
+    mounts.push_back({{"destination", mount.destination},
+                      {"type", mount.type},
+                      {"source", mount.source},
+                      {"options", mount.options}});
+  }
+  return mounts;
+}
+
+json Capabilities(const ProcessCapabilities& capabilities) {
+  const json bounding = CapabilityNames(capabilities.bounding);
+  const json ambient = CapabilityNames(capabilities.ambient);
+  return {{"bounding", bounding},
+          {"effective", bounding},
+          {"permitted", bounding},
+          {"inheritable", ambient},
+          {"ambient", ambient}};
+}
+
+json Process(const SpecInputs& inputs) {
+  json process = {{"terminal", inputs.tty},
+                  {"user",
+                   {{"uid", inputs.user.uid},
+                    {"gid", inputs.user.gid},
+                    {"additionalGids", inputs.user.groups}}},
+                  {"args", inputs.args},
+                  {"env", inputs.environment},
+                  {"cwd", inputs.working_folder},
+                  {"capabilities", Capabilities(inputs.capabilities)},
+                  {"noNewPrivileges", inputs.no_new_privileges},
+                  {"oomScoreAdj", inputs.oom_score_adj}};
+  return process;
+}
+
+json Devices(const SpecInputs& inputs) {
+  json devices = json::array();
+  for (const SpecDevice& device : inputs.devices) {
+    devices.push_back({{"path", device.path},
+                       {"type", std::string(1, device.type)},
+                       {"major", device.major},
+                       {"minor", device.minor},
+                       {"fileMode", device.mode},
+                       {"uid", device.uid},
+                       {"gid", device.gid}});
+  }
+  return devices;
+}
+
+json DeviceRules(const SpecInputs& inputs) {
+  if (inputs.privileged) return json::array({{{"allow", true}, {"access", "rwm"}}});
+  json rules = json::array({{{"allow", false}, {"access", "rwm"}}});
+  for (const SpecDevice& device : inputs.devices) {
+    rules.push_back({{"allow", true},
+                     {"type", std::string(1, device.type)},
+                     {"major", device.major},
+                     {"minor", device.minor},
+                     {"access", device.access}});
+  }
+  return rules;
+}
+
+Result<json> HugepageLimits(const CgroupFeatures& features,
+                            const runtime::v1::LinuxContainerResources& from) {
+  json limits = json::array();
+  for (const auto& limit : from.hugepage_limits()) {
+    if (features.hugetlb) {
+      limits.push_back({{"pageSize", limit.page_size()}, {"limit", limit.limit()}});
+    } else if (limit.limit() != 0) {
+      // kubelet sends a zero for every page size of the node: without a controller there is
+      // nothing to give out, and nothing to limit.
+      return InvalidArgument("hugepage_limits of " + limit.page_size() +
+                             " cannot be enforced: this machine has no hugetlb controller");
+    }
+  }
+  return limits;
+}
+
+Result<json> Resources(const CgroupFeatures& features,
+                       const runtime::v1::LinuxContainerResources& from) {
+  json cpu = json::object();
+  if (from.cpu_shares() > 0) cpu["shares"] = from.cpu_shares();
+  if (from.cpu_quota() != 0) cpu["quota"] = from.cpu_quota();
+  if (from.cpu_period() > 0) cpu["period"] = from.cpu_period();
+  if (!from.cpuset_cpus().empty()) cpu["cpus"] = from.cpuset_cpus();
+  if (!from.cpuset_mems().empty()) cpu["mems"] = from.cpuset_mems();
+  json memory = json::object();
+  if (from.memory_limit_in_bytes() != 0) memory["limit"] = from.memory_limit_in_bytes();
+  if (from.memory_swap_limit_in_bytes() != 0 && features.swap) {
+    memory["swap"] = from.memory_swap_limit_in_bytes();
+  }
+  ASSIGN_OR_RETURN(const json hugepages, HugepageLimits(features, from));
+  json resources = json::object();
+  if (!cpu.empty()) resources["cpu"] = cpu;
+  if (!memory.empty()) resources["memory"] = memory;
+  if (!hugepages.empty()) resources["hugepageLimits"] = hugepages;
+  if (!from.unified().empty()) {
+    if (!features.v2) {
+      return InvalidArgument("resources.unified needs cgroup v2, which this machine does not use");
+    }
+    for (const auto& [key, value] : from.unified()) resources["unified"][key] = value;
+  }
+  return resources;
+}
+
+json Namespaces(const SpecInputs& inputs) {
+  json namespaces = json::array({{{"type", "mount"}}});
+  for (const SpecNamespace& item : inputs.namespaces) {
+    json entry = {{"type", item.type}};
+    if (!item.path.empty()) entry["path"] = item.path;
+    namespaces.push_back(entry);
+  }
+  if (inputs.features.v2) namespaces.push_back({{"type", "cgroup"}});
+  return namespaces;
+}
+
+Result<std::string> Dump(const json& value) {
+  try {
+    return value.dump();
+  } catch (const json::type_error&) {
+    return InvalidArgument("the container's config has text that is not UTF-8");
+  }
+}
+
+}  // namespace
+
+Result<std::string> OciSpec(const SpecInputs& inputs,
+                            const runtime::v1::LinuxContainerResources& resources) {
+  ASSIGN_OR_RETURN(json limits, Resources(inputs.features, resources));
+  limits["devices"] = DeviceRules(inputs);
+  json linux_part = {{"namespaces", Namespaces(inputs)},
+                     {"cgroupsPath", inputs.cgroup},
+                     {"resources", limits},
+                     {"devices", Devices(inputs)}};
+  if (!inputs.privileged) {
+    const json masked = inputs.masked_paths.empty() ? json(kMasked) : json(inputs.masked_paths);
+    const json fixed =
+        inputs.read_only_paths.empty() ? json(kReadOnly) : json(inputs.read_only_paths);
+    linux_part["maskedPaths"] = masked;
+    linux_part["readonlyPaths"] = fixed;
+    if (!inputs.seccomp.empty()) linux_part["seccomp"] = json::parse(inputs.seccomp);
+  }
+  json spec = {{"ociVersion", "1.0.2"},
+               {"process", Process(inputs)},
+               {"root", {{"path", inputs.root}, {"readonly", inputs.read_only_root}}},
+               {"mounts", Mounts(inputs)},
+               {"annotations", inputs.annotations},
+               {"linux", linux_part}};
+  return Dump(spec);
+}
+
+Result<std::string> OciResources(const CgroupFeatures& features,
+                                 const runtime::v1::LinuxContainerResources& resources) {
+  ASSIGN_OR_RETURN(const json limits, Resources(features, resources));
+  return Dump(limits);
+}
+
+Result<std::string> ExecProcess(const std::string& config, const std::vector<std::string>& argv,
+                                bool tty) {
+  const json spec = json::parse(config, nullptr, false);
+  if (!spec.is_object() || !spec.contains("process")) {
+    return DataLoss("the container's config.json is damaged");
+  }
+  json process = spec["process"];
+  process["args"] = argv;
+  process["terminal"] = tty;
+  if (tty) {
+    const json& env = process["env"];
+    const bool has_term = std::any_of(env.begin(), env.end(), [](const json& entry) {
+      return entry.get_ref<const std::string&>().rfind("TERM=", 0) == 0;
+    });
+    if (!has_term) process["env"].push_back("TERM=xterm");
+  }
+  return Dump(process);
+}
+
+}  // namespace interlink::engine

@@ -1,0 +1,43 @@
+// EngineOptions: how pods run on this machine. Value type; plugins fill it from their
+// configuration.
+#ifndef INTERLINK_ENGINE_OPTIONS_H_
+#define INTERLINK_ENGINE_OPTIONS_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace interlink::engine {
+
+// What pods of a handler may take of the site's machine. Default: nothing, because a node's
+// certificate must not make it root at the site.
+struct Policy {
+  // AllowedHostPaths: host folders and files that pods may mount, with everything below them.
+  std::vector<std::string> allowed_host_paths;
+  bool allow_privileged = false;       // AllowPrivileged
+  bool allow_host_namespaces = false;  // AllowHostNamespaces: network, pid and ipc of the host
+  bool allow_devices = false;          // AllowDevices: devices named by path
+};
+
+struct EngineOptions {
+  std::string plugin = "local";
+  std::vector<std::string> handlers;
+  std::map<std::string, Policy> policies;  // by handler; a handler without one may do nothing
+  std::string state_folder;                // absolute; made by the engine (0700)
+  std::string shim;                        // absolute path of interlink-shim
+  std::string runtime = "crun";            // an OCI runtime with crun's command line
+  std::string cni_conf_folder = "/etc/cni/net.d";
+  std::vector<std::string> cni_bin_folders = {"/opt/cni/bin", "/usr/lib/cni"};
+  std::string cgroup_root = "/interlink";  // without kubelet_host: ROOT/node/sandbox/container
+  // The site's machine is the node's: host paths are the node's own and containers go under
+  // kubelet's cgroup_parent.
+  bool kubelet_host = false;
+  std::string kubelet_folder = "/var/lib/kubelet";
+  uint64_t log_limit = 1ULL << 30U;  // bytes of unacknowledged log of one container
+  int threads = 8;                   // slow parts of pods, in parallel
+};
+
+}  // namespace interlink::engine
+
+#endif  // INTERLINK_ENGINE_OPTIONS_H_

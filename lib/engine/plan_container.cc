@@ -1,0 +1,299 @@
+#include "engine/plan_container.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/file.h"
+#include "engine/command.h"
+#include "engine/devices.h"
+#include "engine/host_path.h"
+#include "engine/plan_sandbox.h"
+#include "engine/seccomp_profile.h"
+#include "runtime/v1/api.pb.h"
+
+namespace interlink::engine {
+namespace {
+
+using runtime::v1::ContainerConfig;
+using runtime::v1::SecurityProfile;
+
+constexpr size_t kMaxUserFile = 4U << 20U;
+
+template <typename Words>
+std::vector<std::string> Strings(const Words& words) {
+  return {words.begin(), words.end()};
+}
+
+bool KernelHasAppArmor() { return std::filesystem::exists("/sys/kernel/security/apparmor"); }
+
+Status CheckProfiles(const runtime::v1::LinuxContainerSecurityContext& security) {
+  if (security.has_seccomp() && security.seccomp().profile_type() == SecurityProfile::Localhost) {
+    return Unimplemented("seccomp profiles of the host (Localhost) are not supported");
+  }
+  if (!security.has_apparmor()) return {};
+  const auto type = security.apparmor().profile_type();
+  if (type == SecurityProfile::Localhost ||
+      (type == SecurityProfile::RuntimeDefault && KernelHasAppArmor())) {
+    return Unimplemented("AppArmor profiles are not supported");
+  }
+  return {};
+}
+
+// The mounts that a pod of this machine's kubelet needs always: its own volumes.
+std::vector<std::string> AllowedFolders(const ContainerPlace& place) {
+  std::vector<std::string> folders = PolicyOf(place.options, place.pod.handler).allowed_host_paths;
+  const std::string& uid = place.pod_config.metadata().uid();
+  if (place.options.kubelet_host && !uid.empty() && PathComponent(uid) == uid) {
+    folders.push_back(place.options.kubelet_folder + "/pods/" + uid);
+  }
+  return folders;
+}
+
+Status CheckMount(const ContainerPlace& place, const runtime::v1::Mount& mount) {
+  const std::string name = "mount \"" + mount.container_path() + "\"";
+  if (mount.container_path().empty() || mount.container_path()[0] != '/') {
+    return InvalidArgument(name + ": container_path is not absolute");
+  }
+  if (!mount.image().image().empty() || mount.host_path().empty()) {
+    return Unimplemented(name + ": image volumes are not supported");
+  }
+  if (mount.propagation() != runtime::v1::PROPAGATION_PRIVATE) {
+    return Unimplemented(name +
+                         ": mount propagation other than PROPAGATION_PRIVATE is not supported");
+  }
+  if (mount.recursive_read_only()) {
+    return Unimplemented(name + ": recursive_read_only is not supported");
+  }
+  if (mount.uidmappings_size() + mount.gidmappings_size() > 0) {
+    return Unimplemented(name + ": id mappings are not supported");
+  }
+  return AllowedHostPath(mount.host_path(), AllowedFolders(place)).status();
+}
+
+Status CheckNamespaces(const ContainerPlace& place, const runtime::v1::NamespaceOption& options,
+                       const Policy& policy) {
+  if (options.pid() == runtime::v1::TARGET) {
+    return Unimplemented("namespace_options.pid TARGET is not supported");
+  }
+  if (options.pid() == runtime::v1::NODE && !policy.allow_host_namespaces) {
+    return PermissionDenied("namespace_options.pid NODE: AllowHostNamespaces is not set");
+  }
+  if (options.has_userns_options() && options.userns_options().mode() != runtime::v1::NODE) {
+    return Unimplemented("namespace_options.userns_options: user namespaces are not supported");
+  }
+  // Network and ipc are the pod's: a container cannot leave it for the host.
+  const bool own_network = options.network() == runtime::v1::NODE && place.pod.own_network;
+  const bool own_ipc = options.ipc() == runtime::v1::NODE && place.pod.own_ipc;
+  if (own_network || own_ipc) {
+    return InvalidArgument("namespace_options differ from those of the pod");
+  }
+  return {};
+}
+
+UserRequest UserRequestOf(const ContainerPlace& place,
+                          const runtime::v1::LinuxContainerSecurityContext& security) {
+  UserRequest request;
+  if (security.has_run_as_user()) request.run_as_user = security.run_as_user().value();
+  request.run_as_username = security.run_as_username();
+  if (security.has_run_as_group()) request.run_as_group = security.run_as_group().value();
+  request.supplemental_groups.assign(security.supplemental_groups().begin(),
+                                     security.supplemental_groups().end());
+  request.strict = security.supplemental_groups_policy() == runtime::v1::Strict;
+  request.image_user = place.image.user;
+  return request;
+}
+
+CapabilityRequest CapabilityRequestOf(const runtime::v1::LinuxContainerSecurityContext& security) {
+  const auto& asked = security.capabilities();
+  return {Strings(asked.add_capabilities()), Strings(asked.drop_capabilities()),
+          Strings(asked.add_ambient_capabilities()), security.privileged()};
+}
+
+std::string SignalName(runtime::v1::Signal signal) {
+  std::string name = runtime::v1::Signal_Name(signal).substr(std::string("SIGNAL_").size());
+  for (const auto& [from, to] :
+       {std::pair<std::string, std::string>{"RTMINPLUS", "RTMIN+"}, {"RTMAXMINUS", "RTMAX-"}}) {
+    const size_t at = name.find(from);
+    if (at != std::string::npos) name.replace(at, from.size(), to);
+  }
+  return name;
+}
+
+Result<int> StopSignal(const ContainerPlace& place, const ContainerConfig& config) {
+  const bool own = config.stop_signal() != runtime::v1::SIGNAL_RUNTIME_DEFAULT;
+  return ParseSignal(own ? SignalName(config.stop_signal()) : place.image.stop_signal);
+}
+
+int ClampedOomScore(const ContainerPlace& place, int64_t asked) {
+  const int64_t bounded = std::clamp<int64_t>(asked, -1000, 1000);
+  if (place.may_lower_oom_score) return static_cast<int>(bounded);
+  const auto own = ReadFile("/proc/self/oom_score_adj", 64);
+  const int64_t floor = own.ok() ? std::atoll(own->c_str()) : 0;
+  return static_cast<int>(std::max(bounded, floor));
+}
+
+std::vector<SpecNamespace> Namespaces(const ContainerPlace& place, const ContainerConfig& config,
+                                      const std::string& pid_namespace) {
+  const auto& options = config.linux().security_context().namespace_options();
+  std::vector<SpecNamespace> namespaces = {{"uts", place.folder.Namespace("uts")}};
+  if (place.pod.own_network) namespaces.push_back({"network", place.folder.Namespace("net")});
+  if (place.pod.own_ipc) {
+    const bool own = options.ipc() == runtime::v1::CONTAINER;
+    namespaces.push_back({"ipc", own ? "" : place.folder.Namespace("ipc")});
+  }
+  const auto pod_pid = place.pod_config.linux().security_context().namespace_options().pid();
+  if (!pid_namespace.empty()) {
+    namespaces.push_back({"pid", pid_namespace});
+  } else if (options.pid() == runtime::v1::CONTAINER ||
+             (options.pid() != runtime::v1::NODE && pod_pid != runtime::v1::NODE)) {
+    namespaces.push_back({"pid", ""});
+  }
+  return namespaces;
+}
+
+SpecMount Bind(const std::string& destination, const std::string& source, bool read_only) {
+  return {destination, "bind", source, {"rbind", "rprivate", read_only ? "ro" : "rw"}};
+}
+
+// The files and folders that the runtime gives to every container of the pod.
+std::vector<SpecMount> PodMounts(const ContainerPlace& place, const ContainerConfig& config,
+                                 bool read_only) {
+  std::vector<SpecMount> mounts = {Bind("/etc/resolv.conf", place.folder.ResolvConf(), read_only),
+                                   Bind("/etc/hostname", place.folder.Hostname(), read_only)};
+  const auto& options = config.linux().security_context().namespace_options();
+  if (!place.pod.own_ipc) {
+    mounts.push_back(Bind("/dev/shm", "/dev/shm", false));
+  } else if (options.ipc() == runtime::v1::CONTAINER) {
+    mounts.push_back(
+        {"/dev/shm", "tmpfs", "shm", {"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"}});
+  } else {
+    mounts.push_back(Bind("/dev/shm", place.folder.SharedMemory(), false));
+  }
+  return mounts;
+}
+
+void Replace(std::vector<SpecMount>& mounts, SpecMount mount) {
+  std::erase_if(mounts,
+                [&](const SpecMount& other) { return other.destination == mount.destination; });
+  mounts.push_back(std::move(mount));
+}
+
+Result<std::vector<SpecMount>> Mounts(const ContainerPlace& place, const ContainerConfig& config,
+                                      const Rootfs& root) {
+  const bool read_only = config.linux().security_context().readonly_rootfs();
+  std::vector<SpecMount> mounts = PodMounts(place, config, read_only);
+  for (const std::string& volume : place.image.volumes) {
+    // The overlay's upper layer is the anonymous volume, with the image's content in it; a second
+    // mount of that folder stays writable below a read-only root.
+    ASSIGN_OR_RETURN(const std::string source, root.MakeFolder(volume));
+    if (read_only) Replace(mounts, Bind(volume, source, false));
+  }
+  for (const auto& mount : config.mounts()) {
+    ASSIGN_OR_RETURN(const std::string source,
+                     AllowedHostPath(mount.host_path(), AllowedFolders(place)));
+    if (!std::filesystem::exists(source)) RETURN_IF_ERROR(MakeDirectories(source, 0755));
+    std::filesystem::path target = std::filesystem::path(mount.container_path()).lexically_normal();
+    if (target.has_relative_path() && target.filename().empty()) target = target.parent_path();
+    Replace(mounts, Bind(target.string(), source, mount.readonly()));
+  }
+  return mounts;
+}
+
+Result<std::vector<SpecDevice>> Devices(const ContainerConfig& config) {
+  std::vector<SpecDevice> devices;
+  if (config.linux().security_context().privileged()) devices = AllDevices();
+  for (const auto& device : config.devices()) {
+    ASSIGN_OR_RETURN(const auto found,
+                     DevicesAt(device.host_path(), device.container_path(), device.permissions()));
+    devices.insert(devices.end(), found.begin(), found.end());
+  }
+  return devices;
+}
+
+Result<std::vector<std::string>> Environment(const ContainerPlace& place,
+                                             const ContainerConfig& config) {
+  EnvironmentRequest request;
+  request.image = place.image.env;
+  request.hostname = place.pod_config.hostname();
+  request.tty = config.tty();
+  for (const auto& entry : config.envs()) request.pod.emplace_back(entry.key(), entry.value());
+  return MergeEnvironment(request);
+}
+
+}  // namespace
+
+Status CheckContainer(const ContainerPlace& place, const ContainerConfig& config) {
+  const Policy policy = PolicyOf(place.options, place.pod.handler);
+  const auto& security = config.linux().security_context();
+  RETURN_IF_ERROR(CheckNamespaces(place, security.namespace_options(), policy));
+  RETURN_IF_ERROR(CheckProfiles(security));
+  if (security.privileged()) {
+    if (!policy.allow_privileged) {
+      return PermissionDenied("privileged: AllowPrivileged of this handler is not set");
+    }
+    if (!place.pod_config.linux().security_context().privileged()) {
+      return InvalidArgument("a privileged container needs a privileged sandbox");
+    }
+  }
+  if (config.devices_size() > 0 && !policy.allow_devices) {
+    return PermissionDenied("devices: AllowDevices of this handler is not set");
+  }
+  if (config.cdi_devices_size() > 0) return Unimplemented("CDI_devices are not supported");
+  for (const auto& mount : config.mounts()) RETURN_IF_ERROR(CheckMount(place, mount));
+  RETURN_IF_ERROR(
+      ResolveCapabilities(CapabilityRequestOf(security), place.own_capabilities).status());
+  RETURN_IF_ERROR(OciResources(place.features, config.linux().resources()).status());
+  return StopSignal(place, config).status();
+}
+
+bool SharesPid(const PodRecord& pod, const runtime::v1::PodSandboxConfig& pod_config,
+               const ContainerConfig& config) {
+  if (config.linux().security_context().namespace_options().pid() != runtime::v1::POD) return false;
+  return pod.shared_pid ||
+         pod_config.linux().security_context().namespace_options().pid() != runtime::v1::NODE;
+}
+
+Result<std::string> PlanContainer(const ContainerPlace& place, const ContainerConfig& config,
+                                  const Rootfs& root, const std::string& pid_namespace,
+                                  ContainerRecord& record) {
+  const auto& security = config.linux().security_context();
+  SpecInputs inputs;
+  ASSIGN_OR_RETURN(inputs.args,
+                   MergeCommand(place.image, Strings(config.command()), Strings(config.args())));
+  ASSIGN_OR_RETURN(inputs.environment, Environment(place, config));
+  ASSIGN_OR_RETURN(const std::string passwd, root.Read("/etc/passwd", kMaxUserFile));
+  ASSIGN_OR_RETURN(const std::string group, root.Read("/etc/group", kMaxUserFile));
+  ASSIGN_OR_RETURN(inputs.user, ResolveUser(UserRequestOf(place, security), passwd, group));
+  const std::string& asked = config.working_dir();
+  inputs.working_folder = asked.empty() ? place.image.working_dir : asked;
+  if (inputs.working_folder.empty()) inputs.working_folder = "/";
+  ASSIGN_OR_RETURN(inputs.mounts, Mounts(place, config, root));
+  RETURN_IF_ERROR(root.MakeFolder(inputs.working_folder).status().WithContext("working_dir"));
+  ASSIGN_OR_RETURN(inputs.capabilities,
+                   ResolveCapabilities(CapabilityRequestOf(security), place.own_capabilities));
+  ASSIGN_OR_RETURN(inputs.devices, Devices(config));
+  ASSIGN_OR_RETURN(record.stop_signal, StopSignal(place, config));
+  inputs.tty = config.tty();
+  inputs.no_new_privileges = security.no_new_privs();
+  inputs.oom_score_adj = ClampedOomScore(place, config.linux().resources().oom_score_adj());
+  inputs.root = place.folder.Root(record.id);
+  inputs.read_only_root = security.readonly_rootfs();
+  inputs.privileged = security.privileged();
+  inputs.namespaces = Namespaces(place, config, pid_namespace);
+  inputs.masked_paths = Strings(security.masked_paths());
+  inputs.read_only_paths = Strings(security.readonly_paths());
+  if (security.has_seccomp() &&
+      security.seccomp().profile_type() == SecurityProfile::RuntimeDefault) {
+    inputs.seccomp = DefaultSeccompProfile(inputs.capabilities.bounding);
+  }
+  inputs.cgroup = record.cgroup;
+  inputs.features = place.features;
+  record.user = inputs.user;
+  record.tty = config.tty();
+  record.resources = config.linux().resources().SerializeAsString();
+  return OciSpec(inputs, config.linux().resources());
+}
+
+}  // namespace interlink::engine

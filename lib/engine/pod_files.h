@@ -1,0 +1,113 @@
+// What the engine keeps of a pod on disk. An intent is written before its effect, so that a scan
+// after a crash at any point settles what is there.
+//
+//   STATE/LINEAGE/SANDBOX/       0700
+//     pod.json                   PodRecord: first thing made, last thing removed
+//     ns/ pidns/                 pinned namespaces (interlink-shim pin)
+//     shm/                       tmpfs, /dev/shm of the containers
+//     resolv.conf hostname       bound into the containers
+//     crun/                      the runtime's own state
+//     c/CONTAINER/               0700
+//       container.json           ContainerRecord
+//       shim/                    lib/shim/layout.h: log, exit record, control socket
+//       upper/ work/             of the overlay
+//       bundle/config.json bundle/rootfs
+#ifndef INTERLINK_ENGINE_POD_FILES_H_
+#define INTERLINK_ENGINE_POD_FILES_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/id.h"
+#include "base/status.h"
+#include "engine/cni_config.h"
+#include "engine/users.h"
+
+namespace interlink::engine {
+
+// kStarting -> kUp -> kStopping -> kDown      kStarting -> kFailed, kStopping
+enum class PodPhase { kStarting, kUp, kStopping, kDown, kFailed };
+
+struct PodRecord {
+  SandboxId id;
+  NodeId node;
+  std::string handler;
+  std::string config;  // serialised runtime.v1.PodSandboxConfig
+  std::string boot_id;
+  PodPhase phase = PodPhase::kStarting;
+  std::string message;  // kFailed: why
+  int64_t started_ns = 0;
+  int64_t finished_ns = 0;
+  bool own_network = false;
+  bool shared_pid = false;  // ns/pid was pinned with the pod
+  bool own_ipc = false;
+  std::string conflist;  // CNI configuration as it was at ADD; empty: no CNI
+  std::vector<HostPort> ports;
+  std::string cni_result;  // JSON
+  std::vector<std::string> ips;
+  std::string cgroup;       // containers are CGROUP/ID
+  std::string init_cgroup;  // of the shared pid namespace's first process
+};
+
+// An end that no exit record tells: a start that failed, a shim that was killed.
+struct ForcedEnd {
+  bool is_set = false;
+  int exit_code = 0;
+  std::string reason;
+  std::string message;
+  int64_t finished_ns = 0;
+};
+
+struct ContainerRecord {
+  ContainerId id;
+  std::string image_id;
+  std::string config;     // serialised runtime.v1.ContainerConfig
+  std::string resources;  // serialised runtime.v1.LinuxContainerResources in force
+  ResolvedUser user;
+  int stop_signal = 15;
+  bool tty = false;
+  std::string cgroup;
+  ForcedEnd end;
+};
+
+// Paths of a pod. Pure.
+class PodFolder {
+ public:
+  explicit PodFolder(std::string path) : path_(std::move(path)) {}
+
+  const std::string& path() const { return path_; }
+  std::string RecordFile() const { return path_ + "/pod.json"; }
+  std::string Namespaces() const { return path_ + "/ns"; }
+  std::string Namespace(const std::string& kind) const { return Namespaces() + "/" + kind; }
+  std::string LatePidNamespaces() const { return path_ + "/pidns"; }
+  std::string SharedMemory() const { return path_ + "/shm"; }
+  std::string ResolvConf() const { return path_ + "/resolv.conf"; }
+  std::string Hostname() const { return path_ + "/hostname"; }
+  std::string RuntimeRoot() const { return path_ + "/crun"; }
+  std::string Containers() const { return path_ + "/c"; }
+  std::string Container(const ContainerId& id) const { return Containers() + "/" + id.str(); }
+  std::string ContainerFile(const ContainerId& id) const {
+    return Container(id) + "/container.json";
+  }
+  std::string Shim(const ContainerId& id) const { return Container(id) + "/shim"; }
+  std::string Bundle(const ContainerId& id) const { return Container(id) + "/bundle"; }
+  std::string Root(const ContainerId& id) const { return Bundle(id) + "/rootfs"; }
+
+ private:
+  std::string path_;
+};
+
+// Durable when they return.
+Status Save(const PodFolder& folder, const PodRecord& record);
+Status Save(const PodFolder& folder, const ContainerRecord& record);
+// kNotFound; kDataLoss: damaged, or of a version that this build does not know.
+Result<PodRecord> LoadPod(const PodFolder& folder);
+Result<ContainerRecord> LoadContainer(const PodFolder& folder, const ContainerId& id);
+
+// The kernel's id of this boot.
+Result<std::string> BootId();
+
+}  // namespace interlink::engine
+
+#endif  // INTERLINK_ENGINE_POD_FILES_H_

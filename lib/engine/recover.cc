@@ -1,0 +1,168 @@
+// Recover: a scan of the pod folders. Each pod is settled in its lane, in parallel.
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "base/file.h"
+#include "engine/engine.h"
+#include "shim/layout.h"
+
+namespace interlink::engine {
+namespace {
+
+using State = sdk::Observation::State;
+
+constexpr auto kPodTime = std::chrono::seconds(50);
+
+struct Progress {
+  Mutex mutex;
+  CondVar done;
+  size_t open GUARDED_BY(mutex) = 0;
+  Status first GUARDED_BY(mutex);
+};
+
+Result<std::vector<std::string>> FoldersIn(const std::string& path) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
+    if (IsFullId(entry.path().filename().string())) {
+      names.push_back(entry.path().filename().string());
+    }
+  }
+  if (error) return Unavailable("scan \"" + path + "\": " + error.message());
+  return names;
+}
+
+}  // namespace
+
+Result<std::vector<sdk::Observation>> Engine::Recover(
+    const Call& call, const std::vector<sdk::Observation>& /*last_known*/) {
+  ASSIGN_OR_RETURN(const auto names, FoldersIn(root_));
+  auto progress = std::make_shared<Progress>();  // owners: this thread and the steps
+  for (const std::string& name : names) {
+    const SandboxId id(name);
+    {
+      MutexLock lock(mutex_);
+      const auto found = pods_.find(id);
+      if (found != pods_.end() && found->second.settled) continue;
+    }
+    {
+      MutexLock lock(progress->mutex);
+      ++progress->open;
+    }
+    Post(id, [this, id, progress] {
+      const Status status = RecoverPod(Call::WithTimeout(kPodTime), id);
+      MutexLock lock(progress->mutex);
+      if (!status.ok() && progress->first.ok()) {
+        progress->first = status.WithContext("sandbox \"" + id.str() + "\"");
+      }
+      --progress->open;
+      progress->done.NotifyAll();
+    });
+  }
+  {
+    MutexLock lock(progress->mutex);
+    progress->done.WaitFor(progress->mutex, call.remaining(),
+                           [&]() NO_LOCK_ANALYSIS { return progress->open == 0; });
+    if (progress->open > 0) return Unavailable("the pods are still being settled");
+    if (!progress->first.ok()) return Unavailable(progress->first.message());
+  }
+  {
+    MutexLock lock(mutex_);
+    recovered_ = true;
+  }
+  return Observe(call);
+}
+
+Status Engine::RecoverPod(const Call& call, const SandboxId& id) {
+  const PodFolder folder = FolderOf(id);
+  auto record = LoadPod(folder);
+  if (record.status().code() == Code::kNotFound) {
+    // The record is the first thing in the folder: nothing was made.
+    return RemoveTree(folder.path());
+  }
+  if (!record.ok()) return record.status();
+  {
+    MutexLock lock(mutex_);
+    Pod pod(folder);
+    pod.record = *record;
+    pod.fact = FactOf(*record);
+    pod.fact.revision = ++revision_;
+    pod.settled = false;
+    pods_.erase(id);
+    pods_.emplace(id, std::move(pod));
+  }
+  const PodView view{folder, *record};
+  if (access(folder.Containers().c_str(), F_OK) == 0) {
+    ASSIGN_OR_RETURN(const auto names, FoldersIn(folder.Containers()));
+    for (const std::string& name : names) {
+      RETURN_IF_ERROR(RecoverContainer(call, view, ContainerId(name)));
+    }
+  }
+  RETURN_IF_ERROR(RecoverPhase(call, view));
+  MutexLock lock(mutex_);
+  const auto found = pods_.find(id);
+  if (found != pods_.end()) found->second.settled = true;
+  return {};
+}
+
+Status Engine::RecoverContainer(const Call& call, const PodView& pod, const ContainerId& id) {
+  const SandboxId& sandbox = pod.record.id;
+  auto record = LoadContainer(pod.folder, id);
+  const bool never_made = record.status().code() == Code::kNotFound;
+  if (!record.ok() && !never_made) return record.status();
+  const std::string folder = pod.folder.Shim(id);
+  const bool created = access((folder + "/" + shim::kPidFile).c_str(), F_OK) == 0;
+  // Created = its creator was answered OK, or could have been; before that nothing has run and the
+  // remains of the try are removed.
+  if (never_made || !created) return DeleteRemains(call, pod, id);
+  {
+    MutexLock lock(mutex_);
+    const auto found = pods_.find(sandbox);
+    if (found == pods_.end()) return {};
+    Container container;
+    container.record = *record;
+    container.fact = FactOf(pod.record, *record);
+    container.fact.revision = ++revision_;
+    found->second.containers[id] = std::move(container);
+  }
+  if (record->end.is_set) return ForceEnd(call, sandbox, id, record->end);
+  const auto exit = ReadExit(folder);
+  if (!exit.ok() && exit.status().code() != Code::kDataLoss) return exit.status();
+  if (exit.ok() && exit->has_value()) return SettleEnd(call, sandbox, id);
+  const auto state = shim_.State(call, folder);
+  if (state.status().code() == Code::kNotFound) return SettleEnd(call, sandbox, id);
+  if (!state.ok()) return state.status();
+  if (state->phase == shim::Phase::kRunning) {
+    MoveContainer(sandbox, id, [&](sdk::Observation& fact) {
+      fact.state = State::kUp;
+      fact.started_ns = static_cast<int64_t>(state->started_ns);
+    });
+  }
+  WatchContainer(sandbox, id, 0);
+  return {};
+}
+
+Status Engine::RecoverPhase(const Call& call, const PodView& pod) {
+  const SandboxId& id = pod.record.id;
+  ASSIGN_OR_RETURN(const std::string boot_id, BootId());
+  const bool rebooted = pod.record.boot_id != boot_id;
+  switch (pod.record.phase) {
+    case PodPhase::kStarting:
+      // Unfinished: undone, so that nothing is left; only its owner knows whether it is still
+      // wanted, and asks again.
+      return RemoveStep(id);
+    case PodPhase::kUp:
+      if (!rebooted) return {};
+      return StopStep(call, id);
+    case PodPhase::kStopping:
+      return StopStep(call, id);
+    case PodPhase::kDown:
+    case PodPhase::kFailed:
+      return {};
+  }
+  return {};
+}
+
+}  // namespace interlink::engine

@@ -1,0 +1,98 @@
+// ShimClient: interlink-shim's commands and its control sockets (cmd/interlink-shim/README.md).
+// Thread-safe.
+#ifndef INTERLINK_ENGINE_SHIM_CLIENT_H_
+#define INTERLINK_ENGINE_SHIM_CLIENT_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/call.h"
+#include "base/status.h"
+#include "base/unique_fd.h"
+#include "shim/exit_record.h"
+#include "shim/messages.h"
+
+namespace interlink::engine {
+
+struct PinRequest {
+  std::string folder;
+  bool net = false;
+  bool ipc = false;
+  bool uts = false;
+  bool pid = false;
+  std::string hostname;  // empty: the machine's
+  std::vector<std::pair<std::string, std::string>> sysctls;
+  std::vector<std::string> cgroup_procs;
+};
+
+struct RunRequest {
+  std::string folder;  // the shim's; made by the caller
+  std::string id;
+  std::string bundle;
+  std::string runtime_root;
+  bool in = false;
+  bool in_once = false;
+  bool tty = false;
+  uint64_t log_limit = 0;
+};
+
+// An exit record that owns its text.
+struct ContainerExit {
+  int code = 0;
+  int64_t started_ns = 0;
+  int64_t finished_ns = 0;
+  uint64_t oom_kills = 0;
+  uint64_t log_end = 0;
+  std::string reason;
+};
+
+class ShimClient {
+ public:
+  ShimClient(std::string shim, std::string runtime)
+      : shim_(std::move(shim)), runtime_(std::move(runtime)) {}
+
+  // kAlreadyExists: pinned already. kInvalidArgument: the shim's own words.
+  Status Pin(const Call& call, const PinRequest& request) const;
+  Status Unpin(const Call& call, const std::string& folder) const;
+  // Creates the container. kAlreadyExists: this folder was used.
+  Status Run(const Call& call, const RunRequest& request) const;
+  // Deletes what the runtime knows of `id`, killing it; nothing known is OK.
+  Status DeleteContainer(const Call& call, const std::string& runtime_root,
+                         const std::string& id) const;
+  // `resources`: JSON of an OCI config.
+  Status UpdateContainer(const Call& call, const std::string& runtime_root, const std::string& id,
+                         const std::string& resources) const;
+  // A connection to 127.0.0.1:port, then [::1], in the network namespace `netns` (empty: ours).
+  Result<UniqueFd> Dial(const Call& call, const std::string& netns, uint16_t port) const;
+
+  // Requests to the shim of `folder`. kNotFound: no shim lives there.
+  Status Start(const Call& call, const std::string& folder) const;
+  // kNotFound also when the container has ended.
+  Status Signal(const Call& call, const std::string& folder, int signal, bool all) const;
+  Result<shim::ContainerState> State(const Call& call, const std::string& folder) const;
+  // A connection that was answered "ok" to a watch.
+  Result<UniqueFd> Watch(const Call& call, const std::string& folder) const;
+  // A session; the descriptor is blocking.
+  Result<UniqueFd> Exec(const Call& call, const std::string& folder,
+                        const shim::SessionRequest& request) const;
+  Result<UniqueFd> Attach(const Call& call, const std::string& folder,
+                          const shim::SessionRequest& request) const;
+
+ private:
+  Status Command(const Call& call, std::vector<std::string> arguments,
+                 std::string_view input = "") const;
+  std::vector<std::string> RuntimeCommand(const std::string& root) const;
+
+  const std::string shim_;
+  const std::string runtime_;
+};
+
+// The exit record of a container's folder; nothing: it has not ended (or its shim was killed).
+Result<std::optional<ContainerExit>> ReadExit(const std::string& folder);
+
+}  // namespace interlink::engine
+
+#endif  // INTERLINK_ENGINE_SHIM_CLIENT_H_

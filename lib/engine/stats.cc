@@ -1,0 +1,183 @@
+// Stats: cgroups, the pod's network and the containers' writable layers.
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <sstream>
+
+#include "base/file.h"
+#include "engine/engine.h"
+#include "engine/stats_text.h"
+#include "runtime/v1/api.pb.h"
+
+namespace interlink::engine {
+namespace {
+
+using State = sdk::Observation::State;
+
+constexpr int64_t kSecond = 1'000'000'000;
+constexpr int64_t kWritableAge = 10 * kSecond;  // a walk of the writable layer is used that long
+
+struct Written {
+  uint64_t bytes = 0;
+  uint64_t files = 0;
+};
+
+Written MeasureTree(const std::string& path) {
+  namespace fs = std::filesystem;
+  Written written;
+  std::error_code error;
+  const auto options = fs::directory_options::skip_permission_denied;
+  for (auto it = fs::recursive_directory_iterator(path, options, error);
+       !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
+    struct stat about {};
+    if (lstat(it->path().c_str(), &about) != 0) continue;
+    written.bytes += static_cast<uint64_t>(about.st_blocks) * 512;
+    ++written.files;
+  }
+  return written;
+}
+
+// Nanoseconds of processor time per second between two samples.
+uint64_t Rate(uint64_t before, int64_t before_ns, uint64_t now, int64_t now_ns) {
+  if (before_ns == 0 || now_ns <= before_ns || now < before) return 0;
+  return static_cast<uint64_t>(static_cast<double>(now - before) * static_cast<double>(kSecond) /
+                               static_cast<double>(now_ns - before_ns));
+}
+
+void FillMemory(const CgroupUsage& usage, int64_t now, runtime::v1::MemoryUsage& memory) {
+  memory.set_timestamp(now);
+  memory.mutable_usage_bytes()->set_value(usage.memory_bytes);
+  memory.mutable_working_set_bytes()->set_value(usage.working_set_bytes);
+  memory.mutable_rss_bytes()->set_value(usage.rss_bytes);
+  memory.mutable_page_faults()->set_value(usage.page_faults);
+  memory.mutable_major_page_faults()->set_value(usage.major_page_faults);
+  if (usage.memory_limit > usage.working_set_bytes) {
+    memory.mutable_available_bytes()->set_value(usage.memory_limit - usage.working_set_bytes);
+  }
+}
+
+void FillNetwork(const std::string& text, int64_t now, runtime::v1::NetworkUsage& network) {
+  network.set_timestamp(now);
+  for (const InterfaceCounters& counters : ParseNetDev(text)) {
+    if (counters.name == "lo") continue;
+    auto* interface =
+        counters.name == "eth0" ? network.mutable_default_interface() : network.add_interfaces();
+    interface->set_name(counters.name);
+    interface->mutable_rx_bytes()->set_value(counters.rx_bytes);
+    interface->mutable_rx_errors()->set_value(counters.rx_errors);
+    interface->mutable_tx_bytes()->set_value(counters.tx_bytes);
+    interface->mutable_tx_errors()->set_value(counters.tx_errors);
+  }
+}
+
+// The pod's total: the sum of its containers.
+void AddTo(const runtime::v1::ContainerStats& from, runtime::v1::LinuxPodSandboxStats& pod) {
+  const auto add = [](runtime::v1::UInt64Value* total, const runtime::v1::UInt64Value& value) {
+    total->set_value(total->value() + value.value());
+  };
+  pod.mutable_cpu()->set_timestamp(from.cpu().timestamp());
+  add(pod.mutable_cpu()->mutable_usage_core_nano_seconds(), from.cpu().usage_core_nano_seconds());
+  add(pod.mutable_cpu()->mutable_usage_nano_cores(), from.cpu().usage_nano_cores());
+  auto* memory = pod.mutable_memory();
+  memory->set_timestamp(from.memory().timestamp());
+  add(memory->mutable_usage_bytes(), from.memory().usage_bytes());
+  add(memory->mutable_working_set_bytes(), from.memory().working_set_bytes());
+  add(memory->mutable_rss_bytes(), from.memory().rss_bytes());
+  add(memory->mutable_page_faults(), from.memory().page_faults());
+  add(memory->mutable_major_page_faults(), from.memory().major_page_faults());
+  *pod.add_containers() = from;
+}
+
+}  // namespace
+
+void Engine::MeasureContainer(const SandboxId& sandbox, const ContainerId& id, sdk::Usage& usage) {
+  const auto pod = View(sandbox);
+  const auto record = RecordOf(sandbox, id);
+  if (!pod || !record.ok()) return;
+  const auto sample = cgroups_.Usage(record->cgroup);
+  if (!sample.ok() || !sample->has_value()) return;  // it has just ended
+  const CgroupUsage& now_used = **sample;
+  const int64_t now = host_.clock().WallNanos();
+  const std::string upper = pod->folder.Container(id) + "/upper";
+  bool stale = false;
+  {
+    MutexLock lock(mutex_);
+    Container* container = FindLocked(sandbox, id);
+    if (container == nullptr) return;
+    stale = now - container->writable_at_ns > kWritableAge;
+  }
+  const Written written = stale ? MeasureTree(upper) : Written();
+  runtime::v1::ContainerStats stats;
+  stats.mutable_attributes()->set_id(id.str());
+  {
+    MutexLock lock(mutex_);
+    Container* container = FindLocked(sandbox, id);
+    if (container == nullptr) return;
+    stats.mutable_cpu()->mutable_usage_nano_cores()->set_value(
+        Rate(container->last_cpu_nanos, container->last_cpu_at_ns, now_used.cpu_nanos, now));
+    container->last_cpu_nanos = now_used.cpu_nanos;
+    container->last_cpu_at_ns = now;
+    if (stale) {
+      container->writable_bytes = written.bytes;
+      container->writable_files = written.files;
+      container->writable_at_ns = now;
+    }
+    auto* layer = stats.mutable_writable_layer();
+    layer->set_timestamp(container->writable_at_ns);
+    layer->mutable_fs_id()->set_mountpoint(upper);
+    layer->mutable_used_bytes()->set_value(container->writable_bytes);
+    layer->mutable_inodes_used()->set_value(container->writable_files);
+  }
+  stats.mutable_cpu()->set_timestamp(now);
+  stats.mutable_cpu()->mutable_usage_core_nano_seconds()->set_value(now_used.cpu_nanos);
+  FillMemory(now_used, now, *stats.mutable_memory());
+  auto& total = usage.sandboxes.back();
+  AddTo(stats, *total.mutable_linux());
+  auto* process = total.mutable_linux()->mutable_process();
+  process->set_timestamp(now);
+  process->mutable_process_count()->set_value(process->process_count().value() +
+                                              now_used.processes);
+  usage.containers.push_back(std::move(stats));
+}
+
+Result<sdk::Usage> Engine::Stats(const Call& call) {
+  struct Running {
+    SandboxId sandbox;
+    bool own_network = false;
+    std::vector<ContainerId> containers;
+  };
+  std::vector<Running> pods;
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [id, pod] : pods_) {
+      if (pod.record.phase != PodPhase::kUp) continue;
+      Running running{id, pod.record.own_network, {}};
+      for (const auto& [name, container] : pod.containers) {
+        if (container.fact.state == State::kUp) running.containers.push_back(name);
+      }
+      pods.push_back(std::move(running));
+    }
+  }
+  sdk::Usage usage;
+  for (const Running& pod : pods) {
+    RETURN_IF_ERROR(call.Check("measure the containers"));
+    auto& stats = usage.sandboxes.emplace_back();
+    stats.mutable_attributes()->set_id(pod.sandbox.str());
+    const int64_t now = host_.clock().WallNanos();
+    stats.mutable_linux()->mutable_cpu()->set_timestamp(now);
+    stats.mutable_linux()->mutable_memory()->set_timestamp(now);
+    for (const ContainerId& id : pod.containers) MeasureContainer(pod.sandbox, id, usage);
+    if (!pod.own_network || pod.containers.empty()) continue;
+    // Any process of the pod sees its network.
+    const auto view = View(pod.sandbox);
+    const auto pid = view ? ReadFile(view->folder.Shim(pod.containers.front()) + "/pid", 256)
+                          : Result<std::string>(NotFound("no pod"));
+    if (!pid.ok()) continue;
+    const auto text = ReadFile("/proc/" + PidOf(*pid) + "/net/dev", 1U << 20U);
+    if (text.ok())
+      FillNetwork(*text, now, *usage.sandboxes.back().mutable_linux()->mutable_network());
+  }
+  return usage;
+}
+
+}  // namespace interlink::engine
