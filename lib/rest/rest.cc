@@ -17,6 +17,7 @@ using wire::Route;
 constexpr auto kPatience = std::chrono::seconds(5);
 // How long requests that are told to end may take for it.
 constexpr auto kEnding = std::chrono::seconds(5);
+constexpr auto kFarewell = std::chrono::seconds(1);
 
 net::Awaitable<net::HttpResponse> WaitAnswer(ExchangePtr exchange, RouteFunction function,
                                              std::shared_ptr<net::Signal> signal) {
@@ -180,21 +181,22 @@ void Edge::Stop(Duration grace) {
     }
     for (const auto& signal : signals) signal->Set();
   };
+  const auto wait = [this](SteadyTime until) {
+    MutexLock lock(state_->mutex);
+    return state_->idle.WaitUntil(state_->mutex, until,
+                                  [this]() NO_LOCK_ANALYSIS { return state_->running.empty(); });
+  };
   end(false);
+  wait(deadline);
+  end(true);
   {
     MutexLock lock(state_->mutex);
     servers.swap(state_->servers);
   }
-  for (const auto& server : servers) {
-    server->Stop(std::max(Duration::zero(), deadline - std::chrono::steady_clock::now()));
-  }
-  end(true);
-  {
-    MutexLock lock(state_->mutex);
-    const bool empty = state_->idle.WaitFor(
-        state_->mutex, kEnding, [this]() NO_LOCK_ANALYSIS { return state_->running.empty(); });
-    if (!empty) state_->ports.log.Error("requests did not end in time");
-  }
+  // What was told to end now gets its answer out before its connection is closed.
+  for (const auto& server : servers) server->Stop(kFarewell);
+  if (!wait(std::chrono::steady_clock::now() + kEnding))
+    state_->ports.log.Error("requests did not end in time");
   state_->blocking.Stop(Duration::zero());
 }
 

@@ -53,8 +53,8 @@ class Edge {
 
   // Serves from now on.
   void Serve(std::unique_ptr<net::Listener> listener, Face face);
-  // Takes no more connections, ends streams at once; other requests get up to `grace`. Blocks.
-  // Idempotent.
+  // Ends streams at once and refuses new requests; those in progress get up to `grace`, then an
+  // error. Blocks. Idempotent.
   void Stop(Duration grace);
 
   struct State;
