@@ -1,0 +1,28 @@
+// The commands of interlink-api. Each returns the exit code: 0 ok, 1 failed (try again later), 2
+// the user must act.
+#ifndef INTERLINK_CMD_INTERLINK_API_COMMANDS_H_
+#define INTERLINK_CMD_INTERLINK_API_COMMANDS_H_
+
+#include <string>
+
+#include "base/status.h"
+#include "config/api_config.h"
+
+namespace interlink::cmd_api {
+
+int Serve(const config::ApiConfig& config);
+int PrintDefaults();
+int PrintConfig(const config::ApiConfig& config);
+int Check(const config::ApiConfig& config);
+// These talk to the daemon's control socket, never to its database.
+int ListNodes(const config::ApiConfig& config);
+int Takeover(const config::ApiConfig& config, const std::string& node);
+int DropNode(const config::ApiConfig& config, const std::string& node);
+int ForgetDead(const config::ApiConfig& config, const std::string& id);
+
+// The exit code for an error: 2 when a person must act, else 1.
+int ExitCodeOf(const Status& status);
+
+}  // namespace interlink::cmd_api
+
+#endif  // INTERLINK_CMD_INTERLINK_API_COMMANDS_H_

@@ -1,0 +1,72 @@
+// interlink-api: the site's daemon and its commands.
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <iostream>
+
+#include "commands.h"
+
+namespace {
+
+interlink::config::Environment CollectEnvironment() {
+  interlink::config::Environment environment;
+  for (const char* name : interlink::config::kApiVariables) {
+    const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): before any thread
+    if (value != nullptr) environment[name] = value;
+  }
+  return environment;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace interlink::cmd_api;  // NOLINT(google-build-using-namespace): the commands
+  CLI::App app("Runs pods of remote nodes at this site.", "interlink-api");
+  std::string config_file;
+  app.add_option(
+      "--config", config_file,
+      "configuration file (default: INTERLINK_API_CONFIG, then /etc/interlink/api/config.yaml)");
+  app.require_subcommand(0, 1);
+  app.fallthrough();
+  app.add_subcommand("serve", "run the daemon (the default)");
+  auto* config = app.add_subcommand("config", "show the configuration in force");
+  bool defaults = false;
+  config->add_flag("--default", defaults, "show every key with its default instead");
+  auto* check = app.add_subcommand("check", "check configuration and certificates");
+  auto* status = app.add_subcommand("status", "show the nodes that the running daemon knows");
+  auto* version = app.add_subcommand("version", "show the version");
+  auto* node = app.add_subcommand("node", "what the site knows of nodes")->require_subcommand(1);
+  auto* list = node->add_subcommand("list", "all nodes");
+  std::string name;
+  auto* takeover =
+      node->add_subcommand("takeover", "accept the node's next link, whatever store it has");
+  takeover->add_option("NODE", name)->required();
+  auto* drop = node->add_subcommand(
+      "drop", "remove all work of a node that does not return, then forget it");
+  drop->add_option("NODE", name)->required();
+  auto* forget = app.add_subcommand("forget", "declare a sandbox or container dead");
+  std::string dead;
+  forget->add_option("--dead", dead, "its full id")->required();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : 2;
+  }
+  if (version->parsed()) {
+    std::cout << "interlink-api " << INTERLINK_VERSION << "\n";
+    return 0;
+  }
+  if (config->parsed() && defaults) return PrintDefaults();
+  const auto loaded = interlink::config::LoadApiConfig(config_file, CollectEnvironment());
+  if (!loaded.ok()) {
+    std::cerr << "interlink-api: " << loaded.status().message() << "\n";
+    return 2;
+  }
+  if (config->parsed()) return PrintConfig(*loaded);
+  if (check->parsed()) return Check(*loaded);
+  if (list->parsed() || status->parsed()) return ListNodes(*loaded);
+  if (takeover->parsed()) return Takeover(*loaded, name);
+  if (drop->parsed()) return DropNode(*loaded, name);
+  if (forget->parsed()) return ForgetDead(*loaded, dead);
+  return Serve(*loaded);
+}

@@ -1,0 +1,173 @@
+// The daemon: builds the objects, wires them, waits for a signal, takes them down in order.
+#include <csignal>
+#include <filesystem>
+#include <iostream>
+
+#include "auth/authenticator.h"
+#include "auth/token_file.h"
+#include "base/file.h"
+#include "base/timer.h"
+#include "commands.h"
+#include "images/image_store.h"
+#include "images/net_transport.h"
+#include "loader/loader.h"
+#include "net/io.h"
+#include "rest/rest.h"
+#include "site/site.h"
+#include "site_store/site_store.h"
+#include "telemetry/log.h"
+#include "telemetry/metrics.h"
+
+namespace interlink::cmd_api {
+namespace {
+
+constexpr auto kDrain = std::chrono::seconds(5);
+
+sigset_t BlockSignals() {
+  signal(SIGPIPE,
+         SIG_IGN);  // NOLINT: a peer that leaves is an error of a write, not the end of the daemon
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  return set;
+}
+
+// lib/interlink/plugins/NAME.so of this installation: bin/ and lib/ stand beside each other.
+std::string PluginPath(const config::PluginConfig& plugin) {
+  if (!plugin.path.empty()) return plugin.path;
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  return (self.parent_path().parent_path() / "lib/interlink/plugins" /
+          (plugin.options.name + ".so"))
+      .string();
+}
+
+site::Options SiteOptions(const config::ApiConfig& config) {
+  site::Options options;
+  options.name = config.site_name;
+  options.version = INTERLINK_VERSION;
+  options.default_handler = config.default_handler;
+  options.data_folder = config.data_root_folder;
+  options.log_buffer_per_container = config.log_buffer_per_container;
+  options.node_gone_after = config.node_gone_after;
+  options.step_threads = static_cast<int>(config.limits.step_threads);
+  options.step_queue = static_cast<int>(config.limits.step_queue);
+  options.pull_threads = static_cast<int>(config.limits.pull_threads);
+  options.max_exec_sync_per_node = static_cast<size_t>(config.limits.exec_sync_per_node);
+  return options;
+}
+
+// A plugin that cannot be loaded leaves the others served; a mistake in its options ends the start.
+Status LoadPlugins(const config::ApiConfig& config, site::Site& site, Log& log) {
+  for (const config::PluginConfig& plugin : config.plugins) {
+    const std::string& name = plugin.options.name;
+    auto backend = loader::Load(PluginPath(plugin), site.HostFor(name), plugin.options);
+    if (backend.ok()) {
+      RETURN_IF_ERROR(site.AddBackend(name, plugin.options.handlers, *std::move(backend))
+                          .WithContext(plugin.where));
+      continue;
+    }
+    if (backend.status().code() == Code::kInvalidArgument)
+      return backend.status().WithContext(plugin.where);
+    log.Error("a plugin is not loaded, its handlers are not available",
+              {{"plugin", name}, {"where", plugin.where}, {"why", backend.status().ToString()}});
+    site.AddMissing(name, plugin.options.handlers, backend.status());
+  }
+  return {};
+}
+
+Result<std::unique_ptr<images::ImageStore>> OpenImages(const config::ApiConfig& config, Log& log) {
+  images::Options options;
+  options.root =
+      config.images.root.empty() ? config.data_root_folder + "/images" : config.images.root;
+  options.default_registry = config.images.default_registry;
+  options.mirrors = config.images.mirrors;
+  ASSIGN_OR_RETURN(auto transport, images::MakeNetTransport(""));
+  return images::ImageStore::Open(std::move(options), std::move(transport), log);
+}
+
+Status Listen(const config::ApiConfig& config, net::Io& io, rest::Edge& edge, Log& log) {
+  std::shared_ptr<const net::TlsContext> tls;
+  if (config.tls.enabled) {
+    ASSIGN_OR_RETURN(tls, net::TlsContext::Server(config.tls.files, config.client_auth));
+  }
+  ASSIGN_OR_RETURN(auto listener, net::Listener::Tcp(io, config.address, config.port, tls));
+  const uint16_t port = listener->port();
+  const std::string control = config.control_socket.empty()
+                                  ? config.data_root_folder + "/control.sock"
+                                  : config.control_socket;
+  ASSIGN_OR_RETURN(auto control_listener, net::Listener::OnUnix(io, control, 0600));
+  edge.Serve(std::move(control_listener), rest::Face::kControl);
+  if (config.operator_port != 0) {
+    ASSIGN_OR_RETURN(auto operator_listener,
+                     net::Listener::Tcp(io, "127.0.0.1", config.operator_port, nullptr));
+    edge.Serve(std::move(operator_listener), rest::Face::kOperator);
+  }
+  edge.Serve(std::move(listener), rest::Face::kSite);
+  log.Info("serving", {{"address", config.address},
+                       {"port", std::to_string(port)},
+                       {"site", config.site_name},
+                       {"version", INTERLINK_VERSION}});
+  return {};
+}
+
+Status Run(const config::ApiConfig& config, Log& log) {
+  const sigset_t signals = BlockSignals();
+  RETURN_IF_ERROR(MakeDirectories(config.data_root_folder, 0700));
+  ASSIGN_OR_RETURN(const auto store, site_store::Open(config.data_root_folder + "/store"));
+  ASSIGN_OR_RETURN(const auto images, OpenImages(config, log));
+  const auto metrics = telemetry::OpenMetrics();
+  const SystemClock clock;
+  Timer timer;
+  std::unique_ptr<auth::TokenFile> tokens;
+  if (!config.auth.token_file.empty()) {
+    ASSIGN_OR_RETURN(tokens, auth::TokenFile::Open(config.auth.token_file, timer, log));
+  }
+  ASSIGN_OR_RETURN(
+      const auth::Authenticator authenticator,
+      auth::Authenticator::Create({.client_auth = config.client_auth,
+                                   .rule = {config.auth.uri_prefix, config.auth.common_name_prefix},
+                                   .require_token = config.auth.require_token},
+                                  tokens.get()));
+  ASSIGN_OR_RETURN(const auto site, site::Site::Create(SiteOptions(config),
+                                                       {*store, *images, log, *metrics, clock}));
+  RETURN_IF_ERROR(LoadPlugins(config, *site, log));
+  net::Io io;
+  rest::Edge edge(
+      {.site = config.site_name,
+       .max_connections = static_cast<size_t>(config.limits.connections),
+       .max_connections_per_node = static_cast<size_t>(config.limits.connections_per_node),
+       .max_requests_per_node = static_cast<size_t>(config.limits.requests_per_node)},
+      {*site, authenticator, io, log, *metrics, [&metrics] { return metrics->Expose(); }});
+  site->Start();
+  const Status listening = Listen(config, io, edge, log);
+  if (listening.ok()) {
+    int number = 0;
+    do {
+      if (sigwait(&signals, &number) != 0) break;
+      if (number == SIGHUP)
+        log.Warning("SIGHUP changes nothing: restart to read the configuration again", {});
+    } while (number == SIGHUP);
+    log.Info("stopping: what runs goes on", {});
+  }
+  edge.Stop(kDrain);
+  site->Stop();
+  io.Stop();
+  return listening;
+}
+
+}  // namespace
+
+int Serve(const config::ApiConfig& config) {
+  const auto log = telemetry::OpenLog(
+      {.verbose = config.verbose_logging, .errors_only = config.errors_only_logging});
+  const Status status = Run(config, *log);
+  if (!status.ok()) {
+    std::cerr << "interlink-api: " << status.message() << "\n";
+    return ExitCodeOf(status);
+  }
+  return 0;
+}
+
+}  // namespace interlink::cmd_api

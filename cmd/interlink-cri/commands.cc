@@ -1,0 +1,126 @@
+#include "commands.h"
+
+#include <ctime>
+#include <iostream>
+
+#include "auth/token_source.h"
+#include "base/clock.h"
+#include "base/timer.h"
+#include "config/print.h"
+#include "net/http_client.h"
+#include "net/io.h"
+#include "net/url.h"
+#include "parts.h"
+#include "site_client/site_client.h"
+#include "telemetry/log.h"
+
+namespace interlink::cmd_cri {
+namespace {
+
+constexpr auto kAsk = std::chrono::seconds(10);
+constexpr int64_t kDay = 24 * 3600;
+
+int Fail(const Status& status) {
+  std::cerr << "interlink-cri: " << status.message() << "\n";
+  return ExitCodeOf(status);
+}
+
+// One request to the running daemon.
+int AskDaemon(const config::CriConfig& config, const std::string& method, const std::string& target,
+              Duration timeout) {
+  net::Io io(1);
+  net::HttpClient client(io, {.endpoint = {.unix_path = config.socket_file}});
+  const auto response =
+      client.Do(Call::WithTimeout(timeout), {.method = method, .target = target}, false);
+  if (!response.ok())
+    return Fail(Unavailable("is the daemon running? " + response.status().message()));
+  (response->status == 200 ? std::cout : std::cerr) << response->body;
+  if (response->status == 200) return 0;
+  // 4xx: the user must act.
+  return response->status >= 400 && response->status < 500 ? 2 : 1;
+}
+
+int CheckSite(const config::CriConfig& config, const net::Endpoint& endpoint) {
+  const auto log = telemetry::OpenLog({.errors_only = true});
+  Timer timer;
+  net::Io io(1);
+  std::unique_ptr<auth::TokenSource> tokens;
+  site_client::Options options{.endpoint = endpoint};
+  if (!config.token_file.empty()) {
+    tokens = std::make_unique<auth::TokenSource>(config.token_file, timer, *log);
+    options.token = [&tokens] { return tokens->Token(); };
+  }
+  const auto site = site_client::Create(io, std::move(options), *log);
+  const auto info = site->Info(Call::WithTimeout(kAsk));
+  if (!info.ok()) return Fail(info.status().WithContext("the site does not answer as it should"));
+  std::cout << "site \"" << info->site() << "\" answers, version " << info->version() << "\n";
+  if (info->version() != INTERLINK_VERSION) {
+    std::cout << "note: this is version " << INTERLINK_VERSION << "; both speak REST v1\n";
+  }
+  for (const auto& handler : info->handlers()) {
+    std::cout << "handler \"" << handler.name() << "\" by plugin \"" << handler.plugin() << "\""
+              << (!handler.unavailable().empty() ? ": not available: " + handler.unavailable()
+                  : handler.recovered()          ? ""
+                                                 : ": being inventoried")
+              << "\n";
+  }
+  return 0;
+}
+
+// The daemon knows whether its link was refused, e.g. because another store uses the same identity.
+void MentionDaemon(const config::CriConfig& config) {
+  net::Io io(1);
+  net::HttpClient client(io, {.endpoint = {.unix_path = config.socket_file}});
+  const auto response =
+      client.Do(Call::WithTimeout(std::chrono::seconds(3)), {.method = "GET", .target = "/status"});
+  if (response.ok() && response->status == 200) {
+    std::cout << "the daemon on " << config.socket_file << " says:\n" << response->body;
+  } else {
+    std::cout << "no daemon answers on " << config.socket_file << "\n";
+  }
+}
+
+}  // namespace
+
+int PrintDefaults() {
+  config::CriConfig config;
+  std::cout << config::PrintYaml(config::CriKeys(&config),
+                                 "interlink-cri: every key with its default");
+  return 0;
+}
+
+int PrintConfig(const config::CriConfig& config) {
+  config::CriConfig copy = config;
+  std::cout << config::PrintYaml(config::CriKeys(&copy),
+                                 "interlink-cri: in force, from " + config.file);
+  return 0;
+}
+
+int Check(const config::CriConfig& config, bool online) {
+  std::cout << "configuration " << config.file << " is valid\n";
+  const auto endpoint = SiteEndpoint(config);
+  if (!endpoint.ok()) return Fail(endpoint.status());
+  if (endpoint->tls != nullptr && endpoint->tls->not_after() != 0) {
+    const int64_t days =
+        (endpoint->tls->not_after() - static_cast<int64_t>(std::time(nullptr))) / kDay;
+    std::cout << "certificate " << config.tls.files.cert_file << " fits its key and is valid for "
+              << days << " days\n";
+    if (days < 14) std::cout << "warning: renew it soon\n";
+  }
+  if (!online) return 0;
+  const int code = CheckSite(config, *endpoint);
+  MentionDaemon(config);
+  return code;
+}
+
+int ShowStatus(const config::CriConfig& config) {
+  return AskDaemon(config, "GET", "/status", kAsk);
+}
+
+int Wipe(const config::CriConfig& config, const std::string& forget_site) {
+  const std::string target =
+      forget_site.empty() ? "/wipe" : "/wipe?forget=" + net::PercentEncode(forget_site);
+  return AskDaemon(config, "POST", target, std::chrono::minutes(5));
+}
+
+}  // namespace interlink::cmd_cri

@@ -1,0 +1,33 @@
+#include "parts.h"
+
+namespace interlink::cmd_cri {
+
+Result<net::Endpoint> SiteEndpoint(const config::CriConfig& config) {
+  net::Endpoint endpoint;
+  endpoint.host = config.host;
+  endpoint.port = config.port;
+  if (config.https) {
+    // Without TLS.Enabled: the system's CAs and a token.
+    ASSIGN_OR_RETURN(endpoint.tls, net::TlsContext::Client(config.tls.enabled ? config.tls.files
+                                                                              : net::TlsFiles{}));
+  }
+  return endpoint;
+}
+
+int ExitCodeOf(const Status& status) {
+  switch (status.code()) {
+    case Code::kOk:
+      return 0;
+    case Code::kInvalidArgument:
+    case Code::kFailedPrecondition:
+    case Code::kNotFound:
+    case Code::kPermissionDenied:
+    case Code::kUnauthenticated:
+    case Code::kAlreadyExists:
+      return 2;
+    default:
+      return 1;
+  }
+}
+
+}  // namespace interlink::cmd_cri

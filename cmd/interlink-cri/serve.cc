@@ -1,0 +1,107 @@
+// The daemon: builds the objects, wires them, waits for a signal, takes them down in order.
+#include <csignal>
+#include <iostream>
+
+#include "auth/token_source.h"
+#include "base/timer.h"
+#include "commands.h"
+#include "cri/http.h"
+#include "cri/server.h"
+#include "cri_log/cri_log.h"
+#include "net/io.h"
+#include "node/node.h"
+#include "node_store/node_store.h"
+#include "parts.h"
+#include "site_client/site_client.h"
+#include "telemetry/log.h"
+#include "telemetry/metrics.h"
+
+namespace interlink::cmd_cri {
+namespace {
+
+constexpr auto kDrain = std::chrono::seconds(5);
+
+sigset_t BlockSignals() {
+  signal(SIGPIPE,
+         SIG_IGN);  // NOLINT: a peer that leaves is an error of a write, not the end of the daemon
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  return set;
+}
+
+node::Options NodeOptions(const config::CriConfig& config, const std::string& site) {
+  node::Options options;
+  options.site_name = site;
+  options.data_folder = config.data_root_folder;
+  options.runtime_handler = config.cri.runtime_handler;
+  options.default_handler = config.cri.default_handler;
+  options.version = INTERLINK_VERSION;
+  options.request_timeout = config.cri.request_timeout;
+  return options;
+}
+
+Status Run(const config::CriConfig& config, Log& log) {
+  const sigset_t signals = BlockSignals();
+  ASSIGN_OR_RETURN(const net::Endpoint endpoint, SiteEndpoint(config));
+  ASSIGN_OR_RETURN(const auto store, node_store::Open(config.data_root_folder + "/store"));
+  const auto metrics = telemetry::OpenMetrics();
+  const SystemClock clock;
+  Timer timer;
+  net::Io io;
+  std::unique_ptr<auth::TokenSource> tokens;
+  site_client::Options site_options{
+      .endpoint = endpoint, .user_agent = std::string("interlink-cri/") + INTERLINK_VERSION};
+  if (!config.token_file.empty()) {
+    tokens = std::make_unique<auth::TokenSource>(config.token_file, timer, log);
+    site_options.token = [&tokens] { return tokens->Token(); };
+    site_options.token_refused = [&tokens] { tokens->Refused(); };
+  }
+  const auto site = site_client::Create(io, std::move(site_options), log);
+  const auto logs = cri_log::Open(log, *metrics);
+  ASSIGN_OR_RETURN(const auto node,
+                   node::Node::Create(NodeOptions(config, endpoint.Name()),
+                                      {*store, *site, *logs, log, *metrics, clock}));
+  node->Start();
+  const auto http = cri::HttpOf(*node, [&metrics] { return metrics->Expose(); });
+  auto server = cri::Server::Start({config.socket_file, config.cri.request_timeout},
+                                   {*node, io, http, log, *metrics});
+  if (!server.ok()) {
+    node->Stop();
+    return server.status();
+  }
+  log.Info(
+      "serving",
+      {{"socket", config.socket_file}, {"site", endpoint.Name()}, {"version", INTERLINK_VERSION}});
+  int number = 0;
+  // SIGHUP: certificates and the configuration are read at a restart; tokens are read when their
+  // file changes.
+  do {
+    if (sigwait(&signals, &number) != 0) break;
+    if (number == SIGHUP)
+      log.Warning("SIGHUP changes nothing: restart to read the configuration again", {});
+  } while (number == SIGHUP);
+  log.Info("stopping: what runs at the site goes on", {});
+  logs->SetDurable({});
+  // Replies first, so that gRPC has nothing left to wait for; then the socket; the store last.
+  node->Stop();
+  (*server)->Stop(kDrain);
+  io.Stop();
+  return {};
+}
+
+}  // namespace
+
+int Serve(const config::CriConfig& config) {
+  const auto log = telemetry::OpenLog(
+      {.verbose = config.verbose_logging, .errors_only = config.errors_only_logging});
+  const Status status = Run(config, *log);
+  if (!status.ok()) {
+    std::cerr << "interlink-cri: " << status.message() << "\n";
+    return ExitCodeOf(status);
+  }
+  return 0;
+}
+
+}  // namespace interlink::cmd_cri
