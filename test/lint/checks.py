@@ -144,6 +144,8 @@ def no_sleep(tree):
         for suffixes, pattern in SLEEPS.items():
             if file.endswith(suffixes):
                 for number, line in tree.lines(file):
+                    if not file.endswith((".cc", ".h", ".c")):  # what stands in quotes runs in a container
+                        line = re.sub(r"'[^']*'|\"[^\"]*\"", "''", line)
                     if pattern.search(line) and not line.lstrip().startswith(("//", "#")):
                         yield file, number, "a sleep in a test: wait for the condition (Eventually in C++, eventually in bats)"
 

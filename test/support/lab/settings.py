@@ -86,12 +86,12 @@ def local_plugin(state):
     return f"""  - Name: local
     Handlers:
       - Name: local
-        KubeletHost: true
         AllowPrivileged: true
-        AllowHostNamespaces: [network, ipc, pid]
+        AllowHostNamespaces: true
+        AllowDevices: true
         AllowedHostPaths: ["/"]
-        AllowDevices: ["/dev"]
     Options:
+      KubeletHost: true
       CNI:
         ConfDir: "{state['dir']}/cni/net.d"
         BinDirs: ["/usr/lib/cni"]

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Figures of the whole path: crictl's calls by gRPC -> interlink-cri -> HTTPS -> interlink-api -> plugin. No verdict.
+#
+# usage: test/bench/run.sh      INTERLINK_SHORT=1: a quarter of the work. INTERLINK_BUILD: default build/release
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$root"
+pods=60 many=100 mebibytes=256 containers=10000
+[ -z "${INTERLINK_SHORT:-}" ] || pods=20 many=10 mebibytes=64 containers=2000
+tools=$(test/support/tools/build-tools.sh bench)
+
+labs=()
+finish() {
+  local status=$?
+  if [ $status != 0 ]; then tail -n 20 "${labs[-1]}"/log/interlink-*.log >&2 || true; fi
+  for folder in "${labs[@]}"; do test/lab down "$folder" || true; done
+  exit $status
+}
+trap finish EXIT
+
+begin() { # [lab options]
+  local folder
+  folder=$(mktemp -d "${TMPDIR:-/tmp}/bench-XXXXXX")
+  labs+=("$folder")
+  test/lab up "$folder" "$@" >/dev/null
+  eval "$(test/lab env "$folder")"
+}
+bench() {
+  "$tools/bench" -socket "$LAB_SOCKET" -logs "$LAB_LOGS" -lab "$LAB_DIR" -node-pid "$LAB_NODE_PID" -site-pid "$LAB_SITE_PID" "$@"
+}
+end() {
+  test/lab down "${labs[-1]}"
+  unset 'labs[-1]'
+}
+
+echo "machine: $(nproc) cores, $(awk '/MemTotal/ {printf "%.0f GiB", $2 / 1048576}' /proc/meminfo), load $(cut -d' ' -f1 /proc/loadavg)"
+echo "== plain bridge; targets CreatePod 45, StartContainer 40, StopPod 60, ExecSync 25 ms"
+begin
+bench -what life -count $pods
+echo "== log; target 100 MB/s"
+bench -what log -count $mebibytes
+echo "== memory; targets: node 40 MB at 100 pods, shim 0.2 MB private"
+bench -what memory -count $many
+end
+echo "== bridge with ipMasq"
+begin --masquerade
+bench -what life -count $pods
+end
+echo "== lists, fake plugin; target 10 ms server side for 10,000"
+begin --fake
+bench -what list -count $containers
+end

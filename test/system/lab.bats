@@ -1,0 +1,47 @@
+#!/usr/bin/env bats
+# The lab itself: two side by side, and nothing left also when something in it died.
+source "$BATS_TEST_DIRNAME/common.bash"
+
+setup() { second=$(mktemp -d /tmp/lab-XXXXXX); }
+teardown() { lab down "$second"; remove_all; }
+
+@test "two labs do not meet, and down leaves nothing although everything was killed" {
+  here=$(start_pod same)
+  lab up "$second"
+  (
+    use_lab "$second"
+    crictl pull "$BUSYBOX"
+    there=$(start_pod same '.port_mappings = [{container_port: 80, host_port: 28080, protocol: 0}]')
+    start_container "$there" c same . sh -c "$RUN"
+    same "$there" "$(crictl pods -q)"
+  )
+  same "$here" "$(crictl pods -q)"
+
+  lab kill-node "$second"
+  lab kill-site "$second"
+  tag=$(jq -r .tag "$second/lab.json")
+  lab down "$second"
+  [ ! -e "$second" ]
+  ! pgrep -f "$second/"
+  ! grep -q "$second" /proc/self/mountinfo
+  [ ! -e "/sys/class/net/il$tag" ]
+  ! iptables-save | grep -q "lab-$tag"
+  [ -z "$(find /sys/fs/cgroup -name "*$tag*" 2>/dev/null)" ]
+  same SANDBOX_READY "$(pod_state "$here")"
+}
+
+@test "a node of another certificate sees nothing of its neighbour" {
+  lab up "$second" --nodes 2
+  use_lab "$second" 1
+  crictl pull "$BUSYBOX"
+  id=$(start_pod mine)
+  (
+    use_lab "$second" 2
+    same "" "$(crictl pods -q)"
+    same "" "$(crictl images -q)"
+    refused "not ?found" crictl inspectp "$id"
+    crictl stopp "$id"
+    same 404 "$(curl -s -o /dev/null -w '%{http_code}' --cacert "$LAB_PKI/ca.crt" --cert "$LAB_PKI/node-2.crt" --key "$LAB_PKI/node-2.key" "$LAB_SITE/v1/sandboxes/$id")"
+  )
+  same SANDBOX_READY "$(pod_state "$id")"
+}
