@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "base/unique_fd.h"
 #include "node/live_node.h"
 #include "node/state.h"
@@ -13,6 +15,8 @@ namespace {
 using interlink::v1::ContainerRecord;
 using interlink::v1::SandboxRecord;
 
+// What the site still tells of the containers of an ended sandbox comes within this time.
+constexpr auto kLastFacts = std::chrono::seconds(10);
 constexpr std::string_view kTerminationPath = "io.kubernetes.container.terminationMessagePath";
 
 }  // namespace
@@ -44,38 +48,56 @@ bool LiveNode::ApplyLocked(const SandboxRecord& record, Change& change) {
     change.drive.push_back(id);
   }
   if (!IsNewer(record, sandbox->stored.fact())) return false;
-  const auto seen_before = sandbox->stored.fact().seen();
-  *sandbox->stored.mutable_fact() = record;
-  sandbox->stored.mutable_fact()->clear_request();
+  auto* fact = sandbox->stored.mutable_fact();
+  const SandboxRecord before = std::exchange(*fact, record);
+  fact->clear_request();
+  if (fact->up_ns() == 0) fact->set_up_ns(before.up_ns());
   change.sandboxes.push_back(id);
   change.drive.push_back(id);
-  if (record.has_failure() && record.seen() == interlink::v1::SEEN_DOWN &&
-      seen_before < interlink::v1::SEEN_UP &&
-      sandbox->stored.wanted() == interlink::v1::WANTED_CREATE) {
+  if (record.seen() != interlink::v1::SEEN_DOWN) return true;
+  if (before.seen() == interlink::v1::SEEN_UP && record.up_ns() == 0) {
+    // The site ended an id that it did not know: what was up is lost.
+    fact->clear_failure();
+    fact->set_message("lost: the site has nothing of it");
+  } else if (record.has_failure() && before.seen() < interlink::v1::SEEN_UP &&
+             !sandbox->stored.abandoned() &&
+             sandbox->stored.wanted() <= interlink::v1::WANTED_STOP) {
+    // It never was: no list will show it, and nobody but us can remove it.
+    sandbox->stored.set_abandoned(true);
+    sandbox->stored.set_wanted(interlink::v1::WANTED_REMOVE);
     const Status why(static_cast<Code>(record.failure().code()), record.failure().message());
     timer_.After(Duration::zero(), [this, id, why] { GiveUpSandbox(id, why); });
   }
-  if (record.seen() == interlink::v1::SEEN_DOWN) {
-    // An ended allocation ends its containers; the site tells each of them. What is not told in
-    // time is lost.
-    timer_.After(std::chrono::seconds(10), [this, id] {
-      MutexLock lock(mutex_);
-      const Sandbox* ended = tables_.Find(id);
-      if (ended == nullptr || stopping_ || ended->stored.fact().seen() != interlink::v1::SEEN_DOWN)
-        return;
-      Change late;
-      for (const ContainerId& part : ended->containers) {
-        Container* container = tables_.Find(part);
-        if (container == nullptr || container->stored.fact().seen() >= interlink::v1::SEEN_DOWN)
-          continue;
-        MarkLost("its sandbox has ended", Now(), *container->stored.mutable_fact());
-        container->stored.set_exit_shown(true);
-        late.containers.push_back(part);
-      }
-      if (!late.containers.empty()) CommitLocked(late, false, {});
-    });
-  }
+  EndContainersLater(id);
   return true;
+}
+
+void LiveNode::EndContainersLater(const SandboxId& id) {
+  // An ended allocation ends its containers; the site tells each of them. What is not told in time
+  // is lost.
+  timer_.After(kLastFacts, [this, id] {
+    MutexLock lock(mutex_);
+    const Sandbox* ended = tables_.Find(id);
+    if (ended == nullptr || stopping_ || ended->stored.fact().seen() != interlink::v1::SEEN_DOWN)
+      return;
+    Change late;
+    for (const ContainerId& part : ended->containers) {
+      Container* container = tables_.Find(part);
+      if (container == nullptr || container->stored.fact().seen() >= interlink::v1::SEEN_DOWN)
+        continue;
+      if (container->stored.fact().seen() == interlink::v1::SEEN_NOTHING &&
+          container->stored.wanted() == interlink::v1::WANTED_CREATE) {
+        timer_.After(Duration::zero(), [this, part] {
+          GiveUpContainer(part, FailedPrecondition("the sandbox has ended"));
+        });
+        continue;
+      }
+      MarkLost("its sandbox has ended", Now(), *container->stored.mutable_fact());
+      container->stored.set_exit_shown(true);
+      late.containers.push_back(part);
+    }
+    if (!late.containers.empty()) CommitLocked(late, false, {});
+  });
 }
 
 bool LiveNode::ApplyLocked(const ContainerRecord& record, Change& change) {
@@ -90,18 +112,31 @@ bool LiveNode::ApplyLocked(const ContainerRecord& record, Change& change) {
     container->asked_link = 0;
     change.drive.push_back(container->sandbox());
   }
-  if (!IsNewer(record, container->stored.fact())) return false;
-  const bool ended = record.seen() == interlink::v1::SEEN_DOWN &&
-                     container->stored.fact().seen() < interlink::v1::SEEN_DOWN;
-  *container->stored.mutable_fact() = record;
-  container->stored.mutable_fact()->clear_request();
+  auto* fact = container->stored.mutable_fact();
+  if (!IsNewer(record, *fact)) return false;
+  // What was told of an end stays: EXITED never changes.
+  if (container->stored.exit_shown() && record.seen() == interlink::v1::SEEN_DOWN) return false;
+  const ContainerRecord before = std::exchange(*fact, record);
+  fact->clear_request();
+  if (fact->started_ns() == 0) fact->set_started_ns(before.started_ns());
   change.containers.push_back(id);
   change.drive.push_back(container->sandbox());
-  if (record.has_failure() && container->stored.wanted() == interlink::v1::WANTED_CREATE) {
+  const bool was_created = before.seen() >= interlink::v1::SEEN_CREATED;
+  // The site ended an id that it did not know: what we saw is lost.
+  if (record.has_failure() && was_created && record.seen() == interlink::v1::SEEN_DOWN)
+    MarkLost("the site has nothing of it", Now(), *fact);
+  if (record.seen() == interlink::v1::SEEN_GONE) return true;
+  if (fact->has_failure() && container->stored.wanted() == interlink::v1::WANTED_CREATE) {
+    container->stored.set_abandoned(true);
+    container->stored.set_wanted(interlink::v1::WANTED_REMOVE);
     const Status why(static_cast<Code>(record.failure().code()), record.failure().message());
     timer_.After(Duration::zero(), [this, id, why] { GiveUpContainer(id, why); });
-  } else if (ended) {
-    container->exit_seen_at = std::chrono::steady_clock::now();
+    return true;
+  }
+  if (before.seen() < interlink::v1::SEEN_UP && record.seen() >= interlink::v1::SEEN_UP)
+    timer_.After(Duration::zero(), [this, id] { SubscribeLog(id); });
+  if (record.seen() == interlink::v1::SEEN_DOWN && before.seen() < interlink::v1::SEEN_DOWN) {
+    container->exit_seen_at = Steady();
     container->log_progress_at = container->exit_seen_at;
     ShowExitLocked(id);
   }
@@ -121,14 +156,30 @@ void LiveNode::ImportLocked(const SandboxRecord& record, Change& change) {
   *stored.mutable_fact() = record;
   stored.mutable_fact()->clear_request();
   stored.set_created_ns(record.created_ns() != 0 ? record.created_ns() : MintCreatedLocked());
+  if (!record.has_request() && record.seen() == interlink::v1::SEEN_UP && !record.held()) {
+    // Only a list carries the config.
+    if (!listing_) {
+      timer_.After(Duration::zero(), [this] { Relink(0); });
+      return;
+    }
+    interlink::v1::RunSandboxRequest unknown;
+    unknown.set_handler(record.handler());
+    unknown.set_created_ns(stored.created_ns());
+    auto* metadata = unknown.mutable_config()->mutable_metadata();
+    metadata->set_name(record.id());
+    metadata->set_uid(record.id());
+    metadata->set_namespace_("unknown");
+    stored.set_body(unknown.SerializeAsString());
+  }
   if (record.has_request()) {
     stored.set_body(record.request().SerializeAsString());
     stored.set_runtime_handler(record.request().runtime_handler());
     *stored.mutable_labels() = record.request().config().labels();
     *stored.mutable_annotations() = record.request().config().annotations();
   }
+  // What lives is never denied, even without a config that would name it.
   const bool deny =
-      record.held() || record.seen() < interlink::v1::SEEN_UP || !record.has_request();
+      record.held() || record.seen() < interlink::v1::SEEN_UP || stored.body().empty();
   stored.set_abandoned(deny);
   stored.set_wanted(deny ? interlink::v1::WANTED_REMOVE : record.wanted());
   ports_.log.Warning(deny ? "an unknown sandbox is denied" : "an unknown sandbox is imported",
@@ -149,12 +200,23 @@ void LiveNode::ImportLocked(const ContainerRecord& record, Change& change) {
   *stored.mutable_fact() = record;
   stored.mutable_fact()->clear_request();
   stored.set_created_ns(record.created_ns() != 0 ? record.created_ns() : MintCreatedLocked());
+  if (!record.has_request() && record.seen() == interlink::v1::SEEN_UP && !record.held()) {
+    if (!listing_) {
+      timer_.After(Duration::zero(), [this] { Relink(0); });
+      return;
+    }
+    interlink::v1::CreateContainerRequest unknown;
+    unknown.set_handler(record.handler());
+    unknown.set_created_ns(stored.created_ns());
+    unknown.mutable_config()->mutable_metadata()->set_name(record.id());
+    stored.set_body(unknown.SerializeAsString());
+  }
   if (record.has_request()) {
     stored.set_body(record.request().SerializeAsString());
     stored.set_image_ref(record.request().image_id());
   }
   const bool deny = record.held() || record.seen() == interlink::v1::SEEN_NOTHING ||
-                    !record.has_request() || record.has_failure();
+                    stored.body().empty() || record.has_failure();
   stored.set_abandoned(deny);
   stored.set_wanted(deny ? interlink::v1::WANTED_REMOVE : record.wanted());
   stored.set_exit_shown(!deny && record.seen() == interlink::v1::SEEN_DOWN);
@@ -175,7 +237,8 @@ void LiveNode::ImportLocked(const ContainerRecord& record, Change& change) {
   }
 }
 
-void LiveNode::ApplyImageLocked(const interlink::v1::ImageRecord& record, Change& change) {
+void LiveNode::ApplyImageLocked(const interlink::v1::ImageRecord& record, Change& change,
+                                Fires& fires) {
   const std::string& id = record.image().id();
   if (id.empty()) return;
   const auto known = tables_.images.find(id);
@@ -185,6 +248,15 @@ void LiveNode::ApplyImageLocked(const interlink::v1::ImageRecord& record, Change
   // Images that are not on this host must not be collected by this host's disk pressure.
   tables_.PutImage(record, !meta_.info().images_on_this_host());
   change.images.push_back(id);
+  for (auto it = pulls_.begin(); it != pulls_.end();) {
+    const auto pull = it->second;
+    if (!pull->ended || pull->ended->image_id() != id || record.gone()) {
+      ++it;
+      continue;
+    }
+    fires.emplace_back([pull] { pull->fire(*pull->ended); });
+    it = pulls_.erase(it);
+  }
 }
 
 void LiveNode::ApplyPullLocked(const interlink::v1::PullRecord& record, Fires& fires) {
@@ -192,15 +264,23 @@ void LiveNode::ApplyPullLocked(const interlink::v1::PullRecord& record, Fires& f
   if (it == pulls_.end()) return;
   if (record.bytes_done() != it->second->bytes_done) {
     it->second->bytes_done = record.bytes_done();
-    it->second->progress_at = std::chrono::steady_clock::now();
+    it->second->progress_at = Steady();
   }
   if (!record.ended()) return;
+  if (!record.has_failure() && !tables_.images.contains(record.image_id())) {
+    it->second->ended = record;  // whoever hears of the end finds the image in the list
+    return;
+  }
   fires.emplace_back([pull = it->second, record] { pull->fire(record); });
   pulls_.erase(it);
 }
 
 void LiveNode::OnEvent(const interlink::v1::Event& event) {
   Fires fires;
+  if (event.has_handler_recovered()) {
+    // Its records are settled now: the list is asked for anew, so that what is missing shows.
+    return Relink(0);
+  }
   {
     MutexLock lock(mutex_);
     Change change;
@@ -209,11 +289,6 @@ void LiveNode::OnEvent(const interlink::v1::Event& event) {
       listed_.clear();
     } else if (event.has_end()) {
       EndOfListLocked(event.end(), change);
-    } else if (event.has_handler_recovered()) {
-      // Its records are settled now: the list is asked for anew, so that what is missing shows.
-      meta_.clear_position();
-      if (stream_call_ != nullptr) stream_call_->Cancel();
-      return;
     } else if (event.has_record()) {
       const auto& record = event.record();
       if (record.has_sandbox()) {
@@ -224,7 +299,7 @@ void LiveNode::OnEvent(const interlink::v1::Event& event) {
         ApplyLocked(record.container(), change);
       } else if (record.has_image()) {
         if (listing_) listed_.insert(record.image().image().id());
-        ApplyImageLocked(record.image(), change);
+        ApplyImageLocked(record.image(), change, fires);
       } else if (record.has_pull()) {
         ApplyPullLocked(record.pull(), fires);
       }

@@ -10,7 +10,9 @@ namespace {
 constexpr auto kStep = std::chrono::seconds(10);
 constexpr auto kWait = std::chrono::seconds(2);       // Prefer: wait
 constexpr auto kAskAgain = std::chrono::seconds(10);  // an end that was taken and is not told yet
+constexpr auto kLater = std::chrono::milliseconds(50);
 constexpr int kMaxBackoffShift = 7;
+constexpr int kSettleAttempt = 3;
 
 }  // namespace
 
@@ -31,8 +33,25 @@ void LiveNode::PostDrive(const SandboxId& id) {
 }
 
 void LiveNode::DriveLater(const SandboxId& id, int attempt) {
-  const auto delay = std::chrono::milliseconds(200) * (1 << std::min(attempt, kMaxBackoffShift));
-  timer_.After(delay, [this, id] { PostDrive(id); });
+  DriveAfter(id, std::chrono::milliseconds(200) * (1 << std::min(attempt, kMaxBackoffShift)));
+}
+
+void LiveNode::DriveAfter(const SandboxId& id, Duration delay) {
+  const SteadyTime when = std::chrono::steady_clock::now() + delay;
+  MutexLock lock(mutex_);
+  Sandbox* sandbox = tables_.Find(id);
+  if (sandbox == nullptr || stopping_) return;
+  // Each Drive may end here several times; without this their number would grow with every round.
+  if (sandbox->drive_at != SteadyTime{} && sandbox->drive_at <= when) return;
+  sandbox->drive_at = when;
+  timer_.At(when, [this, id, when] {
+    {
+      MutexLock again(mutex_);
+      if (Sandbox* same = tables_.Find(id); same != nullptr && same->drive_at == when)
+        same->drive_at = {};
+    }
+    PostDrive(id);
+  });
 }
 
 void LiveNode::Drive(const SandboxId& id) {
@@ -42,9 +61,13 @@ void LiveNode::Drive(const SandboxId& id) {
   bool missing = false;
   {
     MutexLock lock(mutex_);
-    const Sandbox* sandbox = tables_.Find(id);
+    Sandbox* sandbox = tables_.Find(id);
     // Without a link nothing can be asked: the next link drives everything.
     if (sandbox == nullptr || stopping_ || link_ == 0) return;
+    if (sandbox->uncommitted > 0) {
+      sandbox->drive_deferred = true;  // step first: what is not durable does not leave
+      return;
+    }
     wanted = sandbox->stored.wanted();
     seen = sandbox->stored.fact().seen();
     missing = sandbox->missing;
@@ -90,17 +113,17 @@ void LiveNode::DriveRun(const SandboxId& id) {
       MutexLock lock(mutex_);
       if (Sandbox* sandbox = tables_.Find(id)) attempts = sandbox->attempts++;
     }
-    return StepFailed(id, record.status(), &attempts);
+    return StepFailed(id, link, record.status(), attempts);
   }
   // Refused before anything started: the next try is a new id.
   GiveUpSandbox(id, record.status());
 }
 
-void LiveNode::StepFailed(const SandboxId& id, const Status& why, int* attempts) {
+void LiveNode::StepFailed(const SandboxId& id, LinkNumber link, const Status& why, int attempts) {
   ports_.log.Info("a request to the site will be repeated",
                   {{"sandbox", id.str()}, {"error", why.ToString()}});
-  if (why.code() == Code::kAborted) Relink();  // the new link drives again
-  DriveLater(id, *attempts);
+  if (why.code() == Code::kAborted) Relink(link);  // the new link drives again
+  DriveLater(id, attempts);
 }
 
 void LiveNode::GiveUpSandbox(const SandboxId& id, const Status& why) {
@@ -135,6 +158,10 @@ void LiveNode::DriveSandboxEnd(const SandboxId& id) {
       return;
     handler = sandbox->stored.handler();
     link = link_;
+    // Asked already: its end comes as an event.
+    if (sandbox->end_asked >= wanted && sandbox->end_asked_link == link &&
+        std::chrono::steady_clock::now() - sandbox->end_asked_at < kAskAgain)
+      return;
   }
   const Call call = Call::WithTimeout(kStep);
   auto record = wanted == interlink::v1::WANTED_STOP
@@ -146,15 +173,20 @@ void LiveNode::DriveSandboxEnd(const SandboxId& id) {
     Sandbox* sandbox = tables_.Find(id);
     if (sandbox == nullptr) return;
     attempts = sandbox->attempts++;
-    if (record.ok()) sandbox->attempts = 0;
+    if (record.ok()) {
+      sandbox->attempts = 0;
+      sandbox->end_asked = wanted;
+      sandbox->end_asked_link = link;
+      sandbox->end_asked_at = std::chrono::steady_clock::now();
+    }
   }
-  if (!record.ok()) return StepFailed(id, record.status(), &attempts);
+  if (!record.ok()) return StepFailed(id, link, record.status(), attempts);
   const bool settled =
       record->seen() == interlink::v1::SEEN_GONE ||
       (wanted == interlink::v1::WANTED_STOP && record->seen() == interlink::v1::SEEN_DOWN);
   Apply(*record);
   // The end comes as an event; should it be lost, the question is asked again.
-  if (!settled) timer_.After(kAskAgain, [this, id] { PostDrive(id); });
+  if (!settled) DriveAfter(id, kAskAgain + kLater);
 }
 
 // The site's complete list lacks what we know: nothing is concluded from that. A creation that was
@@ -176,12 +208,15 @@ void LiveNode::SettleMissing(const SandboxId& id) {
   }
   if (link == 0) return DriveRun(id);
   auto record = ports_.site.StopSandbox(Call::WithTimeout(kStep), link, id, handler, kWait);
-  int attempts = 3;
-  if (!record.ok()) return StepFailed(id, record.status(), &attempts);
-  record->set_message("lost: the site has nothing of it");
+  if (!record.ok()) return StepFailed(id, link, record.status(), kSettleAttempt);
   const bool settled = record->seen() >= interlink::v1::SEEN_DOWN;
   Apply(*record);
-  if (!settled) timer_.After(kAskAgain, [this, id] { PostDrive(id); });
+  if (settled) return;
+  {
+    MutexLock lock(mutex_);
+    if (Sandbox* sandbox = tables_.Find(id)) sandbox->missing = true;  // until its end is proven
+  }
+  DriveAfter(id, kAskAgain);
 }
 
 }  // namespace interlink::node

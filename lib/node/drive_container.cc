@@ -10,6 +10,8 @@ namespace {
 constexpr auto kStep = std::chrono::seconds(10);
 constexpr auto kWait = std::chrono::seconds(2);
 constexpr auto kAskAgain = std::chrono::seconds(10);
+constexpr auto kLater = std::chrono::milliseconds(50);
+constexpr int kSettleAttempt = 3;
 
 bool IsRepeatable(Code code) {
   return code == Code::kUnavailable || code == Code::kAborted || code == Code::kCancelled ||
@@ -26,6 +28,10 @@ void LiveNode::DriveContainer(const ContainerId& id) {
     MutexLock lock(mutex_);
     const Container* container = tables_.Find(id);
     if (container == nullptr || stopping_ || link_ == 0) return;
+    if (container->uncommitted > 0) {
+      if (Sandbox* owner = tables_.Find(container->sandbox())) owner->drive_deferred = true;
+      return;
+    }
     wanted = container->stored.wanted();
     seen = container->stored.fact().seen();
     missing = container->missing;
@@ -56,11 +62,15 @@ void LiveNode::DriveCreate(const ContainerId& id) {
     MutexLock lock(mutex_);
     Container* container = tables_.Find(id);
     if (container == nullptr) return;
-    if (record.ok()) container->asked_link = link;
     attempts = container->attempts++;
+    if (record.ok()) {
+      container->asked_link = link;
+      container->attempts = 0;
+    }
   }
   if (record.ok()) return Apply(*record);
-  if (IsRepeatable(record.status().code())) return StepFailed(sandbox, record.status(), &attempts);
+  if (IsRepeatable(record.status().code()))
+    return StepFailed(sandbox, link, record.status(), attempts);
   GiveUpContainer(id, record.status());
 }
 
@@ -108,15 +118,26 @@ void LiveNode::DriveStart(const ContainerId& id) {
   auto record =
       ports_.site.StartContainer(Call::WithTimeout(kStep), link, sandbox, id, handler, kWait);
   int attempts = 0;
+  bool settle = false;
   {
     MutexLock lock(mutex_);
     Container* container = tables_.Find(id);
     if (container == nullptr) return;
-    if (record.ok()) container->started_link = link;
     attempts = container->attempts++;
+    if (record.ok()) {
+      container->started_link = link;
+      container->attempts = 0;
+    }
+    // The site does not know it as a container that can be started: whether it has run is not
+    // known, so its end has to be proven.
+    settle = record.status().code() == Code::kNotFound ||
+             record.status().code() == Code::kFailedPrecondition;
+    container->missing = container->missing || settle;
   }
   if (record.ok()) return Apply(*record);
-  if (IsRepeatable(record.status().code())) return StepFailed(sandbox, record.status(), &attempts);
+  if (IsRepeatable(record.status().code()))
+    return StepFailed(sandbox, link, record.status(), attempts);
+  if (settle) return SettleMissing(id);
   // The site will never start it: an end that is told as a failed start.
   {
     MutexLock lock(mutex_);
@@ -156,6 +177,7 @@ void LiveNode::DriveContainerEnd(const ContainerId& id) {
     link = link_;
     const bool asked = container->stop_asked_grace >= 0 &&
                        container->stop_asked_grace <= stop.grace_seconds() &&
+                       container->end_asked_link == link &&
                        std::chrono::steady_clock::now() - container->stop_asked_at < kAskAgain;
     if (wanted == interlink::v1::WANTED_STOP && asked) return;
   }
@@ -171,18 +193,17 @@ void LiveNode::DriveContainerEnd(const ContainerId& id) {
     attempts = container->attempts++;
     if (record.ok()) {
       container->attempts = 0;
+      container->end_asked_link = link;
       container->stop_asked_grace = stop.grace_seconds();
       container->stop_asked_at = std::chrono::steady_clock::now();
     }
   }
-  if (!record.ok()) return StepFailed(sandbox, record.status(), &attempts);
+  if (!record.ok()) return StepFailed(sandbox, link, record.status(), attempts);
   const bool settled =
       record->seen() == interlink::v1::SEEN_GONE ||
       (wanted == interlink::v1::WANTED_STOP && record->seen() == interlink::v1::SEEN_DOWN);
   Apply(*record);
-  if (!settled)
-    timer_.After(kAskAgain + std::chrono::milliseconds(50),
-                 [this, sandbox] { PostDrive(sandbox); });
+  if (!settled) DriveAfter(sandbox, kAskAgain + kLater);
 }
 
 // See SettleMissing of sandboxes.
@@ -203,18 +224,23 @@ void LiveNode::SettleMissing(const ContainerId& id) {
       return;
     }
     sandbox = container->sandbox();
-    stop.set_handler(container->request->handler());
+    const Sandbox* owner = tables_.Find(sandbox);
+    stop.set_handler(container->request->handler().empty() && owner != nullptr
+                         ? owner->stored.handler()
+                         : container->request->handler());
     link = container->missing ? link_ : 0;
   }
   if (link == 0) return DriveCreate(id);
   auto record = ports_.site.StopContainer(Call::WithTimeout(kStep), link, sandbox, id, stop);
-  int attempts = 3;
-  if (!record.ok()) return StepFailed(sandbox, record.status(), &attempts);
+  if (!record.ok()) return StepFailed(sandbox, link, record.status(), kSettleAttempt);
   const bool settled = record->seen() >= interlink::v1::SEEN_DOWN;
-  if (settled && record->seen() == interlink::v1::SEEN_DOWN)
-    MarkLost("the site has nothing of it", Now(), *record);
   Apply(*record);
-  if (!settled) timer_.After(kAskAgain, [this, sandbox] { PostDrive(sandbox); });
+  if (settled) return;
+  {
+    MutexLock lock(mutex_);
+    if (Container* container = tables_.Find(id)) container->missing = true;
+  }
+  DriveAfter(sandbox, kAskAgain);
 }
 
 }  // namespace interlink::node

@@ -1,5 +1,6 @@
 // StopContainer, RemoveContainer and UpdateContainerResources.
 #include "node/calls.h"
+#include "node/views.h"
 
 namespace interlink::node {
 
@@ -93,7 +94,7 @@ void LiveNode::ContainerCalls::UpdateResources(
       [this, call, link, id, sandbox,
        update](Reply<runtime::v1::UpdateContainerResourcesResponse> answer) {
         const auto record = node_.ports_.site.UpdateContainer(call, link, sandbox, id, update);
-        if (!record.ok()) return answer(record.status());
+        if (!record.ok()) return answer(ForCaller(record.status()));
         node_.Apply(*record);
         answer(runtime::v1::UpdateContainerResourcesResponse());
       });

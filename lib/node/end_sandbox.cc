@@ -1,6 +1,7 @@
 // StopPodSandbox and RemovePodSandbox: wanted is raised, durably; OK after proof and after lists
 // say so.
 #include "node/calls.h"
+#include "node/views.h"
 
 namespace interlink::node {
 
@@ -85,7 +86,8 @@ void LiveNode::SandboxCalls::UpdateResources(
       id.str(), std::move(reply),
       [this, call, link, id, update](Reply<runtime::v1::UpdatePodSandboxResourcesResponse> answer) {
         const Status status = node_.ports_.site.UpdateSandbox(call, link, id, update);
-        status.ok() ? answer(runtime::v1::UpdatePodSandboxResourcesResponse()) : answer(status);
+        status.ok() ? answer(runtime::v1::UpdatePodSandboxResourcesResponse())
+                    : answer(ForCaller(status));
       });
 }
 

@@ -19,7 +19,7 @@ constexpr auto kStep = std::chrono::seconds(10);
 
 void LiveNode::NoteListed() {
   MutexLock lock(mutex_);
-  last_list_call_ = std::chrono::steady_clock::now();
+  last_list_call_ = Steady();
 }
 
 void LiveNode::Tick() {
@@ -27,7 +27,7 @@ void LiveNode::Tick() {
   {
     MutexLock lock(mutex_);
     if (stopping_) return;
-    const SteadyTime now = std::chrono::steady_clock::now();
+    const SteadyTime now = Steady();
     // Time counts only while somebody listens: a kubelet that is away must find its creations when
     // it is back.
     if (last_tick_ != SteadyTime{} && last_list_call_ != SteadyTime{} &&

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "node/calls.h"
+#include "node/views.h"
 
 namespace interlink::node {
 namespace {
@@ -29,8 +30,7 @@ void LiveNode::ImageCalls::Pull(const Call& call, const runtime::v1::PullImageRe
     if (why.ok() && node_.link_ == 0)
       why = Unavailable("site " + node_.options_.site_name + " is not linked yet");
     if (why.ok()) {
-      auto waiter = std::make_shared<PullWaiter>(
-          PullWaiter{{}, 0, std::chrono::steady_clock::now(), call, {}});
+      auto waiter = std::make_shared<PullWaiter>(PullWaiter{{}, 0, node_.Steady(), call, {}, {}});
       waiter->fire = [reply](Result<interlink::v1::PullRecord> record) {
         if (!record.ok()) return reply(record.status());
         if (record->has_failure())
@@ -78,8 +78,7 @@ void LiveNode::ImageCalls::PullStep(const Call& call, const interlink::v1::PullI
       if (it == node_.pulls_.end()) {
         stuck = false;
       } else {
-        stuck = std::chrono::steady_clock::now() - it->second->progress_at >=
-                node_.options_.request_timeout;
+        stuck = node_.Steady() - it->second->progress_at >= node_.options_.request_timeout;
         node_.timer_.After(kLook, [this, call, pull] { PullStep(call, pull); });
       }
     }
@@ -140,7 +139,7 @@ void LiveNode::ImageCalls::Remove(const Call& call, const runtime::v1::RemoveIma
       "image/" + id, std::move(reply),
       [this, call, id, link](Reply<runtime::v1::RemoveImageResponse> answer) {
         const Status status = node_.ports_.site.RemoveImage(call, link, id);
-        if (!status.ok()) return answer(status);
+        if (!status.ok()) return answer(ForCaller(status));
         {
           MutexLock lock(node_.mutex_);
           interlink::v1::ImageRecord gone;

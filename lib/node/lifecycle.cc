@@ -6,6 +6,7 @@ namespace {
 
 constexpr uint32_t kVersion = 1;
 constexpr auto kDrain = std::chrono::seconds(5);
+constexpr auto kStoreLimit = std::chrono::seconds(30);
 
 template <typename Stored>
 Status Parse(const StoredRecord& record, Stored& stored) {
@@ -70,9 +71,6 @@ Status LiveNode::Load() {
         case RecordKind::kContainer: {
           interlink::v1::StoredNodeContainer stored;
           RETURN_IF_ERROR(Parse(record, stored));
-          // An exit that was known before this start is shown at once: kubelet may have seen it.
-          if (stored.fact().seen() == interlink::v1::SEEN_DOWN && !stored.abandoned())
-            stored.set_exit_shown(true);
           tables_.Add(std::move(stored));
           break;
         }
@@ -118,23 +116,50 @@ void LiveNode::Start() {
                          {{"container", id.str()}, {"error", opened.message()}});
     }
   }
-  log_stream_ = ports_.site.OpenLogs(*this);
+  Resume();
+  std::shared_ptr<Site::LogStream> logs = ports_.site.OpenLogs(*this);
+  {
+    MutexLock lock(mutex_);
+    log_stream_ = std::move(logs);
+  }
   reconciler_ = std::jthread([this] { Reconcile(); });
   Tick();
+}
+
+// What a crash has cut between two commits goes on.
+void LiveNode::Resume() {
+  std::vector<SandboxId> ended;
+  {
+    MutexLock lock(mutex_);
+    for (auto& [id, sandbox] : tables_.sandboxes) {
+      if (sandbox.stored.fact().seen() == interlink::v1::SEEN_DOWN) ended.push_back(id);
+    }
+    for (auto& [id, container] : tables_.containers) {
+      if (container.stored.fact().seen() != interlink::v1::SEEN_DOWN ||
+          container.stored.exit_shown() || container.stored.abandoned())
+        continue;
+      container.exit_seen_at = Steady();
+      container.log_progress_at = container.exit_seen_at;
+      ShowExitLocked(id);
+    }
+  }
+  for (const SandboxId& id : ended) EndContainersLater(id);
 }
 
 void LiveNode::Stop() {
   std::list<Waiter> waiters;
   std::map<std::string, std::shared_ptr<PullWaiter>> pulls;
+  std::shared_ptr<const Call> stream;
   {
     MutexLock lock(mutex_);
     if (stopping_) return;
     stopping_ = true;
     waiters.swap(waiters_);
     pulls.swap(pulls_);
-    if (stream_call_ != nullptr) stream_call_->Cancel();
+    stream = stream_call_;
     wake_reconciler_.NotifyAll();
   }
+  if (stream != nullptr) stream->Cancel();
   const Status why =
       Unavailable("interlink-cri is shutting down; what was asked for is kept and goes on");
   for (Waiter& waiter : waiters) {
@@ -143,9 +168,21 @@ void LiveNode::Stop() {
   }
   for (auto& [id, pull] : pulls) pull->fire(why);
   if (reconciler_.joinable()) reconciler_.join();
-  log_stream_.reset();
   timer_.Stop();
   steps_.Stop(kDrain);
+  ports_.log_files.SetDurable({});
+  {
+    // The store's answers still come here.
+    MutexLock lock(commits_->mutex);
+    const bool answered = commits_->none.WaitFor(
+        commits_->mutex, kStoreLimit, [this]() NO_LOCK_ANALYSIS { return commits_->count == 0; });
+    if (!answered) ports_.log.Error("the store does not answer any more", {});
+  }
+  std::shared_ptr<Site::LogStream> logs;
+  {
+    MutexLock lock(mutex_);
+    logs.swap(log_stream_);
+  }
 }
 
 NodeSummary LiveNode::Summary() const {

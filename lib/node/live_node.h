@@ -9,13 +9,15 @@
 //
 // Locks: one mutex guards all records. Store::Commit is called under it on purpose: it only
 // enqueues, and the order of commits must be the order of changes. What kubelet sees changes in the
-// commit's callback, never before.
+// commit's callback, never before, and Drive leaves a record alone while a change of it is not
+// durable: nothing is shown and nothing leaves that a crash could take back.
 #ifndef INTERLINK_NODE_LIVE_NODE_H_
 #define INTERLINK_NODE_LIVE_NODE_H_
 
 #include <list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -35,6 +37,7 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   LiveNode(const Options& options, const Ports& ports);
   ~LiveNode() override;
   Status Load();
+  void Resume();
 
   void Start() override;
   void Stop() override;
@@ -80,16 +83,23 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   // --- changes (publish.cc)
   void CommitLocked(const Change& change, bool makes_new_work, std::function<void(Status)> done)
       REQUIRES_LOCK(mutex_);
+  void TryCommitLocked(const Change& change, bool makes_new_work, std::function<void(Status)> done)
+      REQUIRES_LOCK(mutex_);
+  // Every commit goes through here: Stop waits for the answers. `done` runs at once, under the
+  // lock, when the store refuses to queue it.
+  void StoreLocked(Batch batch, std::function<void(Status)> done) REQUIRES_LOCK(mutex_);
   Batch BatchOf(const Change& change) const REQUIRES_LOCK(mutex_);
   void Published(const Change& change);
   void PublishSandboxLocked(const SandboxId& id, Fires& fires) REQUIRES_LOCK(mutex_);
   void PublishContainerLocked(const ContainerId& id, Fires& fires) REQUIRES_LOCK(mutex_);
-  void EraseGoneLocked(Change& erased) REQUIRES_LOCK(mutex_);
+  void EraseGoneLocked(const Change& change, Change& erased, Fires& fires) REQUIRES_LOCK(mutex_);
 
   // --- facts (apply.cc)
   void OnEvent(const interlink::v1::Event& event) override;
   void Apply(const interlink::v1::SandboxRecord& record);
   void Apply(const interlink::v1::ContainerRecord& record);
+  // A sandbox has ended: containers whose end is not told in time are lost.
+  void EndContainersLater(const SandboxId& id);
   bool ApplyLocked(const interlink::v1::SandboxRecord& record, Change& change)
       REQUIRES_LOCK(mutex_);
   bool ApplyLocked(const interlink::v1::ContainerRecord& record, Change& change)
@@ -98,7 +108,7 @@ class LiveNode final : public Node, private EventSink, private LogSink {
       REQUIRES_LOCK(mutex_);
   void ImportLocked(const interlink::v1::ContainerRecord& record, Change& change)
       REQUIRES_LOCK(mutex_);
-  void ApplyImageLocked(const interlink::v1::ImageRecord& record, Change& change)
+  void ApplyImageLocked(const interlink::v1::ImageRecord& record, Change& change, Fires& fires)
       REQUIRES_LOCK(mutex_);
   void ApplyPullLocked(const interlink::v1::PullRecord& record, Fires& fires) REQUIRES_LOCK(mutex_);
   void EndOfListLocked(const interlink::v1::EndOfList& end, Change& change) REQUIRES_LOCK(mutex_);
@@ -116,6 +126,8 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   // --- driving (drive.cc, drive_container.cc)
   void PostDrive(const SandboxId& id);
   void DriveLater(const SandboxId& id, int attempt);
+  // One Drive at or before now + delay; many callers make one.
+  void DriveAfter(const SandboxId& id, Duration delay);
   void Drive(const SandboxId& id);
   void DriveRun(const SandboxId& id);
   void DriveSandboxEnd(const SandboxId& id);
@@ -126,7 +138,7 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   void SettleMissing(const SandboxId& id);
   void SettleMissing(const ContainerId& id);
   // Decides what an error of the site means for a sandbox's step.
-  void StepFailed(const SandboxId& id, const Status& why, int* attempts);
+  void StepFailed(const SandboxId& id, LinkNumber link, const Status& why, int attempts);
   void GiveUpSandbox(const SandboxId& id, const Status& why);
   void GiveUpContainer(const ContainerId& id, const Status& why);
   void FailWaitersLocked(const std::string& key, const Status& why, Fires& fires)
@@ -136,7 +148,10 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   void Reconcile();
   Status LinkOnce(const Call& call);
   Status StoreLink(const interlink::v1::LinkResponse& response, const std::string& sent_secret);
-  void Relink();
+  // Ends the link `stale` (0: whatever is in force) and makes a new one.
+  void Relink(LinkNumber stale);
+  // What was waited for is answered when the site stays away.
+  void AnswerForUnreachable();
   Status ReachableLocked() const REQUIRES_LOCK(mutex_);
   void SetReachable(const Status& why_not);
   void DriveAll();
@@ -154,11 +169,16 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   // Shows exits whose logs are complete or overdue; arranges the next look.
   void ShowExitLocked(const ContainerId& id) REQUIRES_LOCK(mutex_);
   bool LogCompleteLocked(const Container& container) const REQUIRES_LOCK(mutex_);
+  // The container's last step towards EXITED: its termination message, then the commit that shows
+  // it.
+  void TellExit(const ContainerId& id);
+  std::shared_ptr<Site::LogStream> LogStream();
 
   // --- housekeeping (housekeeping.cc)
   void Tick();
   void UndoUnaskedLocked(double seconds, Change& change) REQUIRES_LOCK(mutex_);
   void PollStats();
+  void ForgetAllLocked(Change& change) REQUIRES_LOCK(mutex_);
   int64_t MintCreatedLocked() REQUIRES_LOCK(mutex_);
   Result<std::string> HandlerLocked(const std::string& asked) const REQUIRES_LOCK(mutex_);
   bool KubeletHostLocked(const std::string& handler) const REQUIRES_LOCK(mutex_);
@@ -172,9 +192,18 @@ class LiveNode final : public Node, private EventSink, private LogSink {
     if (!posted.ok()) (*shared)(posted);
   }
   int64_t Now() const { return ports_.clock.WallNanos(); }
+  SteadyTime Steady() const { return ports_.clock.Steady(); }
+
+  // Commits that the store has not answered. Owners: this object and those commits.
+  struct Commits {
+    Mutex mutex;
+    CondVar none;
+    int count GUARDED_BY(mutex) = 0;
+  };
 
   const Options options_;
   const Ports ports_;
+  const std::shared_ptr<Commits> commits_ = std::make_shared<Commits>();
 
   mutable Mutex mutex_;
   Tables tables_ GUARDED_BY(mutex_);
@@ -203,6 +232,8 @@ class LiveNode final : public Node, private EventSink, private LogSink {
     SteadyTime progress_at;
     Call call;
     Call::Registration cancelled;
+    // It has ended well; the image itself is not told yet.
+    std::optional<interlink::v1::PullRecord> ended;
   };
   std::map<std::string, std::shared_ptr<PullWaiter>> pulls_ GUARDED_BY(mutex_);
 
@@ -222,7 +253,8 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   bool reconcile_now_ GUARDED_BY(mutex_) = false;
   Timer timer_;
   StepPool steps_;
-  std::unique_ptr<Site::LogStream> log_stream_;
+  // Owners: this object and calls into it that are under way.
+  std::shared_ptr<Site::LogStream> log_stream_ GUARDED_BY(mutex_);
   std::jthread reconciler_;
 };
 

@@ -44,11 +44,19 @@ void LiveNode::SubscribeLog(const ContainerId& id) {
   {
     MutexLock lock(mutex_);
     const Container* container = tables_.Find(id);
-    if (container == nullptr || !container->log_open || LogCompleteLocked(*container)) return;
+    // Before its start there is no log that could be read.
+    if (container == nullptr || !container->log_open || LogCompleteLocked(*container) ||
+        container->stored.fact().seen() < interlink::v1::SEEN_UP)
+      return;
     sandbox = container->sandbox();
     offset = container->log.site_offset;
   }
-  if (log_stream_ != nullptr) log_stream_->Subscribe(sandbox, id, offset, kCredit);
+  if (const auto logs = LogStream()) logs->Subscribe(sandbox, id, offset, kCredit);
+}
+
+std::shared_ptr<Site::LogStream> LiveNode::LogStream() {
+  MutexLock lock(mutex_);
+  return log_stream_;
 }
 
 void LiveNode::OnLogStreamOpen() {
@@ -85,7 +93,8 @@ void LiveNode::OnLogFailed(const ContainerId& id, const Status& why) {
   if (container == nullptr) return;
   ports_.log.Info("a log cannot be read at the site",
                   {{"container", id.str()}, {"why", why.message()}});
-  if (why.code() == Code::kNotFound) container->log_end = container->log.site_offset;
+  if (why.code() == Code::kNotFound && container->stored.fact().seen() >= interlink::v1::SEEN_DOWN)
+    container->log_end = container->log.site_offset;
   ShowExitLocked(id);
 }
 
@@ -97,18 +106,20 @@ void LiveNode::OnLogDurable(const ContainerId& id, LogPosition position) {
     if (container == nullptr || stopping_) return;
     grown = position.site_offset - std::min(position.site_offset, container->log.site_offset);
     container->log = position;
-    container->log_progress_at = std::chrono::steady_clock::now();
+    container->log_progress_at = Steady();
     interlink::v1::StoredNodeLog stored;
     stored.set_version(1);
     stored.set_site_offset(position.site_offset);
     stored.set_file_offset(position.file_offset);
     Batch batch;
     batch.puts.push_back({RecordKind::kLogPosition, id.str(), stored.SerializeAsString()});
-    ports_.store.Commit(std::move(batch), [this, id, grown, position](const Status& status) {
+    StoreLocked(std::move(batch), [this, id, grown, position](const Status& status) {
       // Not acknowledged what is not remembered: the site keeps it.
-      if (!status.ok() || log_stream_ == nullptr) return;
-      log_stream_->Acknowledge(id, position.site_offset);
-      log_stream_->Credit(id, grown);
+      if (!status.ok()) return;
+      if (const auto logs = LogStream()) {
+        logs->Acknowledge(id, position.site_offset);
+        logs->Credit(id, grown);
+      }
     });
     ShowExitLocked(id);
   }
@@ -123,9 +134,11 @@ bool LiveNode::LogCompleteLocked(const Container& container) const {
 
 void LiveNode::ShowExitLocked(const ContainerId& id) {
   Container* container = tables_.Find(id);
-  if (container == nullptr || container->stored.exit_shown() || stopping_) return;
+  if (container == nullptr || container->stored.exit_shown() || container->exit_telling ||
+      stopping_)
+    return;
   if (container->stored.fact().seen() != interlink::v1::SEEN_DOWN) return;
-  const SteadyTime now = std::chrono::steady_clock::now();
+  const SteadyTime now = Steady();
   const bool stuck =
       now - container->log_progress_at >= kNoProgress || now - container->exit_seen_at >= kOverdue;
   if (!LogCompleteLocked(*container) && !stuck) {
@@ -135,14 +148,18 @@ void LiveNode::ShowExitLocked(const ContainerId& id) {
     });
     return;
   }
-  container->stored.set_exit_shown(true);
-  timer_.After(Duration::zero(), [this, id] {
-    WriteTerminationMessage(id);
-    MutexLock lock(mutex_);
-    const Container* ended = tables_.Find(id);
-    if (ended == nullptr || stopping_) return;
-    CommitLocked({{}, {id}, {}, false, {ended->sandbox()}}, false, {});
-  });
+  container->exit_telling = true;
+  timer_.After(Duration::zero(), [this, id] { TellExit(id); });
+}
+
+void LiveNode::TellExit(const ContainerId& id) {
+  // Kubelet reads the message when it sees EXITED: it is there before.
+  WriteTerminationMessage(id);
+  MutexLock lock(mutex_);
+  Container* ended = tables_.Find(id);
+  if (ended == nullptr || stopping_) return;
+  ended->stored.set_exit_shown(true);
+  CommitLocked({{}, {id}, {}, false, {ended->sandbox()}}, false, {});
 }
 
 }  // namespace interlink::node

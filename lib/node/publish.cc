@@ -1,4 +1,7 @@
 // From a change in memory to what kubelet sees: commit, then list items, parked replies and Drive.
+#include <algorithm>
+#include <utility>
+
 #include "node/live_node.h"
 
 namespace interlink::node {
@@ -42,74 +45,122 @@ Batch LiveNode::BatchOf(const Change& change) const {
 
 void LiveNode::CommitLocked(const Change& change, bool makes_new_work,
                             std::function<void(Status)> done) {
+  for (const SandboxId& id : change.sandboxes) {
+    if (Sandbox* sandbox = tables_.Find(id)) ++sandbox->uncommitted;
+  }
+  for (const ContainerId& id : change.containers) {
+    if (Container* container = tables_.Find(id)) ++container->uncommitted;
+  }
+  TryCommitLocked(change, makes_new_work, std::move(done));
+}
+
+void LiveNode::TryCommitLocked(const Change& change, bool makes_new_work,
+                               std::function<void(Status)> done) {
   Batch batch = BatchOf(change);
   batch.makes_new_work = makes_new_work;
-  ports_.store.Commit(std::move(batch), [this, change, makes_new_work,
-                                         done = std::move(done)](const Status& status) {
+  StoreLocked(std::move(batch), [this, change, makes_new_work,
+                                 done = std::move(done)](const Status& status) {
     if (status.ok()) {
       Published(change);
     } else if (!makes_new_work) {
+      // It stays uncommitted until it is durable: with what the records hold then.
       ports_.log.Error("cannot store a change, trying again", {{"error", status.ToString()}});
       timer_.After(kCommitRetry, [this, change] {
         MutexLock lock(mutex_);
-        if (!stopping_) CommitLocked(change, false, {});
+        if (!stopping_) TryCommitLocked(change, false, {});
       });
     }
     if (done) done(status);
   });
 }
 
+void LiveNode::StoreLocked(Batch batch, std::function<void(Status)> done) {
+  {
+    MutexLock lock(commits_->mutex);
+    ++commits_->count;
+  }
+  ports_.store.Commit(std::move(batch),
+                      [commits = commits_, done = std::move(done)](const Status& status) {
+                        done(status);
+                        MutexLock lock(commits->mutex);
+                        if (--commits->count == 0) commits->none.NotifyAll();
+                      });
+}
+
 void LiveNode::Published(const Change& change) {
   Fires fires;
   Change erased;
+  std::set<SandboxId> drive(change.drive.begin(), change.drive.end());
   {
     MutexLock lock(mutex_);
+    for (const ContainerId& id : change.containers) {
+      Container* container = tables_.Find(id);
+      if (container == nullptr) continue;
+      container->uncommitted = std::max(0, container->uncommitted - 1);
+      if (Sandbox* owner = tables_.Find(container->sandbox());
+          owner != nullptr && std::exchange(owner->drive_deferred, false)) {
+        drive.insert(owner->id());
+      }
+    }
+    for (const SandboxId& id : change.sandboxes) {
+      Sandbox* sandbox = tables_.Find(id);
+      if (sandbox == nullptr) continue;
+      sandbox->uncommitted = std::max(0, sandbox->uncommitted - 1);
+      if (std::exchange(sandbox->drive_deferred, false)) drive.insert(id);
+    }
     for (const ContainerId& id : change.containers) PublishContainerLocked(id, fires);
     for (const SandboxId& id : change.sandboxes) PublishSandboxLocked(id, fires);
-    for (const SandboxId& id : change.sandboxes) {
-      const Sandbox* sandbox = tables_.Find(id);
-      if (sandbox != nullptr && sandbox->stored.fact().seen() == interlink::v1::SEEN_GONE) {
-        for (const ContainerId& part : std::set<ContainerId>(sandbox->containers)) {
-          tables_.Erase(part);
-          erased.containers.push_back(part);
-          TakeDecidedLocked(part.str(), fires);
-        }
-        tables_.Erase(id);
-        erased.sandboxes.push_back(id);
-        TakeDecidedLocked(id.str(), fires);
-      }
-    }
-    for (const ContainerId& id : change.containers) {
-      const Container* container = tables_.Find(id);
-      if (container != nullptr && container->stored.fact().seen() == interlink::v1::SEEN_GONE) {
-        const SandboxId owner = container->sandbox();
-        tables_.Erase(id);
-        erased.containers.push_back(id);
-        TakeDecidedLocked(id.str(), fires);
-        PublishSandboxLocked(owner, fires);
-      }
-    }
+    EraseGoneLocked(change, erased, fires);
     // Proven gone: the record may go. Should the erase be lost, the next start erases it again.
     if (!erased.sandboxes.empty() || !erased.containers.empty()) CommitLocked(erased, false, {});
   }
+  const auto logs = LogStream();
   for (const ContainerId& id : erased.containers) {
-    if (log_stream_ != nullptr) log_stream_->Unsubscribe(id);
+    if (logs != nullptr) logs->Unsubscribe(id);
     ports_.log_files.Close(id, [] {});
   }
   for (auto& fire : fires) fire();
-  for (const SandboxId& id : change.drive) PostDrive(id);
+  for (const SandboxId& id : drive) PostDrive(id);
+}
+
+void LiveNode::EraseGoneLocked(const Change& change, Change& erased, Fires& fires) {
+  for (const SandboxId& id : change.sandboxes) {
+    const Sandbox* sandbox = tables_.Find(id);
+    if (sandbox == nullptr || sandbox->uncommitted > 0 ||
+        sandbox->stored.fact().seen() != interlink::v1::SEEN_GONE)
+      continue;
+    for (const ContainerId& part : std::set<ContainerId>(sandbox->containers)) {
+      tables_.Erase(part);
+      erased.containers.push_back(part);
+      TakeDecidedLocked(part.str(), fires);
+    }
+    tables_.Erase(id);
+    erased.sandboxes.push_back(id);
+    TakeDecidedLocked(id.str(), fires);
+  }
+  for (const ContainerId& id : change.containers) {
+    const Container* container = tables_.Find(id);
+    if (container == nullptr || container->uncommitted > 0 ||
+        container->stored.fact().seen() != interlink::v1::SEEN_GONE)
+      continue;
+    const SandboxId owner = container->sandbox();
+    tables_.Erase(id);
+    erased.containers.push_back(id);
+    TakeDecidedLocked(id.str(), fires);
+    PublishSandboxLocked(owner, fires);
+  }
 }
 
 void LiveNode::PublishSandboxLocked(const SandboxId& id, Fires& fires) {
   Sandbox* sandbox = tables_.Find(id);
-  if (sandbox == nullptr) return;
+  if (sandbox == nullptr || sandbox->uncommitted > 0) return;  // the later commit publishes
   tables_.Refresh(*sandbox);
   TakeDecidedLocked(id.str(), fires);
 }
 
 void LiveNode::PublishContainerLocked(const ContainerId& id, Fires& fires) {
   Container* container = tables_.Find(id);
-  if (container == nullptr) return;
+  if (container == nullptr || container->uncommitted > 0) return;
   const bool changed = tables_.Refresh(*container);
   TakeDecidedLocked(id.str(), fires);
   // A sandbox is NOTREADY only after its containers are EXITED.

@@ -124,7 +124,9 @@ void LiveNode::ContainerCalls::ExecSync(const Call& call,
   node_.ports_.site.ExecSync(
       call, link, sandbox, id, exec,
       [reply = std::move(reply)](Result<interlink::v1::ExecSyncResponse> answer) {
-        if (!answer.ok()) return reply(answer.status());
+        if (!answer.ok()) return reply(ForCaller(answer.status()));
+        if (answer->timed_out())
+          return reply(DeadlineExceeded("the command overran its timeout and was killed"));
         runtime::v1::ExecSyncResponse response;
         response.set_stdout(std::move(*answer->mutable_stdout()));
         response.set_stderr(std::move(*answer->mutable_stderr()));

@@ -11,6 +11,7 @@ constexpr auto kLinkTimeout = std::chrono::seconds(5);
 constexpr auto kStreamLimit = std::chrono::hours(24 * 365);
 constexpr auto kMinBackoff = std::chrono::milliseconds(200);
 constexpr auto kMaxBackoff = std::chrono::seconds(5);
+constexpr auto kAwayLimit = std::chrono::seconds(4);
 
 }  // namespace
 
@@ -23,12 +24,21 @@ void LiveNode::SetReachable(const Status& why_not) {
     if (!why_not.ok()) link_ = 0;
   }
   ports_.site.SetReachable(why_not);
+  // From then on calls that need the site fail within 5 s (DESIGN 5), those that wait already too.
+  if (!why_not.ok()) timer_.After(kAwayLimit, [this] { AnswerForUnreachable(); });
   ports_.metrics.Gauge("interlink_site_reachable", {}, why_not.ok() ? 1 : 0);
 }
 
-void LiveNode::Relink() {
-  MutexLock lock(mutex_);
-  if (stream_call_ != nullptr) stream_call_->Cancel();
+void LiveNode::Relink(LinkNumber stale) {
+  std::shared_ptr<const Call> stream;
+  {
+    MutexLock lock(mutex_);
+    // Many steps may learn of one stale link: only the first ends it.
+    if (stale != 0 && stale != link_) return;
+    link_ = 0;
+    stream = stream_call_;
+  }
+  if (stream != nullptr) stream->Cancel();
 }
 
 void LiveNode::DriveAll() {
@@ -175,7 +185,15 @@ void LiveNode::Reconcile() {
       // Cancelled by ourselves: a stale link, or a list that is wanted anew. Both begin with a
       // link.
       need_link = true;
-      if (status.code() == Code::kCancelled || status.code() == Code::kAborted) continue;
+      const bool ours = status.code() == Code::kCancelled || status.code() == Code::kAborted;
+      if (ours && std::chrono::steady_clock::now() - begun > kMinBackoff) continue;
+      if (ours) {
+        // Again and again: something else uses this identity, or the site ends what it has begun.
+        MutexLock lock(mutex_);
+        wake_reconciler_.WaitFor(mutex_, kMinBackoff,
+                                 [this]() NO_LOCK_ANALYSIS { return stopping_; });
+        continue;
+      }
     }
     const bool same = [&] {
       MutexLock lock(mutex_);

@@ -29,8 +29,13 @@ struct Sandbox {
   uint64_t asked_link = 0;  // link in which the site has taken the creation
   int attempts = 0;
   bool missing = false;  // the site's complete list lacks it
-  SteadyTime stop_asked_at;
-  bool exits_overdue = false;  // its containers' exits were waited for long enough
+  // The end that was asked for last: what, in which link, when.
+  interlink::v1::Wanted end_asked = interlink::v1::WANTED_UNSPECIFIED;
+  uint64_t end_asked_link = 0;
+  SteadyTime end_asked_at;
+  int uncommitted = 0;  // changes that are not durable yet: nothing leaves, nothing is shown
+  bool drive_deferred = false;  // Drive came while something was not durable
+  SteadyTime drive_at;          // when its next Drive is due; zero: none
   // An unfinished creation that nobody waits for is undone: seconds of listening since it was last
   // asked for.
   double unasked_seconds = 0;
@@ -48,14 +53,17 @@ struct Container {
   uint64_t started_link = 0;
   int attempts = 0;
   bool missing = false;
+  uint64_t end_asked_link = 0;
   SteadyTime stop_asked_at;
   int64_t stop_asked_grace = -1;
+  int uncommitted = 0;
   double unasked_seconds = 0;
   bool cancelled = false;
   // Log.
   bool log_open = false;
   LogPosition log;
   std::optional<uint64_t> log_end;  // told by the stream's end mark
+  bool exit_telling = false;        // its exit is on the way to `exit_shown`
   SteadyTime exit_seen_at;
   SteadyTime log_progress_at;
 

@@ -78,14 +78,16 @@ Status LiveNode::SandboxCalls::RunLocked(const Call& call, const RunPodSandboxRe
   LiveNode& node = node_;
   node_.CommitLocked({{id}, {}, {}, true, {id}}, true, [&node, id](const Status& status) {
     if (status.ok()) return;
-    // Nothing has left this process: as if the call had never come.
-    Fires fires;
-    {
-      MutexLock lock(node.mutex_);
-      node.FailWaitersLocked(id.str(), status, fires);
-      node.tables_.Erase(id);
-    }
-    for (auto& fire : fires) fire();
+    // Nothing has left this process: as if the call had never come. Not here: the lock may be held.
+    node.timer_.After(Duration::zero(), [&node, id, status] {
+      Fires fires;
+      {
+        MutexLock lock(node.mutex_);
+        node.FailWaitersLocked(id.str(), status, fires);
+        node.tables_.Erase(id);
+      }
+      for (auto& fire : fires) fire();
+    });
   });
   return {};
 }

@@ -9,9 +9,7 @@ constexpr auto kFresh = std::chrono::seconds(3);
 
 }  // namespace
 
-void LiveNode::StatsCalls::WantLocked() {
-  node_.stats_wanted_until_ = std::chrono::steady_clock::now() + kFresh;
-}
+void LiveNode::StatsCalls::WantLocked() { node_.stats_wanted_until_ = node_.Steady() + kFresh; }
 
 runtime::v1::ContainerStats LiveNode::StatsCalls::StatsLocked(const Container& container) const {
   runtime::v1::ContainerStats stats;

@@ -118,6 +118,10 @@ runtime::v1::ContainerStatus StatusOf(const Container& container, const Sandbox&
   return status;
 }
 
+Status ForCaller(const Status& status) {
+  return status.code() == Code::kAborted ? Unavailable(status.message()) : status;
+}
+
 bool Matches(const runtime::v1::PodSandboxFilter& filter, const Sandbox& sandbox) {
   if (!sandbox.stored.id().starts_with(filter.id())) return false;
   if (filter.has_state() && filter.state().state() != sandbox.shown) return false;

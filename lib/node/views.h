@@ -19,6 +19,9 @@ runtime::v1::ContainerStatus StatusOf(const Container& container, const Sandbox&
 // The absolute log path of a container; empty: its output is discarded.
 std::string LogPath(const Sandbox& sandbox, const Container& container);
 
+// A link that went stale under a call is nothing that a caller of CRI could understand: ask again.
+Status ForCaller(const Status& status);
+
 bool Matches(const runtime::v1::PodSandboxFilter& filter, const Sandbox& sandbox);
 bool Matches(const runtime::v1::ContainerFilter& filter, const Container& container);
 

@@ -9,6 +9,8 @@ namespace {
 
 // A parked call answers before its caller gives up: 10 % of what is left, at most 5 s
 // (DESIGN 6.14).
+constexpr auto kAwayLimit = std::chrono::seconds(4);
+
 Duration Margin(Duration left) { return std::min<Duration>(left / 10, std::chrono::seconds(5)); }
 
 }  // namespace
@@ -16,7 +18,9 @@ Duration Margin(Duration left) { return std::min<Duration>(left / 10, std::chron
 void LiveNode::WaitLocked(const Call& call, const std::string& key, bool container, Until until,
                           std::function<void(Status)> fire) {
   const uint64_t number = next_waiter_++;
-  const Duration left = call.remaining();
+  Duration left = call.remaining();
+  // While the site is away there is nothing to wait for, but it may be back at once.
+  if (!unreachable_.ok()) left = std::min<Duration>(left, kAwayLimit);
   Waiter waiter{number, key, container, until, {}, {}, std::move(fire)};
   if (const auto outcome = OutcomeLocked(waiter)) {
     // Decided already; told from the timer's thread, since the lock is held here.
@@ -70,7 +74,9 @@ std::optional<Status> LiveNode::OutcomeLocked(const Waiter& waiter) const {
   if (waiter.until == Until::kReady && sandbox->shown == runtime::v1::SANDBOX_NOTREADY) {
     return Unavailable("the sandbox has ended already: " + sandbox->stored.fact().message());
   }
-  if (waiter.until == Until::kEnded && sandbox->shown == runtime::v1::SANDBOX_NOTREADY)
+  if (waiter.until == Until::kEnded &&
+      (sandbox->shown == runtime::v1::SANDBOX_NOTREADY ||
+       (!sandbox->shown && sandbox->stored.fact().seen() >= interlink::v1::SEEN_DOWN)))
     return Status::Ok();
   return std::nullopt;
 }
@@ -122,6 +128,26 @@ void LiveNode::FailWaitersLocked(const std::string& key, const Status& why, Fire
     fires.emplace_back([taken, why] { taken->fire(why); });
     it = waiters_.erase(it);
   }
+}
+
+void LiveNode::AnswerForUnreachable() {
+  Fires fires;
+  {
+    MutexLock lock(mutex_);
+    if (unreachable_.ok() || stopping_) return;
+    for (Waiter& waiter : waiters_) {
+      timer_.Cancel(waiter.timer);
+      const Status text = TimeoutTextLocked(waiter);
+      auto taken = std::make_shared<Waiter>(std::move(waiter));
+      fires.emplace_back([taken, text] { taken->fire(text); });
+    }
+    waiters_.clear();
+    for (auto& [id, pull] : pulls_) {
+      fires.emplace_back([pull, why = unreachable_] { pull->fire(why); });
+    }
+    pulls_.clear();
+  }
+  for (auto& fire : fires) fire();
 }
 
 void LiveNode::Expire(uint64_t number, bool cancelled) {

@@ -16,21 +16,15 @@ void LiveNode::Wipe(const Call& call, const std::string& forget_site, Reply<std:
       if (++count <= 5) living += " " + id.str().substr(0, 13);
     }
     Change change;
-    if (!forget_site.empty()) {
+    why = call.Check("wipe");
+    if (!why.ok()) {
+      // Nothing is touched.
+    } else if (!forget_site.empty()) {
       if (forget_site != options_.site_name && forget_site != meta_.info().site()) {
         why = InvalidArgument("\"" + forget_site + "\" is not this node's site: that is \"" +
                               options_.site_name + "\"");
-      }
-      for (auto& [id, sandbox] : tables_.sandboxes) {
-        // Not erased: the record goes on asking for the removal should the site return.
-        sandbox.stored.set_abandoned(true);
-        sandbox.stored.set_wanted(interlink::v1::WANTED_REMOVE);
-        change.sandboxes.push_back(id);
-      }
-      for (auto& [id, container] : tables_.containers) {
-        container.stored.set_abandoned(true);
-        container.stored.set_wanted(interlink::v1::WANTED_REMOVE);
-        change.containers.push_back(id);
+      } else {
+        ForgetAllLocked(change);
       }
       text = std::to_string(change.sandboxes.size()) +
              " sandboxes are forgotten; should the site return they are removed there";
@@ -42,13 +36,13 @@ void LiveNode::Wipe(const Call& call, const std::string& forget_site, Reply<std:
                                  "; stop and remove them first (crictl rmp -fa)");
       }
       for (auto& [id, sandbox] : tables_.sandboxes) {
+        if (!why.ok()) break;  // refused: not one of them is touched
         sandbox.stored.set_wanted(interlink::v1::WANTED_REMOVE);
         change.sandboxes.push_back(id);
         change.drive.push_back(id);
       }
       text = std::to_string(change.sandboxes.size()) + " ended sandboxes are being removed";
     }
-    if (why.ok()) why = call.Check("wipe");
     if (why.ok()) {
       CommitLocked(change, false, [reply, text](const Status& status) {
         status.ok() ? reply(text) : reply(status);
@@ -56,6 +50,21 @@ void LiveNode::Wipe(const Call& call, const std::string& forget_site, Reply<std:
     }
   }
   if (!why.ok()) reply(why);
+}
+
+// Not erased: the records go on asking for the removal should the site return.
+void LiveNode::ForgetAllLocked(Change& change) {
+  for (auto& [id, sandbox] : tables_.sandboxes) {
+    sandbox.stored.set_abandoned(true);
+    sandbox.stored.set_wanted(interlink::v1::WANTED_REMOVE);
+    change.sandboxes.push_back(id);
+    change.drive.push_back(id);
+  }
+  for (auto& [id, container] : tables_.containers) {
+    container.stored.set_abandoned(true);
+    container.stored.set_wanted(interlink::v1::WANTED_REMOVE);
+    change.containers.push_back(id);
+  }
 }
 
 }  // namespace interlink::node
