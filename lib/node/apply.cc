@@ -65,7 +65,7 @@ bool LiveNode::ApplyLocked(const SandboxRecord& record, Change& change) {
     // It never was: no list will show it, and nobody but us can remove it.
     sandbox->stored.set_abandoned(true);
     sandbox->stored.set_wanted(interlink::v1::WANTED_REMOVE);
-    const Status why(static_cast<Code>(record.failure().code()), record.failure().message());
+    const Status why = FailureOf(record.failure());
     timer_.After(Duration::zero(), [this, id, why] { GiveUpSandbox(id, why); });
   }
   EndContainersLater(id);
@@ -129,7 +129,7 @@ bool LiveNode::ApplyLocked(const ContainerRecord& record, Change& change) {
   if (fact->has_failure() && container->stored.wanted() == interlink::v1::WANTED_CREATE) {
     container->stored.set_abandoned(true);
     container->stored.set_wanted(interlink::v1::WANTED_REMOVE);
-    const Status why(static_cast<Code>(record.failure().code()), record.failure().message());
+    const Status why = FailureOf(record.failure());
     timer_.After(Duration::zero(), [this, id, why] { GiveUpContainer(id, why); });
     return true;
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "node/calls.h"
+#include "node/state.h"
 #include "node/views.h"
 
 namespace interlink::node {
@@ -33,9 +34,7 @@ void LiveNode::ImageCalls::Pull(const Call& call, const runtime::v1::PullImageRe
       auto waiter = std::make_shared<PullWaiter>(PullWaiter{{}, 0, node_.Steady(), call, {}, {}});
       waiter->fire = [reply](Result<interlink::v1::PullRecord> record) {
         if (!record.ok()) return reply(record.status());
-        if (record->has_failure())
-          return reply(
-              Status(static_cast<Code>(record->failure().code()), record->failure().message()));
+        if (record->has_failure()) return reply(FailureOf(record->failure()));
         runtime::v1::PullImageResponse response;
         response.set_image_ref(record->image_id());
         reply(std::move(response));

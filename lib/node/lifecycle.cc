@@ -122,6 +122,7 @@ void LiveNode::Start() {
     MutexLock lock(mutex_);
     log_stream_ = std::move(logs);
   }
+  OnLogStreamOpen();  // it may have opened before it was known here
   reconciler_ = std::jthread([this] { Reconcile(); });
   Tick();
 }

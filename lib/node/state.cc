@@ -34,6 +34,12 @@ std::optional<runtime::v1::ContainerState> Shown(const StoredNodeContainer& cont
   return runtime::v1::CONTAINER_RUNNING;
 }
 
+Status FailureOf(const interlink::v1::Failure& failure) {
+  const bool known = failure.code() > static_cast<int>(Code::kOk) &&
+                     failure.code() <= static_cast<int>(Code::kUnauthenticated);
+  return {known ? static_cast<Code>(failure.code()) : Code::kInternal, failure.message()};
+}
+
 void MarkLost(const std::string& why, int64_t now_ns, interlink::v1::ContainerRecord& fact) {
   fact.set_seen(interlink::v1::SEEN_DOWN);
   fact.set_exit_code(255);

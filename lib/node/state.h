@@ -10,6 +10,7 @@
 
 #include <optional>
 
+#include "base/status.h"
 #include "interlink/v1/node_store.pb.h"
 #include "runtime/v1/api.pb.h"
 
@@ -28,6 +29,9 @@ std::optional<runtime::v1::PodSandboxState> Shown(const interlink::v1::StoredNod
                                                   bool containers_exited);
 std::optional<runtime::v1::ContainerState> Shown(
     const interlink::v1::StoredNodeContainer& container);
+
+// Why something failed, as the site tells it. Never OK: a code that is none is kInternal.
+Status FailureOf(const interlink::v1::Failure& failure);
 
 // A container whose end is proven without an exit record: EXITED 255 "Error" "lost: ...".
 void MarkLost(const std::string& why, int64_t now_ns, interlink::v1::ContainerRecord& fact);

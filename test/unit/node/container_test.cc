@@ -1,0 +1,396 @@
+// The calls of a container, its log and its exit.
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/file.h"
+#include "node_lab.h"
+#include "support/temporary_folder.h"
+
+namespace interlink::test {
+namespace {
+
+using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace)
+
+constexpr auto kCreated = runtime::v1::CONTAINER_CREATED;
+constexpr auto kRunning = runtime::v1::CONTAINER_RUNNING;
+constexpr auto kExited = runtime::v1::CONTAINER_EXITED;
+
+ContainerRecord Exit(NodeLab& lab, const ContainerId& id, int code) {
+  ContainerRecord record = lab.site.RecordOf(id);
+  record.set_seen(interlink::v1::SEEN_DOWN);
+  record.set_exit_code(code);
+  record.set_reason(code == 0 ? "Completed" : "Error");
+  record.set_finished_ns(7);
+  return record;
+}
+
+TEST_CASE("Create twice gives one container; the image must be there") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Created(pod, "c");
+
+  const auto again = lab.Create(NodeLab::Unit(pod, "c"));
+  auto absent = NodeLab::Unit(pod, "d");
+  absent.mutable_config()->mutable_image()->set_image("nothing");
+
+  REQUIRE(again.ok());
+  CHECK(*again == id);
+  CHECK(lab.site.Calls("CreateContainer", id.str()) == 1);
+  CHECK(lab.Create(absent).status().code() == Code::kNotFound);
+  CHECK(lab.Shown(id) == kCreated);
+}
+
+TEST_CASE("A creation whose answer was lost is repeated with the same bytes") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  lab.site.Fail("CreateContainer", Unavailable("no answer"));
+  auto create = lab.BeginCreate(NodeLab::Unit(pod, "c"));
+  REQUIRE(Eventually([&] { return lab.site.Calls("CreateContainer") >= 2; }));
+  lab.site.Fail("CreateContainer", Status::Ok());
+
+  const auto answer = NodeLab::Get(std::move(create));
+
+  REQUIRE(answer.ok());
+  const auto bodies = lab.site.Bodies(answer->container_id());
+  for (const auto& body : bodies) CHECK(body == bodies[0]);
+}
+
+TEST_CASE("A refused creation is undone and its name is free for the next try") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  lab.site.Fail("CreateContainer", Unimplemented("\"devices\" is not supported"));
+
+  CHECK(lab.Create(NodeLab::Unit(pod, "c")).status().code() == Code::kUnimplemented);
+
+  lab.site.Fail("CreateContainer", Status::Ok());
+  REQUIRE(Eventually([&] { return lab.node->Summary().containers == 0; }));
+  CHECK(lab.Create(NodeLab::Unit(pod, "c")).ok());
+}
+
+TEST_CASE("From the committed start on a container is RUNNING, whatever the answer") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Created(pod, "c");
+  lab.site.Fail("StartContainer", Unavailable("no answer"));
+  auto start = lab.BeginStart(id);
+  REQUIRE(Eventually([&] { return lab.Shown(id) == kRunning; }));
+
+  lab.Restart();
+  CHECK(lab.Shown(id) == kRunning);
+  lab.site.Fail("StartContainer", Status::Ok());
+
+  CHECK(Eventually([&] { return lab.site.RecordOf(id).seen() == interlink::v1::SEEN_UP; }));
+  CHECK_FALSE(NodeLab::Get(std::move(start)).ok());
+}
+
+TEST_CASE("A start does not leave before it is durable") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Created(pod, "c");
+  lab.store->Hold(true);
+  auto start = lab.BeginStart(id);
+  SandboxRecord word = lab.site.RecordOf(pod);
+  word.set_message("another event of the sandbox drives it");
+  lab.site.Tell(word);
+  REQUIRE_FALSE(Eventually([&] { return lab.site.Calls("StartContainer") > 0; }, 300ms));
+  CHECK(lab.Shown(id) == kCreated);
+
+  lab.store->Hold(false);
+
+  CHECK(NodeLab::Get(std::move(start)).ok());
+  CHECK(lab.Shown(id) == kRunning);
+}
+
+TEST_CASE("A start that fails is EXITED 128 StartError and an error") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Created(pod, "c");
+  lab.site.Fail("StartContainer", InvalidArgument("no such program"));
+
+  const Status started = lab.StartUnit(id);
+
+  CHECK(started.message().find("no such program") != std::string::npos);
+  CHECK(lab.Shown(id) == kExited);
+  CHECK(lab.StatusOf(id).exit_code() == 128);
+  CHECK(lab.StatusOf(id).reason() == "StartError");
+  CHECK(lab.StatusOf(id).finished_at() != 0);
+}
+
+TEST_CASE("A start of which the site knows nothing is settled by proof, as lost") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Created(pod, "c");
+  lab.site.Forget(id.str());
+
+  auto start = lab.BeginStart(id);
+
+  CHECK(NodeLab::Get(std::move(start)).ok());
+  CHECK(Eventually([&] { return lab.Shown(id) == kExited; }));
+  CHECK(lab.site.Calls("StopContainer", id.str()) >= 1);
+  CHECK(lab.StatusOf(id).exit_code() == 255);
+  CHECK(lab.StatusOf(id).reason() == "Error");
+}
+
+TEST_CASE("An exit never changes once it was told") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Running(pod, "c");
+  lab.site.Tell(Exit(lab, id, 3));
+  REQUIRE(Eventually([&] { return lab.Shown(id) == kExited; }));
+
+  lab.site.Tell(Exit(lab, id, 0));
+  lab.site.Tell(Exit(lab, lab.Running(pod, "d"), 0));
+  REQUIRE(Eventually([&] { return lab.node->Summary().containers == 2; }));
+  lab.Relink();
+
+  CHECK(lab.StatusOf(id).exit_code() == 3);
+  lab.Restart();
+  CHECK(lab.StatusOf(id).exit_code() == 3);
+  CHECK(lab.Shown(id) == kExited);
+}
+
+TEST_CASE("Late and repeated facts change nothing") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Running(pod, "c");
+  Event old;
+  *old.mutable_record()->mutable_container() = lab.site.RecordOf(id);
+  lab.site.Tell(Exit(lab, id, 3));
+  REQUIRE(Eventually([&] { return lab.Shown(id) == kExited; }));
+
+  for (int i = 0; i < 3; ++i) lab.site.Send(old);
+  lab.site.TellImage("sha256:mark", "mark:latest");
+  REQUIRE(Eventually([&] { return lab.node->images().List({})->size() == 2; }));
+
+  CHECK(lab.Shown(id) == kExited);
+}
+
+TEST_CASE("The log reaches the file before the exit is shown, and is acknowledged") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Running(pod, "c");
+  lab.logs->SetStuck(true);
+  const std::string text = "2026-01-01T00:00:00.000000001Z stdout F hello\n";
+  lab.site.SetLog(id, text, true);
+  ContainerRecord exit = Exit(lab, id, 0);
+  exit.set_log_end(text.size());
+  lab.site.Tell(exit);
+  REQUIRE_FALSE(Eventually([&] { return lab.Shown(id) == kExited; }, 700ms));
+
+  lab.logs->SetStuck(false);
+  lab.Restart();
+
+  CHECK(Eventually([&] { return lab.Shown(id) == kExited; }));
+  CHECK(lab.logs->TextOf(id) == text);
+  CHECK(lab.logs->PathOf(id) == "/logs/a/c.log");
+  CHECK(Eventually([&] { return lab.site.Acknowledged(id) == text.size(); }));
+}
+
+TEST_CASE("A log that makes no progress holds an exit up for two seconds only") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Running(pod, "c");
+  ContainerRecord exit = Exit(lab, id, 0);
+  exit.set_log_end(100);
+  lab.site.Tell(exit);
+  REQUIRE_FALSE(Eventually([&] { return lab.Shown(id) == kExited; }, 600ms));
+
+  lab.clock.Advance(2s);
+
+  CHECK(Eventually([&] { return lab.Shown(id) == kExited; }));
+}
+
+TEST_CASE("A log folder that is missing stops neither the container nor its exit") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  lab.logs->FailOpen(NotFound("no such folder"));
+  const ContainerId id = lab.Running(pod, "c");
+
+  lab.site.Tell(Exit(lab, id, 0));
+
+  CHECK(Eventually([&] { return lab.Shown(id) == kExited; }));
+}
+
+TEST_CASE("The termination message is in its file before the exit is shown") {
+  TemporaryFolder folder;
+  NodeLab lab;
+  lab.site.SetKubeletHost(false);
+  lab.Relink();
+  const std::string path = folder.path() + "/termination-log";
+  REQUIRE(WriteFileAtomically(path, "", 0644).ok());
+  const SandboxId pod = lab.Ready("a");
+  auto request = NodeLab::Unit(pod, "c");
+  (*request.mutable_config()
+        ->mutable_annotations())["io.kubernetes.container.terminationMessagePath"] = "/dev/last";
+  auto* mount = request.mutable_config()->add_mounts();
+  mount->set_container_path("/dev/last");
+  mount->set_host_path(path);
+  const auto id = lab.Create(request);
+  REQUIRE(id.ok());
+  REQUIRE(lab.StartUnit(*id).ok());
+  ContainerRecord exit = Exit(lab, *id, 1);
+  exit.set_termination_message("out of cheese");
+
+  lab.site.Tell(exit);
+
+  REQUIRE(Eventually([&] { return lab.Shown(*id) == kExited; }));
+  CHECK(*ReadFile(path) == "out of cheese");
+}
+
+TEST_CASE("A sandbox is NOTREADY only after its containers are EXITED") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Running(pod, "c");
+  SandboxRecord down = lab.site.RecordOf(pod);
+  down.set_seen(interlink::v1::SEEN_DOWN);
+  lab.site.Tell(down);
+  lab.site.TellImage("sha256:mark", "mark:latest");
+  REQUIRE(Eventually([&] { return lab.node->images().List({})->size() == 2; }));
+  CHECK(lab.Shown(pod) == runtime::v1::SANDBOX_READY);
+
+  lab.site.Tell(Exit(lab, id, 0));
+
+  CHECK(Eventually([&] { return lab.Shown(pod) == runtime::v1::SANDBOX_NOTREADY; }));
+  CHECK(lab.Shown(id) == kExited);
+}
+
+TEST_CASE("Containers of an ended sandbox whose end is never told are lost, also over a restart") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Running(pod, "c");
+  SandboxRecord down = lab.site.RecordOf(pod);
+  down.set_seen(interlink::v1::SEEN_DOWN);
+  lab.site.Tell(down);
+  lab.site.TellImage("sha256:mark", "mark:latest");
+  REQUIRE(Eventually([&] { return lab.node->images().List({})->size() == 2; }));
+
+  lab.Restart();
+
+  CHECK(Eventually([&] { return lab.Shown(id) == kExited; }));
+  CHECK(lab.StatusOf(id).exit_code() == 255);
+  CHECK(Eventually([&] { return lab.Shown(pod) == runtime::v1::SANDBOX_NOTREADY; }));
+}
+
+TEST_CASE("Stop twice, after a lost answer, and of an exited or unknown container, is success") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Running(pod, "c");
+  lab.site.LoseAnswer("StopContainer");
+
+  CHECK(lab.StopUnit(id).ok());
+
+  CHECK(lab.Shown(id) == kExited);
+  CHECK(lab.StatusOf(id).exit_code() == 143);
+  CHECK(lab.StopUnit(id).ok());
+  CHECK(lab.RemoveUnit(id).ok());
+  CHECK_FALSE(lab.Shown(id));
+  CHECK(lab.RemoveUnit(id).ok());
+  CHECK(lab.StopUnit(id).ok());
+}
+
+TEST_CASE("A running container is removed, and its name may be used again") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Running(pod, "c");
+
+  REQUIRE(lab.RemoveUnit(id).ok());
+
+  const ContainerId next = lab.Running(pod, "c");
+  CHECK(next != id);
+}
+
+TEST_CASE("Times are clamped between creation and now") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Running(pod, "c");
+  ContainerRecord exit = Exit(lab, id, 0);
+  exit.set_started_ns(1);
+  exit.set_finished_ns(INT64_MAX);
+  lab.clock.Advance(1s);
+  lab.site.Tell(exit);
+  REQUIRE(Eventually([&] { return lab.Shown(id) == kExited; }));
+
+  const auto status = lab.StatusOf(id);
+
+  CHECK(status.started_at() == status.created_at());
+  CHECK(status.finished_at() <= lab.clock.WallNanos());
+  CHECK(status.finished_at() >= status.started_at());
+}
+
+TEST_CASE("Reopen makes a new file only while the container runs") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Created(pod, "c");
+  const auto reopen = [&] {
+    runtime::v1::ReopenContainerLogRequest request;
+    request.set_container_id(id.str());
+    return NodeLab::Get(lab.Begin<runtime::v1::ReopenContainerLogResponse>([&](auto reply) {
+             lab.node->containers().ReopenLog(NodeLab::call(), request, reply);
+           }))
+        .status();
+  };
+  CHECK(reopen().code() == Code::kFailedPrecondition);
+  REQUIRE(lab.StartUnit(id).ok());
+  CHECK(reopen().ok());
+  CHECK(lab.logs->ReopenedOf(id) == 1);
+}
+
+TEST_CASE("ExecSync: DeadlineExceeded only when the command overran its own time") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Running(pod, "c");
+  const auto exec = [&](const std::string& command) {
+    runtime::v1::ExecSyncRequest request;
+    request.set_container_id(id.str());
+    request.add_cmd(command);
+    return NodeLab::Get(lab.Begin<runtime::v1::ExecSyncResponse>(
+        [&](auto reply) { lab.node->containers().ExecSync(NodeLab::call(), request, reply); }));
+  };
+  CHECK(exec("hello")->stdout() == "hello");
+  CHECK(exec("too-long").status().code() == Code::kDeadlineExceeded);
+  lab.site.Fail("ExecSync", Aborted("stale-link"));
+  CHECK(exec("hello").status().code() == Code::kUnavailable);
+  lab.site.SetDown(true);
+  REQUIRE(Eventually([&] { return !lab.node->Summary().reachable.ok(); }));
+  CHECK(exec("hello").status().code() == Code::kUnavailable);
+}
+
+TEST_CASE("A pull ends when the image is in the list") {
+  NodeLab lab;
+  runtime::v1::PullImageRequest request;
+  request.mutable_image()->set_image("nginx");
+  auto pull = lab.Begin<runtime::v1::PullImageResponse>(
+      [&](auto reply) { lab.node->images().Pull(NodeLab::call(), request, reply); });
+  REQUIRE(Eventually([&] { return lab.site.Calls("PullImage") > 0; }));
+  CHECK(pull.wait_for(200ms) == std::future_status::timeout);
+
+  lab.site.TellImage("sha256:nginx", "docker.io/library/nginx:latest");
+
+  const auto answer = NodeLab::Get(std::move(pull));
+  REQUIRE(answer.ok());
+  CHECK(answer->image_ref() == "sha256:nginx");
+  runtime::v1::ImageStatusRequest status;
+  status.mutable_image()->set_image("nginx");
+  CHECK(lab.node->images().GetStatus(status)->image().id() == "sha256:nginx");
+}
+
+TEST_CASE("Every running container has memory in its statistics, asked or not") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Running(pod, "c");
+  const auto memory = [&] {
+    runtime::v1::ContainerStatsRequest request;
+    request.set_container_id(id.str());
+    const auto stats = lab.node->stats().GetContainer(request);
+    REQUIRE(stats.ok());
+    REQUIRE(stats->stats().memory().has_working_set_bytes());
+    lab.clock.Advance(100ms);
+    return stats->stats().memory().working_set_bytes().value();
+  };
+  CHECK(memory() == 0);
+  CHECK(Eventually([&] { return memory() == 4711; }));
+}
+
+}  // namespace
+}  // namespace interlink::test

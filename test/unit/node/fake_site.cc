@@ -1,0 +1,576 @@
+#include "fake_site.h"
+
+#include <atomic>
+#include <thread>
+
+namespace interlink::test {
+namespace {
+
+constexpr char kHandler[] = "test";
+
+}  // namespace
+
+FakeSite::FakeSite() {
+  interlink::v1::ImageRecord image;
+  image.mutable_image()->set_id("sha256:busybox");
+  image.mutable_image()->add_repo_tags("docker.io/library/busybox:latest");
+  image.set_epoch(1);
+  images_["sha256:busybox"] = image;
+}
+FakeSite::~FakeSite() = default;
+
+// --- the script
+
+void FakeSite::Fail(const std::string& method, Status why) {
+  MutexLock lock(mutex_);
+  fail_[method] = std::move(why);
+}
+void FakeSite::LoseAnswer(const std::string& method) {
+  MutexLock lock(mutex_);
+  lose_.insert(method);
+}
+void FakeSite::SetDown(bool down) {
+  MutexLock lock(mutex_);
+  down_ = down;
+  wake_.NotifyAll();
+}
+void FakeSite::SetSilent(bool silent) {
+  MutexLock lock(mutex_);
+  silent_ = silent;
+}
+void FakeSite::SetKubeletHost(bool yes) {
+  MutexLock lock(mutex_);
+  kubelet_host_ = yes;
+}
+void FakeSite::SetRecovered(bool yes) {
+  MutexLock lock(mutex_);
+  recovered_ = yes;
+}
+void FakeSite::SetEpoch(uint64_t epoch) {
+  MutexLock lock(mutex_);
+  epoch_ = epoch;
+}
+void FakeSite::SetNodeRestored(bool yes) {
+  MutexLock lock(mutex_);
+  node_restored_ = yes;
+}
+void FakeSite::Tell(SandboxRecord record) {
+  MutexLock lock(mutex_);
+  Sandbox& sandbox = sandboxes_[SandboxId(record.id())];
+  Stamp(record);
+  sandbox.record = record;
+}
+void FakeSite::Tell(ContainerRecord record) {
+  MutexLock lock(mutex_);
+  Container& container = containers_[ContainerId(record.id())];
+  Stamp(record);
+  container.record = record;
+}
+void FakeSite::TellImage(const std::string& id, const std::string& tag, bool gone) {
+  MutexLock lock(mutex_);
+  interlink::v1::ImageRecord image;
+  image.mutable_image()->set_id(id);
+  image.mutable_image()->add_repo_tags(tag);
+  image.set_gone(gone);
+  image.set_epoch(epoch_);
+  image.set_revision(++revision_);
+  images_[id] = image;
+  Event event;
+  *event.mutable_record()->mutable_image() = image;
+  Queue(event);
+}
+void FakeSite::Send(const Event& event) {
+  MutexLock lock(mutex_);
+  events_.push_back(event);
+  wake_.NotifyAll();
+}
+void FakeSite::Forget(const std::string& id) {
+  MutexLock lock(mutex_);
+  sandboxes_.erase(SandboxId(id));
+  containers_.erase(ContainerId(id));
+}
+void FakeSite::Put(const SandboxRecord& record, const std::string& body) {
+  MutexLock lock(mutex_);
+  sandboxes_[SandboxId(record.id())] = {record, body};
+}
+void FakeSite::Put(const ContainerRecord& record, const std::string& body) {
+  MutexLock lock(mutex_);
+  containers_[ContainerId(record.id())] = {record, body};
+}
+void FakeSite::SetLog(const ContainerId& id, std::string text, bool end) {
+  MutexLock lock(mutex_);
+  logs_[id].text = std::move(text);
+  logs_[id].end = end;
+  wake_.NotifyAll();
+}
+
+// --- what happened
+
+int FakeSite::Calls(const std::string& method) {
+  MutexLock lock(mutex_);
+  return calls_[method];
+}
+int FakeSite::Calls(const std::string& method, const std::string& id) {
+  MutexLock lock(mutex_);
+  return calls_[method + "/" + id];
+}
+std::vector<std::string> FakeSite::Bodies(const std::string& id) {
+  MutexLock lock(mutex_);
+  return bodies_[id];
+}
+int FakeSite::Links() {
+  MutexLock lock(mutex_);
+  return links_;
+}
+SandboxRecord FakeSite::RecordOf(const SandboxId& id) {
+  MutexLock lock(mutex_);
+  return sandboxes_[id].record;
+}
+ContainerRecord FakeSite::RecordOf(const ContainerId& id) {
+  MutexLock lock(mutex_);
+  return containers_[id].record;
+}
+std::set<std::string> FakeSite::Ids() {
+  MutexLock lock(mutex_);
+  std::set<std::string> ids;
+  for (const auto& [id, sandbox] : sandboxes_) {
+    if (sandbox.record.seen() != interlink::v1::SEEN_GONE) ids.insert(id.str());
+  }
+  for (const auto& [id, container] : containers_) {
+    if (container.record.seen() != interlink::v1::SEEN_GONE) ids.insert(id.str());
+  }
+  return ids;
+}
+interlink::v1::LinkRequest FakeSite::LastLink() {
+  MutexLock lock(mutex_);
+  return last_link_;
+}
+uint64_t FakeSite::Acknowledged(const ContainerId& id) {
+  MutexLock lock(mutex_);
+  return logs_[id].acknowledged;
+}
+
+// --- node::Site
+
+Status FakeSite::Admit(const std::string& method, node::LinkNumber link, const std::string& id) {
+  ++calls_[method];
+  ++calls_[method + "/" + id];
+  if (down_) return Unavailable("connection refused");
+  if (const auto it = fail_.find(method); it != fail_.end() && !it->second.ok()) return it->second;
+  if (link != link_) return Aborted("stale-link");
+  return {};
+}
+Status FakeSite::Answered(const std::string& method) {
+  return lose_.erase(method) > 0 ? Unavailable("the answer was lost") : Status::Ok();
+}
+void FakeSite::Stamp(SandboxRecord& record) {
+  record.set_epoch(epoch_);
+  record.set_revision(++revision_);
+  Event event;
+  *event.mutable_record()->mutable_sandbox() = record;
+  Queue(event);
+}
+void FakeSite::Stamp(ContainerRecord& record) {
+  record.set_epoch(epoch_);
+  record.set_revision(++revision_);
+  Event event;
+  *event.mutable_record()->mutable_container() = record;
+  Queue(event);
+}
+void FakeSite::Queue(Event event) {
+  event.mutable_position()->set_epoch(epoch_);
+  event.mutable_position()->set_number(++number_);
+  events_.push_back(std::move(event));
+  wake_.NotifyAll();
+}
+
+Result<interlink::v1::LinkResponse> FakeSite::Link(const Call&,
+                                                   const interlink::v1::LinkRequest& request) {
+  MutexLock lock(mutex_);
+  ++calls_["Link"];
+  last_link_ = request;
+  if (down_) return Unavailable("connection refused");
+  if (const auto it = fail_.find("Link"); it != fail_.end() && !it->second.ok()) return it->second;
+  ++links_;
+  interlink::v1::LinkResponse response;
+  response.set_link(++link_);
+  response.set_node_lineage(request.node_lineage());
+  response.set_site_lineage("site");
+  response.set_epoch(epoch_);
+  response.set_next_secret("secret-" + std::to_string(link_));
+  response.set_node_restored(std::exchange(node_restored_, false));
+  wake_.NotifyAll();
+  return response;
+}
+Result<interlink::v1::InfoResponse> FakeSite::Info(const Call&) {
+  MutexLock lock(mutex_);
+  if (down_) return Unavailable("connection refused");
+  interlink::v1::InfoResponse info;
+  info.set_site("fake");
+  info.set_default_handler(kHandler);
+  auto* handler = info.add_handlers();
+  handler->set_name(kHandler);
+  handler->set_kubelet_host(kubelet_host_);
+  return info;
+}
+Result<SandboxRecord> FakeSite::RunSandbox(const Call&, node::LinkNumber link, const SandboxId& id,
+                                           const std::string& body, Duration) {
+  MutexLock lock(mutex_);
+  bodies_[id.str()].push_back(body);
+  RETURN_IF_ERROR(Admit("RunSandbox", link, id.str()));
+  const auto it = sandboxes_.find(id);
+  if (it != sandboxes_.end()) {
+    if (it->second.record.wanted() > interlink::v1::WANTED_CREATE)
+      return FailedPrecondition("removed");
+    if (it->second.body != body) return AlreadyExists("another body");
+    if (it->second.record.held()) {
+      it->second.record.set_held(false);
+      if (!silent_) it->second.record.set_seen(interlink::v1::SEEN_UP);
+      Stamp(it->second.record);
+    }
+    RETURN_IF_ERROR(Answered("RunSandbox"));
+    return it->second.record;
+  }
+  SandboxRecord record;
+  record.set_id(id.str());
+  record.set_handler(kHandler);
+  record.set_wanted(interlink::v1::WANTED_CREATE);
+  record.set_seen(silent_ ? interlink::v1::SEEN_PENDING : interlink::v1::SEEN_UP);
+  if (!silent_) record.set_up_ns(5);
+  Stamp(record);
+  sandboxes_[id] = {record, body};
+  RETURN_IF_ERROR(Answered("RunSandbox"));
+  return record;
+}
+void FakeSite::EndAllOf(const SandboxId& id, interlink::v1::Seen seen) {
+  for (auto& [part, container] : containers_) {
+    if (container.record.sandbox_id() != id.str() || container.record.seen() >= seen) continue;
+    if (container.record.seen() < interlink::v1::SEEN_DOWN) {
+      container.record.set_exit_code(137);
+      container.record.set_reason("Error");
+      container.record.set_finished_ns(9);
+    }
+    container.record.set_seen(seen);
+    Stamp(container.record);
+  }
+}
+Result<SandboxRecord> FakeSite::EndSandbox(const std::string& method, node::LinkNumber link,
+                                           const SandboxId& id, interlink::v1::Wanted wanted) {
+  MutexLock lock(mutex_);
+  RETURN_IF_ERROR(Admit(method, link, id.str()));
+  auto& record = sandboxes_[id].record;
+  record.set_id(id.str());
+  record.set_handler(kHandler);
+  if (record.wanted() < wanted) record.set_wanted(wanted);
+  if (!silent_) {
+    const auto seen =
+        wanted == interlink::v1::WANTED_STOP ? interlink::v1::SEEN_DOWN : interlink::v1::SEEN_GONE;
+    EndAllOf(id, seen);
+    if (record.seen() < seen) record.set_seen(seen);
+  }
+  Stamp(record);
+  RETURN_IF_ERROR(Answered(method));
+  return record;
+}
+Result<SandboxRecord> FakeSite::StopSandbox(const Call&, node::LinkNumber link, const SandboxId& id,
+                                            const std::string&, Duration) {
+  return EndSandbox("StopSandbox", link, id, interlink::v1::WANTED_STOP);
+}
+Result<SandboxRecord> FakeSite::RemoveSandbox(const Call&, node::LinkNumber link,
+                                              const SandboxId& id, const std::string&) {
+  return EndSandbox("RemoveSandbox", link, id, interlink::v1::WANTED_REMOVE);
+}
+Status FakeSite::UpdateSandbox(const Call&, node::LinkNumber link, const SandboxId& id,
+                               const interlink::v1::UpdateSandboxRequest&) {
+  MutexLock lock(mutex_);
+  return Admit("UpdateSandbox", link, id.str());
+}
+Result<ContainerRecord> FakeSite::CreateContainer(const Call&, node::LinkNumber link,
+                                                  const SandboxId& sandbox, const ContainerId& id,
+                                                  const std::string& body) {
+  MutexLock lock(mutex_);
+  bodies_[id.str()].push_back(body);
+  RETURN_IF_ERROR(Admit("CreateContainer", link, id.str()));
+  const auto it = containers_.find(id);
+  if (it != containers_.end()) {
+    if (it->second.record.wanted() > interlink::v1::WANTED_START)
+      return FailedPrecondition("removed");
+    RETURN_IF_ERROR(Answered("CreateContainer"));
+    return it->second.record;
+  }
+  ContainerRecord record;
+  record.set_id(id.str());
+  record.set_sandbox_id(sandbox.str());
+  record.set_handler(kHandler);
+  record.set_wanted(interlink::v1::WANTED_CREATE);
+  record.set_seen(silent_ ? interlink::v1::SEEN_NOTHING : interlink::v1::SEEN_CREATED);
+  Stamp(record);
+  containers_[id] = {record, body};
+  RETURN_IF_ERROR(Answered("CreateContainer"));
+  return record;
+}
+Result<ContainerRecord> FakeSite::StartContainer(const Call&, node::LinkNumber link,
+                                                 const SandboxId&, const ContainerId& id,
+                                                 const std::string&, Duration) {
+  MutexLock lock(mutex_);
+  RETURN_IF_ERROR(Admit("StartContainer", link, id.str()));
+  const auto it = containers_.find(id);
+  if (it == containers_.end()) return NotFound("no such container");
+  auto& record = it->second.record;
+  if (record.wanted() > interlink::v1::WANTED_START) return FailedPrecondition("stopped");
+  if (record.wanted() < interlink::v1::WANTED_START) {
+    record.set_wanted(interlink::v1::WANTED_START);
+    if (!silent_) {
+      record.set_seen(interlink::v1::SEEN_UP);
+      record.set_started_ns(6);
+    }
+    Stamp(record);
+  }
+  RETURN_IF_ERROR(Answered("StartContainer"));
+  return record;
+}
+Result<ContainerRecord> FakeSite::EndContainer(const std::string& method, node::LinkNumber link,
+                                               const SandboxId& sandbox, const ContainerId& id,
+                                               interlink::v1::Wanted wanted) {
+  MutexLock lock(mutex_);
+  RETURN_IF_ERROR(Admit(method, link, id.str()));
+  auto& record = containers_[id].record;
+  const bool known = !record.id().empty();
+  record.set_id(id.str());
+  record.set_sandbox_id(sandbox.str());
+  if (record.wanted() < wanted) record.set_wanted(wanted);
+  if (!silent_) {
+    if (record.seen() < interlink::v1::SEEN_DOWN) {
+      record.set_seen(interlink::v1::SEEN_DOWN);
+      record.set_exit_code(known ? 143 : 128);
+      record.set_reason(known ? "Error" : "StartError");
+      record.set_finished_ns(9);
+      if (!known) record.mutable_failure()->set_message("stopped before it was created");
+    }
+    if (wanted == interlink::v1::WANTED_REMOVE) record.set_seen(interlink::v1::SEEN_GONE);
+  }
+  Stamp(record);
+  RETURN_IF_ERROR(Answered(method));
+  return record;
+}
+Result<ContainerRecord> FakeSite::StopContainer(const Call&, node::LinkNumber link,
+                                                const SandboxId& sandbox, const ContainerId& id,
+                                                const interlink::v1::StopContainerRequest&) {
+  return EndContainer("StopContainer", link, sandbox, id, interlink::v1::WANTED_STOP);
+}
+Result<ContainerRecord> FakeSite::RemoveContainer(const Call&, node::LinkNumber link,
+                                                  const SandboxId& sandbox, const ContainerId& id,
+                                                  const std::string&) {
+  return EndContainer("RemoveContainer", link, sandbox, id, interlink::v1::WANTED_REMOVE);
+}
+Result<ContainerRecord> FakeSite::UpdateContainer(
+    const Call&, node::LinkNumber link, const SandboxId&, const ContainerId& id,
+    const interlink::v1::UpdateContainerRequest& request) {
+  MutexLock lock(mutex_);
+  RETURN_IF_ERROR(Admit("UpdateContainer", link, id.str()));
+  auto& record = containers_[id].record;
+  *record.mutable_resources() = request.linux();
+  record.set_update_sequence(request.sequence());
+  Stamp(record);
+  return record;
+}
+Result<interlink::v1::InspectResponse> FakeSite::InspectSandbox(const Call&, const SandboxId&) {
+  MutexLock lock(mutex_);
+  if (down_) return Unavailable("connection refused");
+  interlink::v1::InspectResponse response;
+  response.set_info("{\"pid\":1}");
+  return response;
+}
+Result<interlink::v1::InspectResponse> FakeSite::InspectContainer(const Call& call,
+                                                                  const SandboxId& sandbox,
+                                                                  const ContainerId&) {
+  return InspectSandbox(call, sandbox);
+}
+Result<interlink::v1::PullRecord> FakeSite::PullImage(
+    const Call&, node::LinkNumber link, const interlink::v1::PullImageRequest& request) {
+  MutexLock lock(mutex_);
+  RETURN_IF_ERROR(Admit("PullImage", link, request.pull_id()));
+  interlink::v1::PullRecord record;
+  record.set_pull_id(request.pull_id());
+  record.set_image_id("sha256:" + request.image().image());
+  record.set_ended(!silent_);
+  return record;
+}
+Status FakeSite::CancelPull(const Call&, node::LinkNumber link, const std::string& pull_id) {
+  MutexLock lock(mutex_);
+  return Admit("CancelPull", link, pull_id);
+}
+Status FakeSite::RemoveImage(const Call&, node::LinkNumber link, const std::string& image) {
+  MutexLock lock(mutex_);
+  RETURN_IF_ERROR(Admit("RemoveImage", link, image));
+  images_.erase(image);
+  return {};
+}
+Result<interlink::v1::ImageFilesystemsResponse> FakeSite::ImageFilesystems(const Call&) {
+  return interlink::v1::ImageFilesystemsResponse();
+}
+Result<interlink::v1::StatsResponse> FakeSite::Stats(const Call&) {
+  MutexLock lock(mutex_);
+  if (down_) return Unavailable("connection refused");
+  interlink::v1::StatsResponse response;
+  for (const auto& [id, container] : containers_) {
+    auto* stats = response.add_containers();
+    stats->mutable_attributes()->set_id(id.str());
+    stats->mutable_memory()->mutable_working_set_bytes()->set_value(4711);
+  }
+  return response;
+}
+void FakeSite::ExecSync(const Call&, node::LinkNumber link, const SandboxId&, const ContainerId& id,
+                        const interlink::v1::ExecSyncRequest& request,
+                        node::Reply<interlink::v1::ExecSyncResponse> reply) {
+  Status why;
+  {
+    MutexLock lock(mutex_);
+    why = Admit("ExecSync", link, id.str());
+  }
+  if (!why.ok()) return reply(why);
+  interlink::v1::ExecSyncResponse response;
+  response.set_stdout(request.cmd(0));
+  response.set_timed_out(request.cmd(0) == "too-long");
+  reply(response);
+}
+void FakeSite::SetReachable(Status) {}
+
+std::vector<Event> FakeSite::List() {
+  std::vector<Event> list(1);
+  list.back().mutable_resync()->set_reason("no position");
+  uint64_t count = 0;
+  for (const auto& [id, sandbox] : sandboxes_) {
+    auto* record = list.emplace_back().mutable_record()->mutable_sandbox();
+    *record = sandbox.record;
+    if (sandbox.body.empty() || !record->mutable_request()->ParseFromString(sandbox.body))
+      record->clear_request();
+    ++count;
+  }
+  for (const auto& [id, container] : containers_) {
+    auto* record = list.emplace_back().mutable_record()->mutable_container();
+    *record = container.record;
+    if (container.body.empty() || !record->mutable_request()->ParseFromString(container.body))
+      record->clear_request();
+    ++count;
+  }
+  for (const auto& [id, image] : images_) {
+    *list.emplace_back().mutable_record()->mutable_image() = image;
+    ++count;
+  }
+  Event& end = list.emplace_back();
+  end.mutable_end()->set_count(count);
+  recovered_ ? end.mutable_end()->add_handlers_recovered(kHandler)
+             : end.mutable_end()->add_handlers_not_recovered(kHandler);
+  end.mutable_position()->set_epoch(epoch_);
+  end.mutable_position()->set_number(++number_);
+  return list;
+}
+
+Status FakeSite::ReadEvents(const Call& call, node::LinkNumber link, const interlink::v1::Position&,
+                            node::EventSink& sink) {
+  const auto cancelled = call.OnCancel([this] {
+    MutexLock lock(mutex_);
+    wake_.NotifyAll();
+  });
+  std::vector<Event> next;
+  {
+    MutexLock lock(mutex_);
+    if (down_) return Unavailable("connection refused");
+    if (link != link_) return Aborted("stale-link");
+    events_.clear();
+    next = List();
+  }
+  while (true) {
+    for (const Event& event : next) sink.OnEvent(event);
+    next.clear();
+    MutexLock lock(mutex_);
+    wake_.WaitFor(mutex_, std::chrono::seconds(60), [&]() NO_LOCK_ANALYSIS {
+      return down_ || link != link_ || call.cancelled() || !events_.empty();
+    });
+    if (call.cancelled()) return CancelledError("the caller has gone");
+    if (down_) return Unavailable("the stream broke");
+    if (link != link_) return Aborted("stale-link");
+    next.assign(events_.begin(), events_.end());
+    events_.clear();
+  }
+}
+
+// Sends what was subscribed, once it is there.
+class FakeSite::Logs final : public node::Site::LogStream {
+ public:
+  Logs(FakeSite& site, node::LogSink& sink) : site_(site), sink_(sink) {
+    thread_ = std::jthread([this] { Run(); });
+  }
+  ~Logs() override {
+    {
+      MutexLock lock(site_.mutex_);
+      ended_ = true;
+      for (auto& [id, log] : site_.logs_) log.subscribed = false;
+      site_.wake_.NotifyAll();
+    }
+    thread_.join();
+  }
+  void Subscribe(const SandboxId&, const ContainerId& id, uint64_t offset, uint64_t) override {
+    MutexLock lock(site_.mutex_);
+    site_.logs_[id].subscribed = true;
+    site_.logs_[id].offset = offset;
+    site_.wake_.NotifyAll();
+  }
+  void Credit(const ContainerId&, uint64_t) override {}
+  void Acknowledge(const ContainerId& id, uint64_t offset) override {
+    MutexLock lock(site_.mutex_);
+    site_.logs_[id].acknowledged = std::max(site_.logs_[id].acknowledged, offset);
+  }
+  void Unsubscribe(const ContainerId& id) override {
+    MutexLock lock(site_.mutex_);
+    site_.logs_[id].subscribed = false;
+  }
+
+ private:
+  bool SendOne() {
+    ContainerId id;
+    Log sent;
+    {
+      MutexLock lock(site_.mutex_);
+      for (auto& [candidate, log] : site_.logs_) {
+        if (!log.subscribed || (log.offset >= log.text.size() && !log.end)) continue;
+        id = candidate;
+        sent = log;
+        log.offset = log.text.size();
+        if (log.end) log.subscribed = false;
+        break;
+      }
+    }
+    if (id.empty()) return false;
+    if (sent.offset < sent.text.size())
+      sink_.OnLogChunk(id, sent.offset, sent.text.substr(sent.offset), sent.text.size());
+    if (sent.end) sink_.OnLogEnd(id, sent.text.size());
+    return true;
+  }
+  void Run() {
+    sink_.OnLogStreamOpen();
+    while (!ended_) {
+      if (SendOne()) continue;
+      MutexLock lock(site_.mutex_);
+      site_.wake_.WaitFor(site_.mutex_, std::chrono::seconds(60), [this]() NO_LOCK_ANALYSIS {
+        if (ended_) return true;
+        for (const auto& [id, log] : site_.logs_) {
+          if (log.subscribed && (log.offset < log.text.size() || log.end)) return true;
+        }
+        return false;
+      });
+    }
+  }
+
+  FakeSite& site_;
+  node::LogSink& sink_;
+  std::atomic<bool> ended_ = false;
+  std::jthread thread_;
+};
+
+std::unique_ptr<node::Site::LogStream> FakeSite::OpenLogs(node::LogSink& sink) {
+  return std::make_unique<Logs>(*this, sink);
+}
+
+}  // namespace interlink::test

@@ -1,0 +1,221 @@
+// Links and lists: what is missing, what is unknown, what was restored.
+#include "node_lab.h"
+
+namespace interlink::test {
+namespace {
+
+using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace)
+
+constexpr auto kReady = runtime::v1::SANDBOX_READY;
+constexpr auto kNotReady = runtime::v1::SANDBOX_NOTREADY;
+
+TEST_CASE("What the complete list lacks is settled at the site and then shown as lost") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Running(pod, "c");
+  lab.site.Forget(pod.str());
+  lab.site.Forget(id.str());
+
+  lab.Relink();
+
+  CHECK(Eventually([&] { return lab.Shown(pod) == kNotReady; }));
+  CHECK(lab.site.Calls("StopSandbox", pod.str()) >= 1);
+  CHECK(lab.Shown(id) == runtime::v1::CONTAINER_EXITED);
+  CHECK(lab.StatusOf(id).exit_code() == 255);
+  CHECK(lab.StatusOf(id).reason() == "Error");
+}
+
+TEST_CASE("Absence proves nothing while the handler is not inventoried") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  lab.site.Forget(pod.str());
+  lab.site.SetRecovered(false);
+  lab.Relink();
+  REQUIRE_FALSE(Eventually([&] { return lab.site.Calls("StopSandbox") > 0; }, 300ms));
+  CHECK(lab.Shown(pod) == kReady);
+
+  // Then it is: the list is asked for anew.
+  lab.site.SetRecovered(true);
+  Event recovered;
+  recovered.mutable_handler_recovered()->set_handler("test");
+  lab.site.Send(recovered);
+
+  CHECK(Eventually([&] { return lab.Shown(pod) == kNotReady; }));
+}
+
+TEST_CASE("An unfinished creation that the list lacks is repeated with the same bytes") {
+  NodeLab lab;
+  lab.site.SetSilent(true);
+  auto run = lab.BeginRun(NodeLab::Pod("a"));
+  REQUIRE(Eventually([&] { return !lab.site.Ids().empty(); }));
+  const std::string id = *lab.site.Ids().begin();
+  lab.site.Forget(id);
+  lab.site.SetSilent(false);
+
+  lab.Relink();
+
+  const auto answer = NodeLab::Get(std::move(run));
+  REQUIRE(answer.ok());
+  CHECK(answer->pod_sandbox_id() == id);
+  const auto bodies = lab.site.Bodies(id);
+  for (const auto& body : bodies) CHECK(body == bodies[0]);
+}
+
+TEST_CASE("A held creation that is still wanted is repeated, an unknown one is denied") {
+  NodeLab lab;
+  lab.site.SetSilent(true);
+  auto run = lab.BeginRun(NodeLab::Pod("a"));
+  REQUIRE(Eventually([&] { return !lab.site.Ids().empty(); }));
+  const SandboxId id(*lab.site.Ids().begin());
+  SandboxRecord held = lab.site.RecordOf(id);
+  held.set_held(true);
+  SandboxRecord stranger = held;
+  stranger.set_id(std::string(64, 'b'));
+  const std::string body = lab.site.Bodies(id.str())[0];
+  lab.site.SetSilent(false);
+  lab.site.Put(held, body);
+  lab.site.Put(stranger, body);
+
+  lab.Relink();
+
+  const auto answer = NodeLab::Get(std::move(run));
+  REQUIRE(answer.ok());
+  CHECK(answer->pod_sandbox_id() == id.str());
+  CHECK(Eventually([&] { return lab.site.Calls("RemoveSandbox", stranger.id()) > 0; }));
+  CHECK_FALSE(lab.Shown(SandboxId(stranger.id())));
+}
+
+TEST_CASE("A node whose store was lost imports what lives, with its whole config") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Running(pod, "c");
+  lab.Crash();
+  lab.disk = NodeDisk();
+  lab.Boot();
+  lab.WaitLinked();
+
+  CHECK(lab.Shown(pod) == kReady);
+  CHECK(lab.Shown(id) == runtime::v1::CONTAINER_RUNNING);
+  CHECK(lab.StatusOf(id).metadata().name() == "c");
+  CHECK(lab.StatusOf(id).log_path() == "/logs/a/c.log");
+  CHECK(lab.site.Calls("StartContainer", id.str()) == 1);
+  // The name is known too: kubelet's next RunPodSandbox joins instead of running a second one.
+  const auto again = lab.Run(NodeLab::Pod("a"));
+  REQUIRE(again.ok());
+  CHECK(*again == pod);
+}
+
+TEST_CASE("Living work without a config is shown, never denied") {
+  NodeLab lab;
+  SandboxRecord stranger;
+  stranger.set_id(std::string(64, 'c'));
+  stranger.set_handler("test");
+  stranger.set_seen(interlink::v1::SEEN_UP);
+  stranger.set_epoch(1);
+  stranger.set_imported(true);
+
+  lab.site.Tell(stranger);
+
+  CHECK(Eventually([&] { return lab.Shown(SandboxId(stranger.id())) == kReady; }));
+  CHECK(lab.site.Calls("RemoveSandbox") == 0);
+}
+
+TEST_CASE("Living work that is told outside of a list is shown with its config") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  SandboxRecord other = lab.site.RecordOf(pod);
+  other.set_id(std::string(64, 'd'));
+  interlink::v1::RunSandboxRequest body;
+  body.set_handler("test");
+  *body.mutable_config() = NodeLab::Pod("other").config();
+  lab.site.Put(other, body.SerializeAsString());
+  Event event;
+  *event.mutable_record()->mutable_sandbox() = other;
+
+  lab.site.Send(event);
+
+  const SandboxId id(other.id());
+  REQUIRE(Eventually([&] { return lab.Shown(id) == kReady; }));
+  const auto again = lab.Run(NodeLab::Pod("other"));
+  REQUIRE(again.ok());
+  CHECK(*again == id);
+}
+
+TEST_CASE("A restored store hides its lists until the site's list is merged") {
+  NodeLab lab;
+  const SandboxId old = lab.Ready("old");
+  const NodeDisk backup = lab.store->Backup();
+  const SandboxId later = lab.Ready("later");
+  REQUIRE(lab.RemovePod(old).ok());
+  lab.Crash();
+  lab.disk = backup;
+  lab.site.SetNodeRestored(true);
+  lab.Boot();
+  lab.WaitLinked();
+
+  CHECK(Eventually([&] { return lab.Shown(later) == kReady; }));
+  // What the backup has and the site has removed is settled, not shown as living for ever.
+  CHECK(Eventually([&] { return lab.Shown(old) != kReady; }));
+}
+
+TEST_CASE("A copied node is refused until a person acts, and the reason is told") {
+  NodeLab lab;
+  lab.Crash();
+  lab.disk = NodeDisk();
+  lab.site.Fail("Link", AlreadyExists("copied-node: run interlink-api node takeover n1"));
+  lab.Boot();
+  REQUIRE(Eventually([&] {
+    return lab.node->Summary().reachable.message().find("takeover n1") != std::string::npos;
+  }));
+  const Status lists = lab.node->sandboxes().List({}).status();
+  CHECK(lists.message().find("takeover n1") != std::string::npos);
+  CHECK(lab.node->runtime().GetStatus(false).status().conditions(2).reason() == "LinkRefused");
+
+  lab.site.Fail("Link", Status::Ok());
+
+  lab.WaitLinked();
+}
+
+TEST_CASE("The counter is durable before each link and the secret is rotated") {
+  NodeLab lab;
+  const auto first = lab.site.LastLink();
+  lab.Relink();
+  const auto second = lab.site.LastLink();
+  lab.Restart();
+  const auto third = lab.site.LastLink();
+
+  CHECK(first.secret().empty());
+  CHECK(second.secret() == "secret-1");
+  CHECK(third.node_counter() > second.node_counter());
+  CHECK(second.node_counter() > first.node_counter());
+  CHECK(third.secret() == "secret-" + std::to_string(lab.site.Links() - 1));
+}
+
+TEST_CASE("A stale link does nothing, makes one new link, and the work goes on") {
+  NodeLab lab;
+  std::vector<std::future<Result<runtime::v1::RunPodSandboxResponse>>> runs;
+  lab.site.Fail("RunSandbox", Aborted("stale-link"));
+  for (int i = 0; i < 8; ++i) runs.push_back(lab.BeginRun(NodeLab::Pod("p" + std::to_string(i))));
+  REQUIRE(Eventually([&] { return lab.site.Links() >= 2; }));
+  lab.site.Fail("RunSandbox", Status::Ok());
+
+  for (auto& run : runs) CHECK(NodeLab::Get(std::move(run)).ok());
+  CHECK(lab.site.Ids().size() == 8);
+}
+
+TEST_CASE("Another epoch changes nothing of what is known") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Running(pod, "c");
+  lab.site.SetEpoch(2);
+
+  lab.Relink();
+
+  CHECK(lab.Shown(pod) == kReady);
+  CHECK(lab.Shown(id) == runtime::v1::CONTAINER_RUNNING);
+  CHECK(lab.site.Calls("StartContainer", id.str()) == 1);
+  CHECK(lab.site.Calls("RunSandbox", pod.str()) == 1);
+}
+
+}  // namespace
+}  // namespace interlink::test

@@ -1,0 +1,363 @@
+// The calls of a sandbox: each twice, each repeated after a lost answer, each with what can fail.
+#include "node_lab.h"
+
+namespace interlink::test {
+namespace {
+
+using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace)
+
+constexpr auto kReady = runtime::v1::SANDBOX_READY;
+constexpr auto kNotReady = runtime::v1::SANDBOX_NOTREADY;
+
+TEST_CASE("A sandbox that was run is listed READY before the answer comes") {
+  NodeLab lab;
+
+  const auto id = lab.Run(NodeLab::Pod("a"));
+
+  REQUIRE(id.ok());
+  CHECK(lab.Shown(*id) == kReady);
+}
+
+TEST_CASE("Running the same name twice gives one id and asks the site once") {
+  NodeLab lab;
+  const SandboxId id = lab.Ready("a");
+
+  const auto again = lab.Run(NodeLab::Pod("a"));
+
+  REQUIRE(again.ok());
+  CHECK(*again == id);
+  CHECK(lab.site.Calls("RunSandbox", id.str()) == 1);
+}
+
+TEST_CASE("A run whose answer was lost is repeated with the same bytes and runs once") {
+  NodeLab lab;
+  lab.site.LoseAnswer("RunSandbox");
+  lab.site.SetSilent(true);
+  auto run = lab.BeginRun(NodeLab::Pod("a"));
+  REQUIRE(Eventually([&] { return lab.site.Calls("RunSandbox") >= 2; }));
+  SandboxRecord up = lab.site.RecordOf(SandboxId(*lab.site.Ids().begin()));
+  up.set_seen(interlink::v1::SEEN_UP);
+  lab.site.Tell(up);
+
+  const auto answer = NodeLab::Get(std::move(run));
+
+  REQUIRE(answer.ok());
+  CHECK(lab.site.Ids().size() == 1);
+  const auto bodies = lab.site.Bodies(answer->pod_sandbox_id());
+  REQUIRE(bodies.size() >= 2);
+  CHECK(bodies[0] == bodies[1]);
+}
+
+TEST_CASE("Nothing leaves before the run is durable") {
+  NodeLab lab;
+  lab.store->Hold(true);
+  auto run = lab.BeginRun(NodeLab::Pod("a"));
+  // A new link drives everything: still nothing may leave.
+  lab.site.SetDown(true);
+  REQUIRE(Eventually([&] { return !lab.node->Summary().reachable.ok(); }));
+  CHECK(lab.site.Calls("RunSandbox") == 0);
+
+  lab.store->Kill();
+  lab.Crash();
+  lab.site.SetDown(false);
+  lab.Boot();
+  lab.WaitLinked();
+
+  CHECK_FALSE(NodeLab::Get(std::move(run)).ok());
+  CHECK(lab.node->Summary().sandboxes == 0);
+  CHECK(lab.site.Ids().empty());
+}
+
+TEST_CASE("A full disk refuses new work, keeps nothing of it, and lets stops pass") {
+  NodeLab lab;
+  const SandboxId old = lab.Ready("old");
+  lab.store->SetFull(true);
+
+  CHECK(lab.Run(NodeLab::Pod("a")).status().code() == Code::kResourceExhausted);
+  CHECK(Eventually([&] { return lab.node->Summary().sandboxes == 1; }));
+  CHECK(lab.StopPod(old).ok());
+
+  lab.store->SetFull(false);
+  CHECK(lab.Run(NodeLab::Pod("a")).ok());
+}
+
+TEST_CASE("A store that refuses to queue does not lock up the node") {
+  NodeLab lab;
+  lab.store->SetQueueFull(true);
+
+  CHECK(lab.Run(NodeLab::Pod("a")).status().code() == Code::kUnavailable);
+
+  lab.store->SetQueueFull(false);
+  REQUIRE(Eventually([&] { return lab.node->Summary().sandboxes == 0; }));
+  CHECK(lab.Run(NodeLab::Pod("a")).ok());
+}
+
+TEST_CASE("A refused run answers the site's reason and leaves nothing behind") {
+  NodeLab lab;
+  lab.site.Fail("RunSandbox", InvalidArgument("\"hostname\" is not supported"));
+
+  const auto answer = lab.Run(NodeLab::Pod("a"));
+
+  CHECK(answer.status().code() == Code::kInvalidArgument);
+  CHECK(answer.status().message() == "\"hostname\" is not supported");
+  REQUIRE(Eventually([&] { return lab.node->Summary().sandboxes == 0; }));
+  lab.site.Fail("RunSandbox", Status::Ok());
+  CHECK(lab.Run(NodeLab::Pod("a")).ok());
+}
+
+TEST_CASE("A start that fails at the site is an error, is undone, and the next try has a new id") {
+  NodeLab lab;
+  lab.site.SetSilent(true);
+  auto run = lab.BeginRun(NodeLab::Pod("a"));
+  REQUIRE(Eventually([&] { return !lab.site.Ids().empty(); }));
+  const SandboxId first(*lab.site.Ids().begin());
+  SandboxRecord failed = lab.site.RecordOf(first);
+  failed.set_seen(interlink::v1::SEEN_DOWN);
+  failed.mutable_failure()->set_code(static_cast<int>(Code::kUnknown));
+  failed.mutable_failure()->set_message("the job was rejected");
+  lab.site.SetSilent(false);
+  lab.site.Tell(failed);
+
+  const auto answer = NodeLab::Get(std::move(run));
+
+  CHECK(answer.status().message() == "the job was rejected");
+  CHECK_FALSE(lab.Shown(first));
+  REQUIRE(Eventually([&] { return lab.node->Summary().sandboxes == 0; }));
+  const auto second = lab.Run(NodeLab::Pod("a"));
+  REQUIRE(second.ok());
+  CHECK(*second != first);
+}
+
+TEST_CASE("While it is queued the answer says so before the deadline and a retry collects it") {
+  NodeLab lab;
+  lab.site.SetSilent(true);
+
+  const auto queued = lab.Run(NodeLab::Pod("a"), NodeLab::call(500ms));
+
+  CHECK(queued.status().code() == Code::kUnavailable);
+  CHECK(queued.status().message().find("queued at site fake:443") != std::string::npos);
+  CHECK(queued.status().message().find("ask again") != std::string::npos);
+  const SandboxId id(*lab.site.Ids().begin());
+  CHECK_FALSE(lab.Shown(id));
+  auto retry = lab.BeginRun(NodeLab::Pod("a"));
+  SandboxRecord up = lab.site.RecordOf(id);
+  up.set_seen(interlink::v1::SEEN_UP);
+  lab.site.Tell(up);
+  const auto collected = NodeLab::Get(std::move(retry));
+  REQUIRE(collected.ok());
+  CHECK(collected->pod_sandbox_id() == id.str());
+}
+
+TEST_CASE("A creation that nobody asks for any more is undone, sooner after a cancelled call") {
+  NodeLab lab;
+  lab.site.SetSilent(true);
+  const Call call = NodeLab::call();
+  auto run = lab.BeginRun(NodeLab::Pod("a"), call);
+  REQUIRE(Eventually([&] { return !lab.site.Ids().empty(); }));
+  call.Cancel();
+  CHECK(NodeLab::Get(std::move(run)).status().code() == Code::kCancelled);
+  lab.site.SetSilent(false);
+
+  // Nobody listens: time alone undoes nothing.
+  lab.clock.Advance(1h);
+  CHECK_FALSE(Eventually([&] { return lab.site.Calls("RemoveSandbox") > 0; }, 1200ms));
+
+  const auto listening = [&] {
+    lab.clock.Advance(100ms);
+    CHECK(lab.ListsReady());
+    return lab.site.Calls("RemoveSandbox") > 0;
+  };
+  REQUIRE(Eventually(listening));
+  CHECK(Eventually([&] { return lab.node->Summary().sandboxes == 0; }));
+}
+
+TEST_CASE("Stop answers after proof and after the list says NOTREADY, and twice") {
+  NodeLab lab;
+  const SandboxId id = lab.Ready("a");
+
+  REQUIRE(lab.StopPod(id).ok());
+
+  CHECK(lab.Shown(id) == kNotReady);
+  CHECK(lab.StopPod(id).ok());
+  CHECK(lab.site.Calls("StopSandbox", id.str()) == 1);
+}
+
+TEST_CASE("A stop without proof is Unavailable while it goes on by itself") {
+  NodeLab lab;
+  const SandboxId id = lab.Ready("a");
+  lab.site.SetSilent(true);
+
+  const Status stopped = lab.StopPod(id, NodeLab::call(500ms));
+
+  CHECK(stopped.code() == Code::kUnavailable);
+  CHECK(lab.Shown(id) == kReady);
+  SandboxRecord down = lab.site.RecordOf(id);
+  down.set_seen(interlink::v1::SEEN_DOWN);
+  lab.site.Tell(down);
+  CHECK(Eventually([&] { return lab.Shown(id) == kNotReady; }));
+}
+
+TEST_CASE("A stop whose answer was lost is repeated until it is proven") {
+  NodeLab lab;
+  const SandboxId id = lab.Ready("a");
+  lab.site.Fail("StopSandbox", Unavailable("no answer"));
+  auto stop = lab.BeginStopPod(id);
+  REQUIRE(Eventually([&] { return lab.site.Calls("StopSandbox") >= 2; }));
+
+  lab.site.Fail("StopSandbox", Status::Ok());
+
+  CHECK(NodeLab::Get(std::move(stop)).ok());
+}
+
+TEST_CASE("Remove ends it, its containers and its record; unknown ids are success") {
+  NodeLab lab;
+  const SandboxId id = lab.Ready("a");
+  const ContainerId part = lab.Running(id, "c");
+
+  REQUIRE(lab.RemovePod(id).ok());
+
+  CHECK_FALSE(lab.Shown(id));
+  CHECK_FALSE(lab.Shown(part));
+  CHECK(lab.node->Summary().sandboxes == 0);
+  CHECK(lab.node->Summary().containers == 0);
+  CHECK(lab.RemovePod(id).ok());
+  CHECK(lab.StopPod(id).ok());
+  CHECK(lab.StopPod(SandboxId("../../etc/passwd")).ok());
+}
+
+TEST_CASE("Stopping an unfinished creation ends the wait and a later failure leaves no record") {
+  NodeLab lab;
+  lab.site.SetSilent(true);
+  auto run = lab.BeginRun(NodeLab::Pod("a"));
+  REQUIRE(Eventually([&] { return !lab.site.Ids().empty(); }));
+  const SandboxId id(*lab.site.Ids().begin());
+  auto stop = lab.BeginStopPod(id);
+  REQUIRE(Eventually([&] { return lab.site.Calls("StopSandbox") > 0; }));
+  lab.site.SetSilent(false);
+  SandboxRecord failed = lab.site.RecordOf(id);
+  failed.set_seen(interlink::v1::SEEN_DOWN);
+  failed.mutable_failure()->set_message("cancelled in the queue");
+  lab.site.Tell(failed);
+
+  CHECK(NodeLab::Get(std::move(stop)).ok());
+  CHECK_FALSE(NodeLab::Get(std::move(run)).ok());
+  CHECK(Eventually([&] { return lab.node->Summary().sandboxes == 0; }));
+}
+
+TEST_CASE("Unique prefixes resolve, ambiguous ones are refused, hostile ones are not found") {
+  NodeLab lab;
+  std::vector<SandboxId> ids;
+  for (int i = 0; i < 17; ++i) ids.push_back(lab.Ready("p" + std::to_string(i)));
+  const auto status = [&](const std::string& id) {
+    runtime::v1::PodSandboxStatusRequest request;
+    request.set_pod_sandbox_id(id);
+    return NodeLab::Get(lab.Begin<runtime::v1::PodSandboxStatusResponse>(
+        [&](auto reply) { lab.node->sandboxes().GetStatus(NodeLab::call(), request, reply); }));
+  };
+  // 17 ids, 16 first digits: one digit is shared.
+  std::map<char, int> first;
+  for (const auto& id : ids) ++first[id.str()[0]];
+  for (const auto& [digit, count] : first) {
+    const auto answer = status(std::string(1, digit));
+    if (count == 1) {
+      REQUIRE(answer.ok());
+      CHECK(answer->status().id()[0] == digit);
+    } else {
+      CHECK(answer.status().code() == Code::kInvalidArgument);
+    }
+  }
+  for (const std::string& id :
+       std::vector<std::string>{"../x", "zz", "\n", std::string(100'000, 'a')})
+    CHECK(status(id).status().code() == Code::kNotFound);
+}
+
+TEST_CASE("created_at only rises, also when the clock goes back") {
+  NodeLab lab;
+  const auto created = [&](const SandboxId& id) {
+    runtime::v1::PodSandboxStatusRequest request;
+    request.set_pod_sandbox_id(id.str());
+    return NodeLab::Get(lab.Begin<runtime::v1::PodSandboxStatusResponse>([&](auto reply) {
+             lab.node->sandboxes().GetStatus(NodeLab::call(), request, reply);
+           }))
+        ->status()
+        .created_at();
+  };
+  const int64_t first = created(lab.Ready("a"));
+  lab.clock.SetWall(1);
+  const int64_t second = created(lab.Ready("b"));
+  lab.Restart();
+  const int64_t third = created(lab.Ready("c"));
+
+  CHECK(second > first);
+  CHECK(third > second);
+}
+
+TEST_CASE("Handlers: the default has three names, others are refused with the known ones") {
+  NodeLab lab;
+  auto request = NodeLab::Pod("a");
+  request.set_runtime_handler("test");
+  CHECK(lab.Run(request).ok());
+  auto unknown = NodeLab::Pod("b");
+  unknown.set_runtime_handler("runc");
+
+  const auto refused = lab.Run(unknown);
+
+  CHECK(refused.status().code() == Code::kInvalidArgument);
+  CHECK(refused.status().message().find("\"test\"") != std::string::npos);
+}
+
+TEST_CASE("While the site is away the last known state stays and new work is refused at once") {
+  NodeLab lab;
+  const SandboxId id = lab.Ready("a");
+  lab.site.SetDown(true);
+  REQUIRE(Eventually([&] { return !lab.node->Summary().reachable.ok(); }));
+
+  CHECK(lab.Run(NodeLab::Pod("b")).status().code() == Code::kUnavailable);
+  CHECK(lab.Shown(id) == kReady);
+  const auto status = lab.node->runtime().GetStatus(false);
+  for (const auto& condition : status.status().conditions())
+    CHECK(condition.status() == (condition.type() != "SiteReachable"));
+}
+
+TEST_CASE("A call that waits is answered within 5 s when the site goes away") {
+  NodeLab lab;
+  lab.site.SetSilent(true);
+  auto run = lab.BeginRun(NodeLab::Pod("a"), NodeLab::call(10min));
+  REQUIRE(Eventually([&] { return !lab.site.Ids().empty(); }));
+  const auto begun = std::chrono::steady_clock::now();
+  lab.site.SetDown(true);
+
+  CHECK(NodeLab::Get(std::move(run)).status().code() == Code::kUnavailable);
+  CHECK(std::chrono::steady_clock::now() - begun < 6s);
+}
+
+TEST_CASE("Before a site was ever seen the runtime is not ready and lists are Unavailable") {
+  NodeLab lab(false);
+  lab.site.SetDown(true);
+  lab.Crash();
+  lab.disk.records.clear();
+  lab.Boot();
+
+  CHECK(lab.node->sandboxes().List({}).status().code() == Code::kUnavailable);
+  CHECK(lab.node->containers().List({}).status().code() == Code::kUnavailable);
+  CHECK(lab.StopPod(SandboxId(std::string(64, 'a'))).code() == Code::kUnavailable);
+  const auto status = lab.node->runtime().GetStatus(false);
+  REQUIRE(status.status().conditions_size() == 3);
+  CHECK(status.status().conditions(0).reason() == "SiteNeverSeen");
+  CHECK_FALSE(status.status().conditions(0).status());
+}
+
+TEST_CASE("Shutdown answers what waits and a second node finds the request again") {
+  NodeLab lab;
+  lab.site.SetSilent(true);
+  auto run = lab.BeginRun(NodeLab::Pod("a"));
+  REQUIRE(Eventually([&] { return !lab.site.Ids().empty(); }));
+
+  lab.Restart();
+
+  CHECK(NodeLab::Get(std::move(run)).status().code() == Code::kUnavailable);
+  CHECK(lab.node->Summary().sandboxes == 1);
+}
+
+}  // namespace
+}  // namespace interlink::test
