@@ -37,6 +37,15 @@ class MemorySiteStore final : public site::Store {
   Status CommitAndWait(const Call&, site::Batch batch) override { return Apply(batch); }
   const Lineage& lineage() const override { return disk_.lineage; }
 
+  SiteDisk Backup() {
+    MutexLock lock(mutex_);
+    return disk_;
+  }
+  // From here on nothing becomes durable any more: the moment of a kill -9.
+  void Kill() {
+    MutexLock lock(mutex_);
+    killed_ = true;
+  }
   // New work fails as on a full disk.
   void SetFull(bool full) {
     MutexLock lock(mutex_);
@@ -46,6 +55,7 @@ class MemorySiteStore final : public site::Store {
  private:
   Status Apply(const site::Batch& batch) {
     MutexLock lock(mutex_);
+    if (killed_) return Unavailable("the process is dead");
     if (full_ && batch.makes_new_work) return ResourceExhausted("the disk is full");
     for (const auto& put : batch.puts) disk_.records[put.key] = put.bytes;
     for (const auto& key : batch.erases) disk_.records.erase(key);
@@ -55,6 +65,7 @@ class MemorySiteStore final : public site::Store {
   Mutex mutex_;
   SiteDisk& disk_;
   bool full_ GUARDED_BY(mutex_) = false;
+  bool killed_ GUARDED_BY(mutex_) = false;
   StepPool writer_{"writer", 1, 100'000};
 };
 

@@ -6,7 +6,7 @@
 
 namespace interlink::test {
 
-class NoImages final : public site::Images {
+class NoImages : public site::Images {
  public:
   Result<site::Image> Pull(const Call&, const NodeId&, const runtime::v1::ImageSpec& spec,
                            const runtime::v1::AuthConfig&, std::function<void(uint64_t)>) override {

@@ -1,0 +1,344 @@
+#include "two_stores_lab.h"
+
+#include <future>
+
+namespace interlink::test {
+namespace {
+
+using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace)
+using State = World::State;
+
+constexpr auto kPatience = 400ms;
+
+std::string MetadataName(const std::string& config) {
+  runtime::v1::PodSandboxConfig parsed;
+  return parsed.ParseFromString(config) ? parsed.metadata().uid() : "";
+}
+std::string UnitName(const std::string& config) {
+  runtime::v1::ContainerConfig parsed;
+  return parsed.ParseFromString(config) ? parsed.metadata().name() : "";
+}
+
+}  // namespace
+
+TwoStoresLab::TwoStoresLab(uint32_t seed) : direct(seed), random_(seed) {
+  BootSite();
+  BootNode();
+  WaitLinked();
+  KeepBackups();
+}
+
+TwoStoresLab::~TwoStoresLab() {
+  KillNode();
+  KillSite();
+}
+
+void TwoStoresLab::BootSite() {
+  process_ = std::make_shared<SiteProcess>(site_disk_, world);
+  direct.Connect(process_);
+}
+void TwoStoresLab::KillSite() {
+  if (process_ == nullptr) return;
+  process_->Kill();
+  direct.Connect(nullptr);
+  process_.reset();
+}
+void TwoStoresLab::BootNode() {
+  store_ = std::make_unique<MemoryNodeStore>(node_disk_);
+  logs_ = std::make_unique<MemoryLogFiles>();
+  node::Options options;
+  options.site_name = "lab:443";
+  options.data_folder = "/tmp";
+  auto made = node::Node::Create(options, {*store_, direct, *logs_, log_, metrics_, clock_});
+  REQUIRE(made.ok());
+  node_ = *std::move(made);
+  node_->Start();
+}
+void TwoStoresLab::KillNode() {
+  if (node_ == nullptr) return;
+  store_->Kill();
+  node_->Stop();
+  node_.reset();
+  logs_.reset();
+  store_.reset();
+}
+void TwoStoresLab::KeepBackups() {
+  node_backup_ = store_->Backup();
+  site_backup_ = process_->store.Backup();
+}
+void TwoStoresLab::RestoreSite() {
+  KillSite();
+  site_disk_ = site_backup_;
+  BootSite();
+}
+void TwoStoresLab::RestoreNode() {
+  KillNode();
+  node_disk_ = node_backup_;
+  BootNode();
+}
+void TwoStoresLab::WaitLinked() {
+  REQUIRE(Eventually([this] {
+    const auto summary = node_->Summary();
+    if (summary.reachable.message().find("copied-node") != std::string::npos) {
+      Ask<std::string>([this](auto reply) {
+        process_->site->Takeover(Call::WithTimeout(1s), DirectSite::Node(), reply);
+      })
+          .status()
+          .ok();
+    }
+    return process_->site->Ready() && summary.reachable.ok() && ListPods().has_value();
+  }));
+}
+
+template <typename T, typename Start>
+Result<T> TwoStoresLab::Ask(Start start) {
+  auto promise = std::make_shared<std::promise<Result<T>>>();
+  auto future = promise->get_future();
+  start([promise](Result<T> result) { promise->set_value(std::move(result)); });
+  REQUIRE(future.wait_for(30s) == std::future_status::ready);
+  return future.get();
+}
+
+void TwoStoresLab::RandomCall() {
+  const int dice = Below(100);
+  if (dice < 25) return RunPod();
+  if (dice < 45) return CreateUnit();
+  if (dice < 65) return StartUnit();
+  if (dice < 72) return EndUnit(false);
+  if (dice < 82) return EndUnit(true);
+  if (dice < 91) return EndPod(false);
+  return EndPod(true);
+}
+
+void TwoStoresLab::RunPod() {
+  const std::string name = "p" + std::to_string(Below(4));
+  // The same attempt again (a repeat), or the next one.
+  if (Below(3) == 0) ++attempts_[name];
+  runtime::v1::RunPodSandboxRequest request;
+  auto* metadata = request.mutable_config()->mutable_metadata();
+  metadata->set_name(name);
+  metadata->set_namespace_("default");
+  metadata->set_uid("uid-" + name);
+  metadata->set_attempt(attempts_[name]);
+  const auto answer = Ask<runtime::v1::RunPodSandboxResponse>(
+      [&](auto reply) { node_->sandboxes().Run(Call::WithTimeout(kPatience), request, reply); });
+  if (answer.ok()) pods_.try_emplace(SandboxId(answer->pod_sandbox_id()), Pod{name});
+}
+
+void TwoStoresLab::EndPod(bool remove) {
+  if (pods_.empty()) return;
+  auto it = std::next(pods_.begin(), Below(static_cast<int>(pods_.size())));
+  it->second.ended = true;
+  for (auto& [id, unit] : units_) unit.ended = unit.ended || unit.pod == it->first;
+  if (remove) {
+    runtime::v1::RemovePodSandboxRequest request;
+    request.set_pod_sandbox_id(it->first.str());
+    const auto answer = Ask<runtime::v1::RemovePodSandboxResponse>([&](auto reply) {
+      node_->sandboxes().Remove(Call::WithTimeout(kPatience), request, reply);
+    });
+    if (!answer.ok()) return;
+    // OK is proof: nothing of it is alive.
+    MutexLock lock(world.mutex);
+    CHECK_FALSE(world.pods.contains(it->first));
+    return;
+  }
+  runtime::v1::StopPodSandboxRequest request;
+  request.set_pod_sandbox_id(it->first.str());
+  const auto answer = Ask<runtime::v1::StopPodSandboxResponse>(
+      [&](auto reply) { node_->sandboxes().Stop(Call::WithTimeout(kPatience), request, reply); });
+  if (!answer.ok()) return;
+  MutexLock lock(world.mutex);
+  const auto pod = world.pods.find(it->first);
+  CHECK((pod == world.pods.end() || pod->second.state == State::kDown));
+}
+
+void TwoStoresLab::CreateUnit() {
+  if (pods_.empty()) return;
+  const auto it = std::next(pods_.begin(), Below(static_cast<int>(pods_.size())));
+  const std::string name = "c" + std::to_string(Below(2));
+  const std::string key = it->first.str() + name;
+  if (Below(3) == 0) ++unit_attempts_[key];
+  runtime::v1::CreateContainerRequest request;
+  request.set_pod_sandbox_id(it->first.str());
+  request.mutable_config()->mutable_metadata()->set_name(name);
+  request.mutable_config()->mutable_metadata()->set_attempt(unit_attempts_[key]);
+  request.mutable_config()->mutable_image()->set_image("busybox");
+  const auto answer = Ask<runtime::v1::CreateContainerResponse>([&](auto reply) {
+    node_->containers().Create(Call::WithTimeout(kPatience), request, reply);
+  });
+  if (!answer.ok()) return;
+  Unit unit;
+  unit.pod = it->first;
+  unit.name = name;
+  unit.ended = it->second.ended;
+  units_.try_emplace(ContainerId(answer->container_id()), unit);
+}
+
+void TwoStoresLab::StartUnit() {
+  if (units_.empty()) return;
+  const auto it = std::next(units_.begin(), Below(static_cast<int>(units_.size())));
+  runtime::v1::StartContainerRequest request;
+  request.set_container_id(it->first.str());
+  const auto answer = Ask<runtime::v1::StartContainerResponse>(
+      [&](auto reply) { node_->containers().Start(Call::WithTimeout(kPatience), request, reply); });
+  if (answer.ok()) it->second.started = true;
+}
+
+void TwoStoresLab::EndUnit(bool remove) {
+  if (units_.empty()) return;
+  const auto it = std::next(units_.begin(), Below(static_cast<int>(units_.size())));
+  it->second.ended = true;
+  if (remove) {
+    runtime::v1::RemoveContainerRequest request;
+    request.set_container_id(it->first.str());
+    const auto answer = Ask<runtime::v1::RemoveContainerResponse>([&](auto reply) {
+      node_->containers().Remove(Call::WithTimeout(kPatience), request, reply);
+    });
+    if (!answer.ok()) return;
+    MutexLock lock(world.mutex);
+    CHECK_FALSE(world.units.contains(it->first));
+    return;
+  }
+  runtime::v1::StopContainerRequest request;
+  request.set_container_id(it->first.str());
+  const auto answer = Ask<runtime::v1::StopContainerResponse>(
+      [&](auto reply) { node_->containers().Stop(Call::WithTimeout(kPatience), request, reply); });
+  if (!answer.ok()) return;
+  MutexLock lock(world.mutex);
+  const auto unit = world.units.find(it->first);
+  CHECK((unit == world.units.end() || unit->second.state != State::kUp));
+}
+
+void TwoStoresLab::RandomExit() {
+  if (units_.empty() || process_ == nullptr) return;
+  const auto it = std::next(units_.begin(), Below(static_cast<int>(units_.size())));
+  const int code = 1 + Below(100);
+  {
+    MutexLock lock(world.mutex);
+    const auto unit = world.units.find(it->first);
+    if (unit == world.units.end() || unit->second.state != State::kUp) return;
+  }
+  if (it->second.ended) return;  // which end comes first is not known
+  it->second.exit_code = code;
+  REQUIRE(process_->backend->End(it->first, code).ok());
+}
+
+void TwoStoresLab::CheckNoDuplicate() {
+  MutexLock lock(world.mutex);
+  for (const auto& [id, count] : world.starts) {
+    INFO("started " << count << " times: " << id);
+    CHECK(count <= 1);
+  }
+  std::set<std::string> pods;
+  for (const auto& [id, pod] : world.pods) {
+    if (pod.state == State::kDown) continue;
+    INFO("a pod lives twice: " << MetadataName(pod.config));
+    CHECK(pods.insert(MetadataName(pod.config)).second);
+  }
+  std::set<std::string> units;
+  for (const auto& [id, unit] : world.units) {
+    if (unit.state != State::kUp) continue;
+    INFO("a container lives twice: " << unit.sandbox.str() << " " << UnitName(unit.config));
+    CHECK(units.insert(unit.sandbox.str() + UnitName(unit.config)).second);
+  }
+}
+
+std::optional<runtime::v1::ListPodSandboxResponse> TwoStoresLab::ListPods() {
+  const auto slices = node_->sandboxes().List({});
+  if (!slices.ok()) return std::nullopt;
+  runtime::v1::ListPodSandboxResponse list;
+  for (const auto& slice : *slices) REQUIRE(list.MergeFromString(*slice));
+  return list;
+}
+std::optional<runtime::v1::ListContainersResponse> TwoStoresLab::ListUnits() {
+  const auto slices = node_->containers().List({});
+  if (!slices.ok()) return std::nullopt;
+  runtime::v1::ListContainersResponse list;
+  for (const auto& slice : *slices) REQUIRE(list.MergeFromString(*slice));
+  return list;
+}
+
+void TwoStoresLab::CheckSettled() {
+  std::string wrong;
+  const bool settled = Eventually([&] {
+    wrong.clear();
+    const auto pods = ListPods();
+    const auto units = ListUnits();
+    if (!pods || !units) return false;
+    std::map<std::string, runtime::v1::PodSandboxState> pod_states;
+    for (const auto& item : pods->items()) pod_states[item.id()] = item.state();
+    std::map<std::string, runtime::v1::ContainerState> unit_states;
+    for (const auto& item : units->containers()) unit_states[item.id()] = item.state();
+    MutexLock lock(world.mutex);
+    for (const auto& [id, pod] : world.pods) {
+      if (pod.state == State::kUp && !pod_states.contains(id.str()))
+        wrong += "pod lives and is not listed: " + id.str() + "\n";
+    }
+    for (const auto& [id, unit] : world.units) {
+      if (unit.state == State::kUp && (!unit_states.contains(id.str()) ||
+                                       unit_states[id.str()] != runtime::v1::CONTAINER_RUNNING))
+        wrong += "container runs and is not shown running: " + id.str() + "\n";
+    }
+    for (const auto& [id, pod] : pods_) {
+      if (pod.ended) continue;
+      const auto it = world.pods.find(id);
+      if (it == world.pods.end() || it->second.state != State::kUp)
+        wrong += "pod was told READY, not asked to end, and is dead: " + id.str() + "\n";
+    }
+    for (const auto& [id, unit] : units_) {
+      if (unit.ended) continue;
+      const auto it = world.units.find(id);
+      if (it == world.units.end()) {
+        wrong += "container was told and is gone: " + id.str() + "\n";
+      } else if (unit.exit_code) {
+        if (it->second.exit_code != *unit.exit_code)
+          wrong += "exit code changed: " + id.str() + "\n";
+        if (!unit_states.contains(id.str()) ||
+            unit_states[id.str()] != runtime::v1::CONTAINER_EXITED)
+          wrong += "exit is not told: " + id.str() + "\n";
+      } else if (unit.started && it->second.state != State::kUp) {
+        wrong += "container was told started, not asked to end, and is dead: " + id.str() + "\n";
+      }
+    }
+    return wrong.empty();
+  });
+  INFO(wrong);
+  REQUIRE(settled);
+  for (const auto& [id, unit] : units_) {
+    if (unit.ended || !unit.exit_code) continue;
+    runtime::v1::ContainerStatusRequest request;
+    request.set_container_id(id.str());
+    const auto status = Ask<runtime::v1::ContainerStatusResponse>(
+        [&](auto reply) { node_->containers().GetStatus(Call::WithTimeout(1s), request, reply); });
+    REQUIRE(status.ok());
+    CHECK(status->status().exit_code() == *unit.exit_code);
+  }
+}
+
+void TwoStoresLab::CheckRemovesAll() {
+  const bool empty = Eventually([this] {
+    const auto pods = ListPods();
+    if (!pods) return false;
+    for (const auto& item : pods->items()) {
+      runtime::v1::RemovePodSandboxRequest request;
+      request.set_pod_sandbox_id(item.id());
+      Ask<runtime::v1::RemovePodSandboxResponse>(
+          [&](auto reply) { node_->sandboxes().Remove(Call::WithTimeout(2s), request, reply); })
+          .status()
+          .ok();
+    }
+    const auto summary = node_->Summary();
+    MutexLock lock(world.mutex);
+    return summary.sandboxes == 0 && summary.containers == 0 && world.pods.empty() &&
+           world.units.empty();
+  });
+  const auto summary = node_->Summary();
+  INFO("records left: " << summary.sandboxes << " sandboxes, " << summary.containers
+                        << " containers");
+  REQUIRE(empty);
+  REQUIRE(Eventually([this] { return process_->site->ListSandboxes(DirectSite::Node()).empty(); }));
+  pods_.clear();
+  units_.clear();
+}
+
+}  // namespace interlink::test
