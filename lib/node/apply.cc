@@ -54,6 +54,7 @@ bool LiveNode::ApplyLocked(const SandboxRecord& record, Change& change) {
   if (fact->up_ns() == 0) fact->set_up_ns(before.up_ns());
   change.sandboxes.push_back(id);
   change.drive.push_back(id);
+  if (record.seen() >= interlink::v1::SEEN_DOWN) DriveOtherTriesLocked(*sandbox, change);
   if (record.seen() != interlink::v1::SEEN_DOWN) return true;
   if (before.seen() == interlink::v1::SEEN_UP && record.up_ns() == 0) {
     // The site ended an id that it did not know: what was up is lost.
@@ -70,6 +71,22 @@ bool LiveNode::ApplyLocked(const SandboxRecord& record, Change& change) {
   }
   EndContainersLater(id);
   return true;
+}
+
+// The site lets one sandbox of a pod live at a time: another try that was put off need not wait for
+// its back-off.
+void LiveNode::DriveOtherTriesLocked(const Sandbox& ended, Change& change) {
+  const auto& metadata = ended.request->config().metadata();
+  const PodName first{metadata.namespace_(), metadata.name(), metadata.uid(), 0};
+  for (auto it = tables_.pod_names.lower_bound(first);
+       it != tables_.pod_names.end() && std::get<0>(it->first) == std::get<0>(first) &&
+       std::get<1>(it->first) == std::get<1>(first) && std::get<2>(it->first) == std::get<2>(first);
+       ++it) {
+    Sandbox* other = tables_.Find(it->second);
+    if (other == nullptr || other->stored.fact().seen() >= interlink::v1::SEEN_UP) continue;
+    other->attempts = 0;
+    change.drive.push_back(it->second);
+  }
 }
 
 void LiveNode::EndContainersLater(const SandboxId& id) {

@@ -130,12 +130,15 @@ void LiveNode::Start() {
 // What a crash has cut between two commits goes on.
 void LiveNode::Resume() {
   std::vector<SandboxId> ended;
+  Change gone;
   {
     MutexLock lock(mutex_);
     for (auto& [id, sandbox] : tables_.sandboxes) {
       if (sandbox.stored.fact().seen() == interlink::v1::SEEN_DOWN) ended.push_back(id);
+      if (sandbox.stored.fact().seen() == interlink::v1::SEEN_GONE) gone.sandboxes.push_back(id);
     }
     for (auto& [id, container] : tables_.containers) {
+      if (container.stored.fact().seen() == interlink::v1::SEEN_GONE) gone.containers.push_back(id);
       if (container.stored.fact().seen() != interlink::v1::SEEN_DOWN ||
           container.stored.exit_shown() || container.stored.abandoned())
         continue;
@@ -143,6 +146,8 @@ void LiveNode::Resume() {
       container.log_progress_at = container.exit_seen_at;
       ShowExitLocked(id);
     }
+    // Proven gone, and not yet erased: publishing it once more erases it.
+    if (!gone.sandboxes.empty() || !gone.containers.empty()) CommitLocked(gone, false, {});
   }
   for (const SandboxId& id : ended) EndContainersLater(id);
 }

@@ -98,6 +98,7 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   void OnEvent(const interlink::v1::Event& event) override;
   void Apply(const interlink::v1::SandboxRecord& record);
   void Apply(const interlink::v1::ContainerRecord& record);
+  void DriveOtherTriesLocked(const Sandbox& ended, Change& change) REQUIRES_LOCK(mutex_);
   // A sandbox has ended: containers whose end is not told in time are lost.
   void EndContainersLater(const SandboxId& id);
   bool ApplyLocked(const interlink::v1::SandboxRecord& record, Change& change)

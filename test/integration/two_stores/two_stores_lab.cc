@@ -2,6 +2,9 @@
 
 #include <future>
 
+#include "interlink/v1/node_store.pb.h"
+#include "interlink/v1/site_store.pb.h"
+
 namespace interlink::test {
 namespace {
 
@@ -315,6 +318,25 @@ void TwoStoresLab::CheckSettled() {
   }
 }
 
+std::string TwoStoresLab::Describe() {
+  std::string text;
+  for (const auto& [key, bytes] : store_->Backup().records) {
+    if (key.first != node::RecordKind::kSandbox) continue;
+    interlink::v1::StoredNodeSandbox stored;
+    REQUIRE(stored.ParseFromString(bytes));
+    stored.clear_body();
+    text += "node: " + stored.ShortDebugString() + "\n";
+  }
+  for (const auto& [key, bytes] : process_->store.Backup().records) {
+    if (key.kind != site::RecordKind::kSandbox) continue;
+    interlink::v1::StoredSandbox stored;
+    REQUIRE(stored.ParseFromString(bytes));
+    text += "site: " + stored.record().ShortDebugString() +
+            (stored.body().empty() ? "" : " with a body") + "\n";
+  }
+  return text;
+}
+
 void TwoStoresLab::CheckRemovesAll() {
   const bool empty = Eventually([this] {
     const auto pods = ListPods();
@@ -334,7 +356,8 @@ void TwoStoresLab::CheckRemovesAll() {
   });
   const auto summary = node_->Summary();
   INFO("records left: " << summary.sandboxes << " sandboxes, " << summary.containers
-                        << " containers");
+                        << " containers, link " << summary.link << "\n"
+                        << Describe());
   REQUIRE(empty);
   REQUIRE(Eventually([this] { return process_->site->ListSandboxes(DirectSite::Node()).empty(); }));
   pods_.clear();

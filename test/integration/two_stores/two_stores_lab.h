@@ -73,6 +73,8 @@ class TwoStoresLab {
   void CreateUnit();
   void StartUnit();
   void EndUnit(bool remove);
+  // What both stores hold, for a failure's message.
+  std::string Describe();
   std::optional<runtime::v1::ListPodSandboxResponse> ListPods();
   std::optional<runtime::v1::ListContainersResponse> ListUnits();
 
