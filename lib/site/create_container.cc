@@ -82,20 +82,26 @@ Status LiveSite::CreateContainerLocked(const ContainerKey& key,
   StampLocked(tables_.Add(std::move(container)));
   AnswerContainerLocked(key, interlink::v1::WANTED_CREATE, wait, reply);
   CommitLocked({{StoreKey(key)}, {key.Sandbox()}}, true, [this, key](const Status& status) {
-    if (status.ok()) return;
-    std::vector<std::function<void()>> fires;
-    {
-      MutexLock again(mutex_);
-      Container* unstored = tables_.Find(key);
-      if (unstored == nullptr || unstored->record.wanted() > interlink::v1::WANTED_CREATE) return;
-      MarkFailed(status.WithContext("cannot store the request"), Now(), unstored->record);
-      TakeSettledLocked(StoreKey(key), fires);
-    }
-    for (auto& fire : fires) fire();
-    MutexLock again(mutex_);
-    tables_.Erase(key);
+    // Not here: a store that refuses at once answers under the lock.
+    if (!status.ok())
+      timer_.After(Duration::zero(), [this, key, status] { ForgetUnstored(key, status); });
   });
   return {};
+}
+
+// The store refused new work: as if it had never come.
+void LiveSite::ForgetUnstored(const ContainerKey& key, const Status& why) {
+  std::vector<std::function<void()>> fires;
+  {
+    MutexLock lock(mutex_);
+    Container* unstored = tables_.Find(key);
+    if (unstored == nullptr || unstored->record.wanted() > interlink::v1::WANTED_CREATE) return;
+    MarkFailed(why.WithContext("cannot store the request"), Now(), unstored->record);
+    TakeSettledLocked(StoreKey(key), fires);
+  }
+  for (auto& fire : fires) fire();
+  MutexLock lock(mutex_);
+  tables_.Erase(key);
 }
 
 void LiveSite::StartContainer(const Call&, const Caller& caller, const SandboxId& sandbox,

@@ -36,8 +36,25 @@ void LiveSite::PostDrive(const SandboxKey& key) {
 }
 
 void LiveSite::DriveLater(const SandboxKey& key, int attempt) {
-  const auto delay = std::chrono::milliseconds(250) * (1 << std::min(attempt, kMaxBackoffShift));
-  timer_.After(delay, [this, key] { PostDrive(key); });
+  DriveAfter(key, std::chrono::milliseconds(250) * (1 << std::min(attempt, kMaxBackoffShift)));
+}
+
+void LiveSite::DriveAfter(const SandboxKey& key, Duration delay) {
+  const SteadyTime when = std::chrono::steady_clock::now() + delay;
+  MutexLock lock(mutex_);
+  Sandbox* sandbox = tables_.Find(key);
+  if (sandbox == nullptr || stopping_) return;
+  // Each Drive may end here several times; without this their number would grow with every round.
+  if (sandbox->drive_at != SteadyTime{} && sandbox->drive_at <= when) return;
+  sandbox->drive_at = when;
+  timer_.At(when, [this, key, when] {
+    {
+      MutexLock again(mutex_);
+      if (Sandbox* same = tables_.Find(key); same != nullptr && same->drive_at == when)
+        same->drive_at = {};
+    }
+    PostDrive(key);
+  });
 }
 
 void LiveSite::Retry(const SandboxKey& key, const std::string& what, const Status& why) {
@@ -156,7 +173,7 @@ void LiveSite::DriveSandboxEnd(const SandboxKey& key, sdk::Backend& backend, Wan
     sandbox->stop_asked_at = ports_.clock.Steady();
     sandbox->attempts = 0;
   }
-  timer_.After(kAskAgain + std::chrono::milliseconds(100), [this, key] { PostDrive(key); });
+  DriveAfter(key, kAskAgain + std::chrono::milliseconds(100));
 }
 
 void LiveSite::FinishSandbox(const SandboxKey& key,

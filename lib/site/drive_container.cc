@@ -179,8 +179,8 @@ void LiveSite::DriveContainerEnd(const ContainerKey& key, sdk::Backend& backend,
       container->stop_asked_at = ports_.clock.Steady();
     }
   }
-  timer_.After(kAskAgain + std::chrono::seconds(grace) + std::chrono::milliseconds(100),
-               [this, sandbox = key.Sandbox()] { PostDrive(sandbox); });
+  DriveAfter(key.Sandbox(),
+             kAskAgain + std::chrono::seconds(grace) + std::chrono::milliseconds(100));
 }
 
 void LiveSite::FinishContainer(const ContainerKey& key,

@@ -73,8 +73,8 @@ class LiveEventReader final : public EventReader {
 
   // A resync list: everything of the node at this moment, then an end mark. REQUIRES: the site's
   // lock.
-  void ListLocked(const std::string& reason, const std::vector<interlink::v1::ImageRecord>& images)
-      REQUIRES_LOCK(site_.mutex_) {
+  void ListLocked(const std::string& reason, const std::vector<interlink::v1::ImageRecord>& images,
+                  uint64_t list_from) REQUIRES_LOCK(site_.mutex_) {
     interlink::v1::Event begin;
     begin.mutable_resync()->set_reason(reason);
     list_.push_back({std::nullopt, begin});
@@ -103,7 +103,7 @@ class LiveEventReader final : public EventReader {
       }
     }
     list_.push_back({std::nullopt, std::move(end)});
-    position_ = node.next_number - 1;
+    position_ = list_from;
   }
 
  private:
@@ -131,6 +131,12 @@ class LiveEventReader final : public EventReader {
 
 Result<std::unique_ptr<EventReader>> LiveSite::ReadEvents(const Caller& caller,
                                                           const interlink::v1::Position& after) {
+  // What changes while the images are read is told once more after the list.
+  uint64_t list_from = 0;
+  {
+    MutexLock lock(mutex_);
+    list_from = NodeLocked(caller.node).next_number - 1;
+  }
   const auto images = ListImages(caller.node);
   std::function<void()> old_wake;
   std::unique_ptr<LiveEventReader> reader;
@@ -142,7 +148,8 @@ Result<std::unique_ptr<EventReader>> LiveSite::ReadEvents(const Caller& caller,
     old_wake = std::exchange(node.wake, nullptr);  // it finds out that it has ended
     reader = std::make_unique<LiveEventReader>(*this, caller, node.reader, after.number());
     if (after.epoch() != epoch_ || after.number() >= node.next_number) {
-      reader->ListLocked(after.epoch() == 0 ? "no position" : "the site has started again", images);
+      reader->ListLocked(after.epoch() == 0 ? "no position" : "the site has started again", images,
+                         list_from);
     }
   }
   if (old_wake) old_wake();

@@ -6,6 +6,7 @@ namespace {
 
 constexpr uint32_t kVersion = 1;
 constexpr auto kDrain = std::chrono::seconds(5);
+constexpr auto kStoreLimit = std::chrono::seconds(30);
 constexpr size_t kMaxPulls = 256;
 
 template <typename Stored>
@@ -145,6 +146,11 @@ void LiveSite::Stop() {
   timer_.Stop();
   steps_.Stop(kDrain);
   pull_pool_.Stop(kDrain);
+  // The store's answers still come here.
+  MutexLock lock(commits_->mutex);
+  const bool answered = commits_->none.WaitFor(
+      commits_->mutex, kStoreLimit, [this]() NO_LOCK_ANALYSIS { return commits_->count == 0; });
+  if (!answered) ports_.log.Error("the store does not answer any more", {});
 }
 
 }  // namespace interlink::site

@@ -205,6 +205,7 @@ class LiveSite final : public Site {
                           Duration wait, const Reply<Answer<SandboxRecord>>& reply)
       REQUIRES_LOCK(mutex_);
   void ForgetUnstored(const SandboxKey& key, const Status& why);
+  void ForgetUnstored(const ContainerKey& key, const Status& why);
   void EndSandbox(const Caller& caller, const SandboxKey& key, const std::string& handler,
                   Wanted wanted, Duration wait, const Reply<Answer<SandboxRecord>>& reply);
   Status EndSandboxLocked(const Caller& caller, const SandboxKey& key, const std::string& handler,
@@ -252,6 +253,8 @@ class LiveSite final : public Site {
   // --- driving (drive.cc, drive_container.cc)
   void PostDrive(const SandboxKey& key);
   void DriveLater(const SandboxKey& key, int attempt);
+  // One Drive at or before now + delay; many callers make one.
+  void DriveAfter(const SandboxKey& key, Duration delay);
   void Drive(const SandboxKey& key);
   void DriveRun(const SandboxKey& key, sdk::Backend& backend);
   void DriveSandboxEnd(const SandboxKey& key, sdk::Backend& backend, Wanted wanted, Seen seen);
@@ -304,8 +307,17 @@ class LiveSite final : public Site {
     if (!posted.ok()) (*shared)(posted);
   }
 
+  // Commits that the store has not answered: Stop waits for them. Owners: this object and those
+  // commits.
+  struct Commits {
+    Mutex mutex;
+    CondVar none;
+    int count GUARDED_BY(mutex) = 0;
+  };
+
   const Options options_;
   const Ports ports_;
+  const std::shared_ptr<Commits> commits_ = std::make_shared<Commits>();
   uint64_t epoch_ = 0;  // set by Load, constant after
 
   mutable Mutex mutex_;

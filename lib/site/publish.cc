@@ -60,7 +60,11 @@ void LiveSite::CommitLocked(const Change& change, bool makes_new_work,
   Batch batch;
   batch.makes_new_work = makes_new_work;
   for (const RecordKey& key : change.touched) AppendPut(key, batch);
-  ports_.store.Commit(std::move(batch), [this, change, makes_new_work,
+  {
+    MutexLock lock(commits_->mutex);
+    ++commits_->count;
+  }
+  ports_.store.Commit(std::move(batch), [this, commits = commits_, change, makes_new_work,
                                          done = std::move(done)](const Status& status) {
     if (status.ok()) {
       Published(change);
@@ -74,6 +78,8 @@ void LiveSite::CommitLocked(const Change& change, bool makes_new_work,
       });
     }
     if (done) done(status);
+    MutexLock lock(commits->mutex);
+    if (--commits->count == 0) commits->none.NotifyAll();
   });
 }
 

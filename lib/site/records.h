@@ -56,6 +56,7 @@ struct Sandbox {
   bool asked = false;       // RunSandbox was answered OK
   bool stop_asked = false;  // StopSandbox was answered OK
   SteadyTime stop_asked_at;
+  SteadyTime drive_at;  // when its next Drive is due; zero: none
   int attempts = 0;
   SteadyTime gone_since;
   bool linked_since_gone = false;

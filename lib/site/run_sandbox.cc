@@ -78,7 +78,9 @@ Status LiveSite::RunSandboxLocked(const Call& call, const Caller& caller, const 
   StampLocked(tables_.Add(std::move(sandbox)));
   AnswerSandboxLocked(key, interlink::v1::WANTED_CREATE, wait, reply);
   CommitLocked({{StoreKey(key)}, {key}}, true, [this, key](const Status& status) {
-    if (!status.ok()) ForgetUnstored(key, status);
+    // Not here: a store that refuses at once answers under the lock.
+    if (!status.ok())
+      timer_.After(Duration::zero(), [this, key, status] { ForgetUnstored(key, status); });
   });
   return {};
 }
