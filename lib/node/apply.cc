@@ -8,6 +8,7 @@
 #include "base/unique_fd.h"
 #include "node/live_node.h"
 #include "node/state.h"
+#include "node/views.h"
 
 namespace interlink::node {
 namespace {
@@ -17,7 +18,6 @@ using interlink::v1::SandboxRecord;
 
 // What the site still tells of the containers of an ended sandbox comes within this time.
 constexpr auto kLastFacts = std::chrono::seconds(10);
-constexpr std::string_view kTerminationPath = "io.kubernetes.container.terminationMessagePath";
 
 }  // namespace
 
@@ -384,14 +384,8 @@ void LiveNode::WriteTerminationMessage(const ContainerId& id) {
     MutexLock lock(mutex_);
     const Container* container = tables_.Find(id);
     if (container == nullptr || container->stored.fact().termination_message().empty()) return;
-    const auto& config = container->request->config();
     if (KubeletHostLocked(container->request->handler())) return;
-    std::string path = "/dev/termination-log";
-    const auto named = config.annotations().find(std::string(kTerminationPath));
-    if (named != config.annotations().end()) path = named->second;
-    for (const auto& mount : config.mounts()) {
-      if (mount.container_path() == path) host_path = mount.host_path();
-    }
+    host_path = TerminationFile(container->request->config());
     message = container->stored.fact().termination_message();
   }
   if (host_path.empty()) return;

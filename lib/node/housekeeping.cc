@@ -1,5 +1,7 @@
 // What time does on the node: undoes creations that nobody asks for any more, and keeps statistics
 // fresh.
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "node/live_node.h"
@@ -83,6 +85,14 @@ void LiveNode::UndoUnaskedLocked(double seconds, Change& change) {
 
 void LiveNode::PollStats() {
   auto answer = ports_.site.Stats(Call::WithTimeout(kStep));
+  if (answer.ok()) {
+    for (auto& stats : *answer->mutable_containers()) {
+      // Kubelet looks the file system up on this node: only a path that is here is named.
+      if (stats.has_writable_layer() &&
+          access(stats.writable_layer().fs_id().mountpoint().c_str(), F_OK) != 0)
+        stats.mutable_writable_layer()->clear_fs_id();
+    }
+  }
   MutexLock lock(mutex_);
   stats_polling_ = false;
   if (!answer.ok()) return;  // the last known numbers stay

@@ -72,6 +72,17 @@ runtime::v1::PodSandboxStatus StatusOf(const Sandbox& sandbox) {
   return status;
 }
 
+std::string TerminationFile(const runtime::v1::ContainerConfig& config) {
+  std::string path = "/dev/termination-log";
+  const auto named = config.annotations().find("io.kubernetes.container.terminationMessagePath");
+  if (named != config.annotations().end()) path = named->second;
+  std::string host_path;
+  for (const auto& mount : config.mounts()) {
+    if (mount.container_path() == path) host_path = mount.host_path();
+  }
+  return host_path;
+}
+
 std::string LogPath(const Sandbox& sandbox, const Container& container) {
   const std::string& folder = sandbox.request->config().log_directory();
   const std::string& path = container.request->config().log_path();
@@ -111,7 +122,10 @@ runtime::v1::ContainerStatus StatusOf(const Container& container, const Sandbox&
     status.set_reason(!fact.reason().empty()  ? fact.reason()
                       : fact.exit_code() == 0 ? "Completed"
                                               : "Error");
-    status.set_message(!fact.message().empty() ? fact.message() : fact.termination_message());
+    // Kubelet appends what it reads from the file: told here as well it would stand there twice.
+    const bool in_file = !TerminationFile(config).empty();
+    status.set_message(!fact.message().empty() || in_file ? fact.message()
+                                                          : fact.termination_message());
   } else {
     status.set_message(fact.message());
   }

@@ -16,6 +16,10 @@ runtime::v1::PodSandboxStatus StatusOf(const Sandbox& sandbox);
 runtime::v1::ContainerStatus StatusOf(const Container& container, const Sandbox& sandbox,
                                       int64_t now_ns);
 
+// The host path of the file in which kubelet looks for the termination message; empty: there is
+// none.
+std::string TerminationFile(const runtime::v1::ContainerConfig& config);
+
 // The absolute log path of a container; empty: its output is discarded.
 std::string LogPath(const Sandbox& sandbox, const Container& container);
 

@@ -236,6 +236,8 @@ TEST_CASE("The termination message is in its file before the exit is shown") {
 
   REQUIRE(Eventually([&] { return lab.Shown(*id) == kExited; }));
   CHECK(*ReadFile(path) == "out of cheese");
+  // Kubelet appends the file to the message.
+  CHECK(lab.StatusOf(*id).message().empty());
 }
 
 TEST_CASE("A sandbox is NOTREADY only after its containers are EXITED") {
