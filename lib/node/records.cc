@@ -101,14 +101,18 @@ Result<ContainerId> Tables::ResolveContainer(const std::string& id) const {
 
 Sandbox& Tables::Add(interlink::v1::StoredNodeSandbox stored) {
   const SandboxId id(stored.id());
-  auto request = std::make_shared<interlink::v1::RunSandboxRequest>();
+  interlink::v1::RunSandboxRequest request;
   // An entry without a body (a denied id) has no name.
-  if (!stored.body().empty() && request->ParseFromString(stored.body())) {
-    pod_names[NameOf(request->config().metadata())] = id;
+  if (!stored.body().empty() && request.ParseFromString(stored.body())) {
+    pod_names[NameOf(request.config().metadata())] = id;
   }
+  // What only the site reads stays in the body: 10,000 records have to fit into 200 MB.
+  request.mutable_config()->clear_labels();
+  request.mutable_config()->clear_annotations();
   Sandbox& sandbox = sandboxes[id];
   sandbox.stored = std::move(stored);
-  sandbox.request = std::move(request);
+  // A copy: a cleared field keeps its memory.
+  sandbox.request = std::make_shared<const interlink::v1::RunSandboxRequest>(request);
   Refresh(sandbox);
   return sandbox;
 }
@@ -116,13 +120,16 @@ Sandbox& Tables::Add(interlink::v1::StoredNodeSandbox stored) {
 Container& Tables::Add(interlink::v1::StoredNodeContainer stored) {
   const ContainerId id(stored.id());
   const SandboxId sandbox_id(stored.sandbox_id());
-  auto request = std::make_shared<interlink::v1::CreateContainerRequest>();
-  if (!stored.body().empty() && request->ParseFromString(stored.body())) {
-    container_names[NameOf(sandbox_id, request->config().metadata())] = id;
+  interlink::v1::CreateContainerRequest request;
+  if (!stored.body().empty() && request.ParseFromString(stored.body())) {
+    container_names[NameOf(sandbox_id, request.config().metadata())] = id;
   }
+  request.mutable_config()->clear_command();
+  request.mutable_config()->clear_args();
+  request.mutable_config()->clear_envs();
   Container& container = containers[id];
   container.stored = std::move(stored);
-  container.request = std::move(request);
+  container.request = std::make_shared<const interlink::v1::CreateContainerRequest>(request);
   if (Sandbox* sandbox = Find(sandbox_id)) sandbox->containers.insert(id);
   Refresh(container);
   return container;

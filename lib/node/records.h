@@ -21,7 +21,8 @@ namespace interlink::node {
 
 struct Sandbox {
   interlink::v1::StoredNodeSandbox stored;
-  std::shared_ptr<const interlink::v1::RunSandboxRequest> request;  // parsed body
+  // The parsed body without labels and annotations: those are `stored`'s.
+  std::shared_ptr<const interlink::v1::RunSandboxRequest> request;
   std::set<ContainerId> containers;
   std::optional<runtime::v1::PodSandboxState> shown;
   Slice slice;  // null: not listed
@@ -46,6 +47,7 @@ struct Sandbox {
 
 struct Container {
   interlink::v1::StoredNodeContainer stored;
+  // The parsed body without command, arguments and environment.
   std::shared_ptr<const interlink::v1::CreateContainerRequest> request;
   std::optional<runtime::v1::ContainerState> shown;
   Slice slice;
