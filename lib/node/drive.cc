@@ -2,17 +2,13 @@
 // moment.
 #include <algorithm>
 
+#include "node/limits.h"
 #include "node/live_node.h"
 
 namespace interlink::node {
 namespace {
 
-constexpr auto kStep = std::chrono::seconds(10);
-constexpr auto kWait = std::chrono::seconds(2);       // Prefer: wait
-constexpr auto kAskAgain = std::chrono::seconds(10);  // an end that was taken and is not told yet
-constexpr auto kLater = std::chrono::milliseconds(50);
 constexpr int kMaxBackoffShift = 7;
-constexpr int kSettleAttempt = 3;
 
 }  // namespace
 

@@ -1,17 +1,12 @@
 // Drive, for one container.
 #include <algorithm>
 
+#include "node/limits.h"
 #include "node/live_node.h"
 #include "node/state.h"
 
 namespace interlink::node {
 namespace {
-
-constexpr auto kStep = std::chrono::seconds(10);
-constexpr auto kWait = std::chrono::seconds(2);
-constexpr auto kAskAgain = std::chrono::seconds(10);
-constexpr auto kLater = std::chrono::milliseconds(50);
-constexpr int kSettleAttempt = 3;
 
 bool IsRepeatable(Code code) {
   return code == Code::kUnavailable || code == Code::kAborted || code == Code::kCancelled ||

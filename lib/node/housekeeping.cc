@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "node/limits.h"
 #include "node/live_node.h"
 
 namespace interlink::node {
@@ -15,7 +16,6 @@ constexpr auto kListening =
 constexpr double kUndoCancelled = 60;  // DESIGN 6.14
 constexpr double kUndoOtherwise = 300;
 constexpr auto kStatsPeriod = std::chrono::seconds(10);
-constexpr auto kStep = std::chrono::seconds(10);
 
 }  // namespace
 

@@ -4,13 +4,13 @@
 #include <algorithm>
 
 #include "node/calls.h"
+#include "node/limits.h"
 #include "node/state.h"
 #include "node/views.h"
 
 namespace interlink::node {
 namespace {
 
-constexpr auto kStep = std::chrono::seconds(10);
 constexpr auto kLook =
     std::chrono::seconds(15);  // how often the site is asked for a pull's progress
 

@@ -1,14 +1,9 @@
 // ContainerStatus, ListContainers, ReopenContainerLog and ExecSync.
 #include "node/calls.h"
+#include "node/limits.h"
 #include "node/views.h"
 
 namespace interlink::node {
-namespace {
-
-constexpr auto kVerbose = std::chrono::seconds(3);
-
-}  // namespace
-
 void LiveNode::ContainerCalls::GetStatus(const Call& call,
                                          const runtime::v1::ContainerStatusRequest& request,
                                          Reply<runtime::v1::ContainerStatusResponse> reply) {

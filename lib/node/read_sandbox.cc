@@ -1,14 +1,9 @@
 // PodSandboxStatus and ListPodSandbox: from memory.
 #include "node/calls.h"
+#include "node/limits.h"
 #include "node/views.h"
 
 namespace interlink::node {
-namespace {
-
-constexpr auto kVerbose = std::chrono::seconds(3);
-
-}  // namespace
-
 void LiveNode::SandboxCalls::GetStatus(const Call& call,
                                        const runtime::v1::PodSandboxStatusRequest& request,
                                        Reply<runtime::v1::PodSandboxStatusResponse> reply) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <random>
 
+#include "node/limits.h"
 #include "node/live_node.h"
 
 namespace interlink::node {
@@ -11,7 +12,6 @@ constexpr auto kLinkTimeout = std::chrono::seconds(5);
 constexpr auto kStreamLimit = std::chrono::hours(24 * 365);
 constexpr auto kMinBackoff = std::chrono::milliseconds(200);
 constexpr auto kMaxBackoff = std::chrono::seconds(5);
-constexpr auto kAwayLimit = std::chrono::seconds(4);
 
 }  // namespace
 

@@ -2,6 +2,7 @@
 // caller's end.
 #include <algorithm>
 
+#include "node/limits.h"
 #include "node/live_node.h"
 
 namespace interlink::node {
@@ -9,7 +10,6 @@ namespace {
 
 // A parked call answers before its caller gives up: 10 % of what is left, at most 5 s
 // (DESIGN 6.14).
-constexpr auto kAwayLimit = std::chrono::seconds(4);
 
 Duration Margin(Duration left) { return std::min<Duration>(left / 10, std::chrono::seconds(5)); }
 

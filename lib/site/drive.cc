@@ -3,15 +3,12 @@
 #include <algorithm>
 
 #include "runtime/v1/api.pb.h"
+#include "site/limits.h"
 #include "site/live_site.h"
 
 namespace interlink::site {
 namespace {
 
-// One backend call is a step.
-constexpr auto kStep = std::chrono::seconds(10);
-// A stop that was answered OK and whose end is not reported is asked for again.
-constexpr auto kAskAgain = std::chrono::seconds(10);
 constexpr int kMaxBackoffShift = 7;  // 250 ms * 2^7 = 32 s
 
 }  // namespace

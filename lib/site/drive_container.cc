@@ -2,14 +2,13 @@
 #include <utility>
 
 #include "runtime/v1/api.pb.h"
+#include "site/limits.h"
 #include "site/live_site.h"
 
 namespace interlink::site {
 namespace {
 
-constexpr auto kStep = std::chrono::seconds(10);
 constexpr auto kPrepare = std::chrono::minutes(30);
-constexpr auto kAskAgain = std::chrono::seconds(10);
 
 }  // namespace
 
