@@ -117,7 +117,7 @@ void LiveNode::Start() {
     }
   }
   Resume();
-  std::shared_ptr<Site::LogStream> logs = ports_.site.OpenLogs(*this);
+  std::unique_ptr<Site::LogStream> logs = ports_.site.OpenLogs(*this);
   {
     MutexLock lock(mutex_);
     log_stream_ = std::move(logs);
@@ -184,7 +184,7 @@ void LiveNode::Stop() {
         commits_->mutex, kStoreLimit, [this]() NO_LOCK_ANALYSIS { return commits_->count == 0; });
     if (!answered) ports_.log.Error("the store does not answer any more", {});
   }
-  std::shared_ptr<Site::LogStream> logs;
+  std::unique_ptr<Site::LogStream> logs;
   {
     MutexLock lock(mutex_);
     logs.swap(log_stream_);

@@ -173,7 +173,9 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   // The container's last step towards EXITED: its termination message, then the commit that shows
   // it.
   void TellExit(const ContainerId& id);
-  std::shared_ptr<Site::LogStream> LogStream();
+  // Null before Start and from Stop on. The stream dies last in Stop, when only its own threads may
+  // still be in here: it waits for those.
+  Site::LogStream* LogStream();
 
   // --- housekeeping (housekeeping.cc)
   void Tick();
@@ -254,8 +256,7 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   bool reconcile_now_ GUARDED_BY(mutex_) = false;
   Timer timer_;
   StepPool steps_;
-  // Owners: this object and calls into it that are under way.
-  std::shared_ptr<Site::LogStream> log_stream_ GUARDED_BY(mutex_);
+  std::unique_ptr<Site::LogStream> log_stream_ GUARDED_BY(mutex_);
   std::jthread reconciler_;
 };
 

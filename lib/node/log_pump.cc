@@ -51,12 +51,12 @@ void LiveNode::SubscribeLog(const ContainerId& id) {
     sandbox = container->sandbox();
     offset = container->log.site_offset;
   }
-  if (const auto logs = LogStream()) logs->Subscribe(sandbox, id, offset, kCredit);
+  if (auto* logs = LogStream()) logs->Subscribe(sandbox, id, offset, kCredit);
 }
 
-std::shared_ptr<Site::LogStream> LiveNode::LogStream() {
+Site::LogStream* LiveNode::LogStream() {
   MutexLock lock(mutex_);
-  return log_stream_;
+  return log_stream_.get();
 }
 
 void LiveNode::OnLogStreamOpen() {
@@ -116,7 +116,7 @@ void LiveNode::OnLogDurable(const ContainerId& id, LogPosition position) {
     StoreLocked(std::move(batch), [this, id, grown, position](const Status& status) {
       // Not acknowledged what is not remembered: the site keeps it.
       if (!status.ok()) return;
-      if (const auto logs = LogStream()) {
+      if (auto* logs = LogStream()) {
         logs->Acknowledge(id, position.site_offset);
         logs->Credit(id, grown);
       }

@@ -114,7 +114,7 @@ void LiveNode::Published(const Change& change) {
     // Proven gone: the record may go. Should the erase be lost, the next start erases it again.
     if (!erased.sandboxes.empty() || !erased.containers.empty()) CommitLocked(erased, false, {});
   }
-  const auto logs = LogStream();
+  auto* logs = LogStream();
   for (const ContainerId& id : erased.containers) {
     if (logs != nullptr) logs->Unsubscribe(id);
     ports_.log_files.Close(id, [] {});
