@@ -60,10 +60,7 @@ void LiveNode::Drive(const SandboxId& id) {
     Sandbox* sandbox = tables_.Find(id);
     // Without a link nothing can be asked: the next link drives everything.
     if (sandbox == nullptr || stopping_ || link_ == 0) return;
-    if (sandbox->uncommitted > 0) {
-      sandbox->drive_deferred = true;  // step first: what is not durable does not leave
-      return;
-    }
+    if (DeferLocked(sandbox)) return;
     wanted = sandbox->stored.wanted();
     seen = sandbox->stored.fact().seen();
     missing = sandbox->missing;
@@ -80,13 +77,25 @@ void LiveNode::Drive(const SandboxId& id) {
   for (const ContainerId& container : containers) DriveContainer(container);
 }
 
+bool LiveNode::DeferLocked(Sandbox* sandbox) {
+  if (sandbox->uncommitted > 0) sandbox->drive_deferred = true;
+  return sandbox->uncommitted > 0;
+}
+
+bool LiveNode::DeferLocked(Container* container) {
+  if (container->uncommitted == 0) return false;
+  if (Sandbox* owner = tables_.Find(container->sandbox())) owner->drive_deferred = true;
+  return true;
+}
+
 void LiveNode::DriveRun(const SandboxId& id) {
   std::string body;
   LinkNumber link = 0;
   {
     MutexLock lock(mutex_);
-    const Sandbox* sandbox = tables_.Find(id);
-    if (sandbox == nullptr || sandbox->asked_link == link_) return;
+    Sandbox* sandbox = tables_.Find(id);
+    if (sandbox == nullptr || sandbox->asked_link == link_ || DeferLocked(sandbox)) return;
+    if (sandbox->stored.wanted() != interlink::v1::WANTED_CREATE) return;
     body = sandbox->stored.body();
     link = link_;
   }
@@ -146,7 +155,7 @@ void LiveNode::DriveSandboxEnd(const SandboxId& id) {
   {
     MutexLock lock(mutex_);
     Sandbox* sandbox = tables_.Find(id);
-    if (sandbox == nullptr) return;
+    if (sandbox == nullptr || DeferLocked(sandbox)) return;
     wanted = sandbox->stored.wanted();
     const auto seen = sandbox->stored.fact().seen();
     if (seen == interlink::v1::SEEN_GONE ||
@@ -193,7 +202,7 @@ void LiveNode::SettleMissing(const SandboxId& id) {
   {
     MutexLock lock(mutex_);
     Sandbox* sandbox = tables_.Find(id);
-    if (sandbox == nullptr) return;
+    if (sandbox == nullptr || DeferLocked(sandbox)) return;
     if (sandbox->stored.fact().seen() < interlink::v1::SEEN_UP) {
       sandbox->missing = false;
       sandbox->asked_link = 0;

@@ -21,12 +21,8 @@ void LiveNode::DriveContainer(const ContainerId& id) {
   bool missing = false;
   {
     MutexLock lock(mutex_);
-    const Container* container = tables_.Find(id);
-    if (container == nullptr || stopping_ || link_ == 0) return;
-    if (container->uncommitted > 0) {
-      if (Sandbox* owner = tables_.Find(container->sandbox())) owner->drive_deferred = true;
-      return;
-    }
+    Container* container = tables_.Find(id);
+    if (container == nullptr || stopping_ || link_ == 0 || DeferLocked(container)) return;
     wanted = container->stored.wanted();
     seen = container->stored.fact().seen();
     missing = container->missing;
@@ -43,8 +39,9 @@ void LiveNode::DriveCreate(const ContainerId& id) {
   LinkNumber link = 0;
   {
     MutexLock lock(mutex_);
-    const Container* container = tables_.Find(id);
-    if (container == nullptr || container->asked_link == link_) return;
+    Container* container = tables_.Find(id);
+    if (container == nullptr || container->asked_link == link_ || DeferLocked(container)) return;
+    if (container->stored.wanted() > interlink::v1::WANTED_START) return;
     const Sandbox* owner = tables_.Find(container->sandbox());
     if (owner == nullptr || owner->stored.fact().seen() != interlink::v1::SEEN_UP) return;
     body = container->stored.body();
@@ -92,8 +89,10 @@ void LiveNode::DriveStart(const ContainerId& id) {
   bool open_log = false;
   {
     MutexLock lock(mutex_);
-    const Container* container = tables_.Find(id);
-    if (container == nullptr || container->stored.wanted() != interlink::v1::WANTED_START) return;
+    Container* container = tables_.Find(id);
+    if (container == nullptr || container->stored.wanted() != interlink::v1::WANTED_START ||
+        DeferLocked(container))
+      return;
     if (container->stored.fact().seen() != interlink::v1::SEEN_CREATED ||
         container->started_link == link_)
       return;
@@ -157,7 +156,7 @@ void LiveNode::DriveContainerEnd(const ContainerId& id) {
   {
     MutexLock lock(mutex_);
     Container* container = tables_.Find(id);
-    if (container == nullptr) return;
+    if (container == nullptr || DeferLocked(container)) return;
     wanted = container->stored.wanted();
     const auto seen = container->stored.fact().seen();
     if (seen == interlink::v1::SEEN_GONE ||
@@ -209,7 +208,7 @@ void LiveNode::SettleMissing(const ContainerId& id) {
   {
     MutexLock lock(mutex_);
     Container* container = tables_.Find(id);
-    if (container == nullptr) return;
+    if (container == nullptr || DeferLocked(container)) return;
     const auto seen = container->stored.fact().seen();
     if (seen == interlink::v1::SEEN_NOTHING) {
       container->missing = false;

@@ -130,6 +130,10 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   // One Drive at or before now + delay; many callers make one.
   void DriveAfter(const SandboxId& id, Duration delay);
   void Drive(const SandboxId& id);
+  // True: a change of it is not durable yet, so nothing of it may leave; Drive comes again. Asked
+  // in the same critical section in which a request is put together.
+  bool DeferLocked(Sandbox* sandbox) REQUIRES_LOCK(mutex_);
+  bool DeferLocked(Container* container) REQUIRES_LOCK(mutex_);
   void DriveRun(const SandboxId& id);
   void DriveSandboxEnd(const SandboxId& id);
   void DriveContainer(const ContainerId& id);

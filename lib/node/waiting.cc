@@ -4,6 +4,7 @@
 
 #include "node/limits.h"
 #include "node/live_node.h"
+#include "node/state.h"
 
 namespace interlink::node {
 namespace {
@@ -44,6 +45,7 @@ std::optional<Status> LiveNode::OutcomeLocked(const Waiter& waiter) const {
     switch (waiter.until) {
       case Until::kCreated:
         if (container->shown) return Status::Ok();
+        if (stored.fact().has_failure()) return FailureOf(stored.fact().failure());
         return std::nullopt;
       case Until::kStarted:
         if (container->shown == runtime::v1::CONTAINER_EXITED &&
@@ -71,6 +73,8 @@ std::optional<Status> LiveNode::OutcomeLocked(const Waiter& waiter) const {
                                          : Unavailable("the sandbox was removed meanwhile");
   if (waiter.until == Until::kReady && sandbox->shown == runtime::v1::SANDBOX_READY)
     return Status::Ok();
+  if (waiter.until == Until::kReady && !sandbox->shown && sandbox->stored.fact().has_failure())
+    return FailureOf(sandbox->stored.fact().failure());
   if (waiter.until == Until::kReady && sandbox->shown == runtime::v1::SANDBOX_NOTREADY) {
     return Unavailable("the sandbox has ended already: " + sandbox->stored.fact().message());
   }
