@@ -1,5 +1,6 @@
-// Description: what a backend can do, told once. Never accept and ignore: the site walks each CRI config by
-// reflection and refuses any set field that is in none of the three lists, by its path, before anything starts.
+// Description: what a backend can do, told once. Never accept and ignore: the site walks each CRI
+// config by reflection and refuses any set field that is in none of the three lists, by its path,
+// before anything starts.
 #ifndef INTERLINK_SDK_DESCRIPTION_H_
 #define INTERLINK_SDK_DESCRIPTION_H_
 
@@ -8,11 +9,12 @@
 
 namespace interlink::sdk {
 
-// Dotted field names without indexes or map keys, e.g. "linux.security_context.run_as_user", "mounts.host_path". An
-// entry covers itself and everything below it.
+// Dotted field names without indexes or map keys, e.g. "linux.security_context.run_as_user",
+// "mounts.host_path". An entry covers itself and everything below it.
 struct FieldLists {
   std::vector<std::string> honoured;
-  std::vector<std::string> bounded;   // enforced for the allocation, not per container; shown in verbose status
+  std::vector<std::string>
+      bounded;  // enforced for the allocation, not per container; shown in verbose status
   std::vector<std::string> advisory;  // kubelet sends it on every pod and it means nothing here
 };
 
@@ -20,13 +22,13 @@ struct HandlerDescription {
   std::string name;
   bool recursive_read_only_mounts = false;
   bool user_namespaces = false;
-  bool kubelet_host = false;   // the site is the node's machine: host paths are the node's own
+  bool kubelet_host = false;  // the site is the node's machine: host paths are the node's own
   bool real_memory_stats = true;
   bool queue_at_start = false;  // DESIGN 6.14
 };
 
 struct Description {
-  std::string plugin;   // its name, as in the descriptor
+  std::string plugin;  // its name, as in the descriptor
   std::string version;
   std::vector<HandlerDescription> handlers;
   bool supplemental_groups_policy = false;

@@ -1,5 +1,6 @@
-// The one symbol that a plugin exports, and the handshake: both numbers must equal the host's. Plugins are trusted
-// code of the same build; they are opened RTLD_NOW | RTLD_LOCAL and never unloaded.
+// The one symbol that a plugin exports, and the handshake: both numbers must equal the host's.
+// Plugins are trusted code of the same build; they are opened RTLD_NOW | RTLD_LOCAL and never
+// unloaded.
 #ifndef INTERLINK_SDK_DESCRIPTOR_H_
 #define INTERLINK_SDK_DESCRIPTOR_H_
 
@@ -22,7 +23,7 @@ const char* BuildId();
 
 // One option of the plugin's section of the configuration.
 struct Option {
-  std::string key;    // dotted below the section, e.g. "CNI.ConfDir"; list items as "Key[0]"
+  std::string key;  // dotted below the section, e.g. "CNI.ConfDir"; list items as "Key[0]"
   std::string value;
   std::string where;  // "file:line"
 };
@@ -44,12 +45,12 @@ struct PluginDescriptor {
 }  // namespace interlink::sdk
 
 // Defines the exported symbol: INTERLINK_PLUGIN("local", Create) once per plugin, in plugin.cc.
-#define INTERLINK_PLUGIN(plugin_name, create_function)                                              \
-  extern "C" __attribute__((visibility("default"))) const ::interlink::sdk::PluginDescriptor*       \
-  interlink_plugin_v1() {                                                                           \
-    static const ::interlink::sdk::PluginDescriptor descriptor{                                     \
-        ::interlink::sdk::kPluginAbi, INTERLINK_BUILD_ID, plugin_name, create_function};            \
-    return &descriptor;                                                                             \
+#define INTERLINK_PLUGIN(plugin_name, create_function)                                        \
+  extern "C" __attribute__((visibility("default"))) const ::interlink::sdk::PluginDescriptor* \
+  interlink_plugin_v1() {                                                                     \
+    static const ::interlink::sdk::PluginDescriptor descriptor{                               \
+        ::interlink::sdk::kPluginAbi, INTERLINK_BUILD_ID, plugin_name, create_function};      \
+    return &descriptor;                                                                       \
   }
 
 #endif  // INTERLINK_SDK_DESCRIPTOR_H_

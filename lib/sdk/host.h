@@ -27,8 +27,9 @@ struct ImageConfig {
 };
 
 struct UnpackedImage {
-  std::string id;                   // "sha256:..." of the config
-  std::vector<std::string> layers;  // unpacked layer folders, lowest first, overlay whiteouts in place
+  std::string id;  // "sha256:..." of the config
+  std::vector<std::string>
+      layers;  // unpacked layer folders, lowest first, overlay whiteouts in place
   ImageConfig config;
 };
 
@@ -39,8 +40,10 @@ class Host {
   virtual void Report(std::vector<Observation> facts) = 0;
   // Wakes the reader of that log. Only enqueues.
   virtual void LogGrew(const ContainerId& id) = 0;
-  // From the site's image store; its layers stay until ReleaseImage(holder). Idempotent. kNotFound: not pulled.
-  virtual Result<UnpackedImage> HoldImage(const ContainerId& holder, const std::string& image_id) = 0;
+  // From the site's image store; its layers stay until ReleaseImage(holder). Idempotent. kNotFound:
+  // not pulled.
+  virtual Result<UnpackedImage> HoldImage(const ContainerId& holder,
+                                          const std::string& image_id) = 0;
   virtual void ReleaseImage(const ContainerId& holder) = 0;
   // Of the site's store: a part of every artefact's name.
   virtual const Lineage& lineage() const = 0;

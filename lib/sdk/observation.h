@@ -1,5 +1,5 @@
-// Observation: one fact that a backend saw. Facts of one id only move forward (state rank, then revision), so order
-// and repetition of arrival do not matter. Value type.
+// Observation: one fact that a backend saw. Facts of one id only move forward (state rank, then
+// revision), so order and repetition of arrival do not matter. Value type.
 #ifndef INTERLINK_SDK_OBSERVATION_H_
 #define INTERLINK_SDK_OBSERVATION_H_
 
@@ -34,8 +34,9 @@ struct Observation {
   uint64_t log_end = 0;    // kDown: offset after the last log byte
   int64_t started_ns = 0;  // Unix time; 0 = never
   int64_t finished_ns = 0;
-  std::string reason;   // CRI words: Completed, Error, OOMKilled, StartError; kPending: the queue's reason
-  std::string message;  // for a person
+  std::string
+      reason;  // CRI words: Completed, Error, OOMKilled, StartError; kPending: the queue's reason
+  std::string message;              // for a person
   std::vector<std::string> ips;     // sandbox, kUp; empty for the host's network
   std::string allocation;           // what a scheduler gave, e.g. a SLURM job id
   int64_t expected_start_ns = 0;    // kPending: what the scheduler says; 0 = unknown
@@ -45,8 +46,8 @@ struct Observation {
   int64_t uid = 0;
   int64_t gid = 0;
   std::vector<int64_t> supplemental_groups;
-  // Found at Recover without a record of the site: what is needed to import it, as the backend stored it (serialised
-  // runtime.v1 PodSandboxConfig or ContainerConfig; handler; image id).
+  // Found at Recover without a record of the site: what is needed to import it, as the backend
+  // stored it (serialised runtime.v1 PodSandboxConfig or ContainerConfig; handler; image id).
   std::string config;
   std::string handler;
   std::string image_id;
