@@ -1,5 +1,6 @@
 #include "net/tls_peer.h"
 
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
 #include <boost/asio/ip/address.hpp>

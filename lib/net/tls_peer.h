@@ -2,19 +2,20 @@
 #ifndef INTERLINK_NET_TLS_PEER_H_
 #define INTERLINK_NET_TLS_PEER_H_
 
-#include <openssl/ssl.h>
-
 #include <string>
 
 #include "net/connection.h"
 
+struct ssl_st;   // OpenSSL's SSL
+struct x509_st;  // OpenSSL's X509
+
 namespace interlink::net {
 
 // Fills common_name, names and uris.
-void ReadPeerNames(X509& leaf, Peer& peer);
+void ReadPeerNames(x509_st& leaf, Peer& peer);
 
 // The handshake fails unless the server's certificate is for this name or address.
-void ExpectServerName(SSL* ssl, const std::string& host);
+void ExpectServerName(ssl_st* ssl, const std::string& host);
 
 // What a person would look at after this X509_V_ERR_ verdict: "" or " (...)".
 const char* VerdictHint(long verdict);
