@@ -1,5 +1,6 @@
 #include "net/connection.h"
 
+#include <netinet/tcp.h>
 #include <openssl/x509.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -218,6 +219,20 @@ Peer UnixPeer() {
   return peer;
 }
 
+// A peer that is gone without a word (power, network) is noticed within 30 s, also by a stream that
+// only waits.
+void NoticeDeadPeer(tcp::socket& socket) {
+  const int fd = socket.native_handle();
+  const auto set = [fd](int level, int name, int value) {
+    // Refused only by kernels that do not know the option; deadlines are then all there is.
+    return setsockopt(fd, level, name, &value, sizeof value) == 0;
+  };
+  const bool known = set(SOL_SOCKET, SO_KEEPALIVE, 1) && set(IPPROTO_TCP, TCP_KEEPIDLE, 15) &&
+                     set(IPPROTO_TCP, TCP_KEEPINTVL, 5) && set(IPPROTO_TCP, TCP_KEEPCNT, 3) &&
+                     set(IPPROTO_TCP, TCP_USER_TIMEOUT, 30'000);
+  static_cast<void>(known);
+}
+
 class TcpListener final : public Listener {
  public:
   TcpListener(asio::any_io_executor executor, tcp::acceptor acceptor,
@@ -244,6 +259,7 @@ class TcpListener final : public Listener {
       co_return Unavailable("accept: " + error.message());
     }
     socket.set_option(tcp::no_delay(true), error);
+    NoticeDeadPeer(socket);
     Peer peer = PeerOf(socket);
     if (tls_ == nullptr) {
       co_return std::make_shared<SocketConnection<PlainTcp>>(
@@ -374,6 +390,7 @@ Awaitable<Result<tcp::socket>> ConnectTcp(asio::any_io_executor strand, const En
   guard->Disarm();
   if (error || !socket->is_open()) co_return why;
   socket->set_option(tcp::no_delay(true), error);
+  NoticeDeadPeer(*socket);
   co_return tcp::socket(std::move(static_cast<tcp::socket&>(*socket)));
 }
 

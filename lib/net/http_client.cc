@@ -223,11 +223,16 @@ struct Slot {
     value = std::move(brought);
     wake.NotifyAll();
   }
-  // Every io operation has a deadline: the value comes.
-  T Take() {
+  // Every io operation ends with its call, so the value comes; unless the io threads have been
+  // stopped before their users.
+  T Take(const Call& call) {
+    constexpr int kPatience = 10;
+    int late = 0;
     MutexLock lock(mutex);
-    while (!wake.WaitFor(mutex, std::chrono::seconds(60),
+    while (!wake.WaitFor(mutex, std::chrono::seconds(1),
                          [this]() NO_LOCK_ANALYSIS { return value.has_value(); })) {
+      late = call.Check("").ok() ? 0 : late + 1;
+      if (late > kPatience) return Unavailable("the io threads do not run any more");
     }
     return *std::move(value);
   }
@@ -246,7 +251,7 @@ Result<HttpResponse> HttpClient::Do(const Call& call, HttpRequest request, bool 
   auto slot = std::make_shared<Slot<Result<HttpResponse>>>();
   DoAsync(call, std::move(request), idempotent,
           [slot](Result<HttpResponse> result) { slot->Put(std::move(result)); });
-  return slot->Take();
+  return slot->Take(call);
 }
 
 namespace {
@@ -324,7 +329,7 @@ Status HttpClient::Stream(const Call& call, HttpRequest request, Duration idle,
   auto strand = state_->io.Strand();
   Io::Spawn(strand, RunStream(state_, strand, job,
                               [slot](Status status) { slot->Put(std::move(status)); }));
-  return slot->Take();
+  return slot->Take(call);
 }
 
 Awaitable<Result<std::shared_ptr<WebSocket>>> HttpClient::Upgrade(

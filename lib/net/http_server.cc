@@ -16,7 +16,9 @@ namespace {
 namespace http = boost::beast::http;
 using Parser = http::request_parser<http::string_body>;
 
+// A peer that takes less than this piece in this time is too slow.
 constexpr auto kWrite = std::chrono::seconds(30);
+constexpr size_t kPiece = 256U << 10U;
 constexpr auto kHandshake = std::chrono::seconds(10);
 // After an error the rest of the request is read and dropped for so long: closing at once would
 // reset the connection, and the peer would never see the answer.
@@ -139,7 +141,13 @@ class Session final : public Responder {
     std::string bytes = HeadOf(
         response, bodiless ? "" : "Content-Length: " + std::to_string(response.body.size()), keep_);
     if (!head_only_ && !bodiless) bytes += response.body;
-    Status status = co_await connection_->Write(bytes, Deadline(kWrite));
+    Status status;
+    std::string_view rest = bytes;
+    while (status.ok() && !rest.empty()) {
+      const std::string_view piece = rest.substr(0, kPiece);
+      status = co_await connection_->Write(piece, Deadline(kWrite));
+      rest.remove_prefix(piece.size());
+    }
     if (!status.ok()) keep_ = false;
     co_return status;
   }

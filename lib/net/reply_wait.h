@@ -6,6 +6,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -45,8 +46,9 @@ class Signal : public std::enable_shared_from_this<Signal> {
 
 // Starts `start(callback)` and waits for the callback's value. The callback must be called once,
 // from any thread.
-template <typename T, typename Start>
-Awaitable<T> WaitFor(boost::asio::any_io_executor executor, Start start) {
+template <typename T>
+Awaitable<T> WaitFor(boost::asio::any_io_executor executor,
+                     std::function<void(std::function<void(T)> callback)> start) {
   struct Brought {
     std::optional<T> value;
   };

@@ -20,7 +20,7 @@ using Reader = Result<std::unique_ptr<site::EventReader>>;
 // A resync list is made from the image store too, which may read files.
 net::Awaitable<Reader> OpenReader(ExchangePtr exchange, interlink::v1::Position after,
                                   boost::asio::any_io_executor executor) {
-  const auto start = [exchange, after](auto callback) {
+  const auto start = [exchange, after](std::function<void(std::shared_ptr<Reader>)> callback) {
     const Status posted = exchange->state->blocking.Post(
         exchange->call.request_id().str(), [exchange, after, callback] {
           callback(std::make_shared<Reader>(exchange->site().ReadEvents(exchange->caller, after)));
