@@ -1,8 +1,9 @@
 #include "images/catalog.h"
 
+#include <algorithm>
+
 #include "base/file.h"
 #include "images/folder.h"
-#include "images/turn.h"
 
 namespace interlink::images {
 namespace {
@@ -120,7 +121,7 @@ Status Catalog::MoveTag(const NodeId& node, const std::string& tag, const std::s
 
 Result<site::Image> Catalog::AddImage(const NodeId& node, const NewImage& image) {
   const std::string id = image.id.str();
-  const Turn turn(mutex_, turn_free_, turn_taken_);
+  const Turn turn(turns_);
   NodeReference reference{node.str(), id, {}, {}};
   bool known = false;
   {
@@ -143,7 +144,7 @@ Result<site::Image> Catalog::AddImage(const NodeId& node, const NewImage& image)
 Result<std::string> Catalog::Remove(const NodeId& node, const std::string& name) {
   std::string id;
   {
-    const Turn turn(mutex_, turn_free_, turn_taken_);
+    const Turn turn(turns_);
     {
       MutexLock lock(mutex_);
       ASSIGN_OR_RETURN(id, FindId(node, name));
@@ -195,15 +196,26 @@ Result<sdk::UnpackedImage> Catalog::Hold(const ContainerId& holder, const std::s
   return out;
 }
 
+bool Catalog::Wanted(const std::string& id) const {
+  return std::any_of(holds_.begin(), holds_.end(),
+                     [&id](const auto& hold) { return hold.second == id; }) ||
+         std::any_of(nodes_.begin(), nodes_.end(),
+                     [&id](const auto& node) { return node.second.count(id) != 0; });
+}
+
 Status Catalog::Release(const ContainerId& holder) {
+  std::string image;
   {
     MutexLock lock(mutex_);
-    if (holds_.count(holder) == 0) return {};
+    const auto found = holds_.find(holder);
+    if (found == holds_.end()) return {};
+    image = found->second;
   }
   RETURN_IF_ERROR(RemoveDurably(root_ + "/holds/" + holder.str()));
   {
     MutexLock lock(mutex_);
     holds_.erase(holder);
+    if (Wanted(image)) return {};
   }
   Collect();
   return {};
@@ -236,7 +248,7 @@ Catalog::Size Catalog::size() const {
 }
 
 void Catalog::Collect() {
-  const Turn turn(mutex_, turn_free_, turn_taken_);
+  const Turn turn(turns_);
   CollectImages();
   CollectLayers();
 }
@@ -245,12 +257,8 @@ void Catalog::CollectImages() {
   std::vector<std::shared_ptr<const LiveImage>> dead;
   {
     MutexLock lock(mutex_);
-    std::set<std::string> wanted;
-    for (const auto& [holder, image] : holds_) wanted.insert(image);
-    for (const auto& [node, images] : nodes_)
-      for (const auto& [id, reference] : images) wanted.insert(id);
     for (auto it = images_.begin(); it != images_.end();) {
-      if (wanted.count(it->first) == 0) {
+      if (!Wanted(it->first)) {
         dead.push_back(it->second);
         it = images_.erase(it);
       } else {

@@ -22,6 +22,7 @@
 #include "images/image_config.h"
 #include "images/records.h"
 #include "images/reference.h"
+#include "images/turn.h"
 #include "site/images.h"
 
 namespace interlink::images {
@@ -96,7 +97,6 @@ class Catalog {
     SteadyTime since;
   };
   using NodeImages = std::map<std::string, NodeReference>;  // by image id
-  class Turn;
 
   Catalog(std::string root, std::string default_registry, Collector& collector, Log& log)
       : root_(std::move(root)),
@@ -114,6 +114,8 @@ class Catalog {
       REQUIRES_LOCK(mutex_);
   site::Image ShowLocked(const LiveImage& image, const NodeReference& reference) const
       REQUIRES_LOCK(mutex_);
+  // Some node refers to the image or some holder holds it.
+  bool Wanted(const std::string& id) const REQUIRES_LOCK(mutex_);
   Status WriteReference(const NodeReference& reference);
   Status WriteImage(const NewImage& image);
   Status MoveTag(const NodeId& node, const std::string& tag, const std::string& to_image);
@@ -129,9 +131,8 @@ class Catalog {
   Collector& collector_;
   Log& log_;
 
+  Turns turns_;  // of changes to layers, images and references
   mutable Mutex mutex_;
-  CondVar turn_free_;
-  bool turn_taken_ GUARDED_BY(mutex_) = false;
   std::map<uint64_t, LiveLayer> layers_ GUARDED_BY(mutex_);
   std::map<std::string, std::shared_ptr<const LiveImage>> images_ GUARDED_BY(mutex_);
   std::map<std::string, NodeImages> nodes_ GUARDED_BY(mutex_);

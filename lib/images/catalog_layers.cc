@@ -5,7 +5,6 @@
 #include "images/catalog.h"
 #include "images/folder.h"
 #include "images/lower_layers.h"
-#include "images/turn.h"
 
 namespace interlink::images {
 namespace {
@@ -95,7 +94,7 @@ Status Catalog::LearnBlob(const StoredLayer& layer, const Digest& blob) {
 Result<LayerPin> Catalog::AddLayer(const std::string& temp, const Digest& blob,
                                    const Digest& diff_id, UnpackedLayer unpacked) {
   RETURN_IF_ERROR(FlushTree(temp));  // before the turn: it may take seconds
-  const Turn turn(mutex_, turn_free_, turn_taken_);
+  const Turn turn(turns_);
   LayerPin twin;
   StoredLayer layer;
   {

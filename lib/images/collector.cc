@@ -84,14 +84,14 @@ void Collector::Run() {
     Item item;
     {
       MutexLock lock(mutex_);
-      const auto due = [this] {
+      const auto due = [this]() REQUIRES_LOCK(mutex_) {
         return !items_.empty() && pulls_ == 0 &&
                items_.front().due <= std::chrono::steady_clock::now();
       };
       while (!ended_ && !due()) {
         const auto until = items_.empty() || pulls_ > 0 ? std::chrono::steady_clock::now() + kLong
                                                         : items_.front().due;
-        wake_.WaitUntil(mutex_, until, [&] { return ended_ || due(); });
+        wake_.WaitUntil(mutex_, until, [&]() REQUIRES_LOCK(mutex_) { return ended_ || due(); });
       }
       if (ended_) return;
       item = std::move(items_.front());
@@ -125,10 +125,10 @@ bool Collector::MayGoOn() {
   const int per_slice = std::max(1, options_.per_second / 10);
   if (++in_this_slice_ >= per_slice) {
     in_this_slice_ = 0;
-    wake_.WaitFor(mutex_, kSlice, [this] { return ended_; });
+    wake_.WaitFor(mutex_, kSlice, [this]() REQUIRES_LOCK(mutex_) { return ended_; });
   }
   while (!ended_ && pulls_ > 0) {
-    wake_.WaitFor(mutex_, kLong, [this] { return ended_ || pulls_ == 0; });
+    wake_.WaitFor(mutex_, kLong, [this]() REQUIRES_LOCK(mutex_) { return ended_ || pulls_ == 0; });
   }
   return !ended_;
 }

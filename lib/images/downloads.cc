@@ -172,7 +172,8 @@ uint64_t Downloads::Share::bytes_done() const { return flight_->done; }
 bool Downloads::Share::Wait(Duration patience) const {
   Flight& flight = *flight_;
   MutexLock lock(flight.mutex);
-  return flight.changed.WaitFor(flight.mutex, patience, [&flight] { return flight.ended; });
+  return flight.changed.WaitFor(flight.mutex, patience,
+                                [&flight]() REQUIRES_LOCK(flight.mutex) { return flight.ended; });
 }
 
 Status Downloads::Share::result() const {

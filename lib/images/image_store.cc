@@ -70,8 +70,7 @@ Result<site::Image> ImageStore::Pull(const Call& call, const NodeId& node,
   ASSIGN_OR_RETURN(const Reference name, ParseReference(spec.image(), options_.default_registry));
   const auto& allowed = options_.allowed_registries;
   if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), name.host) == allowed.end()) {
-    return PermissionDenied("this site does not pull from the registry \"" + name.host +
-                            "\" (see Images.AllowedRegistries)");
+    return PermissionDenied("this site does not pull from the registry \"" + name.host + "\"");
   }
   ASSIGN_OR_RETURN(Credentials credentials, ParseAuth(auth, name.host));
   collector_->BeginPull();

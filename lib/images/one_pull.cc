@@ -204,7 +204,8 @@ Status ImageStore::OnePull::BeginUnpacking(const Digest& blob) {
     RETURN_IF_ERROR(call_.Check("waiting for the layer's unpacking"));
     MutexLock lock(store_.mutex_);
     const bool free = store_.unpacked_.WaitFor(
-        store_.mutex_, kLook, [&] { return store_.unpacking_.count(blob.str()) == 0; });
+        store_.mutex_, kLook,
+        [&]() REQUIRES_LOCK(store_.mutex_) { return store_.unpacking_.count(blob.str()) == 0; });
     if (!free) continue;
     store_.unpacking_.insert(blob.str());
     return {};
