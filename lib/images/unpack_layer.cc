@@ -75,8 +75,8 @@ class Unpacking {
       archive_entry* entry = nullptr;
       const int result = archive_read_next_header(reader_, &entry);
       if (result == ARCHIVE_EOF) break;
-      // A warning here means that a name could not be read as it is.
-      if (result != ARCHIVE_OK) return Broken();
+      // A warning: a name that is not ASCII was taken byte by byte (see ThreadSurroundings).
+      if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return Broken();
       RETURN_IF_ERROR(TakeEntry(writer, entry, out));
     }
     ASSIGN_OR_RETURN(out.implied, writer.Finish());
@@ -138,8 +138,10 @@ class Unpacking {
   archive* reader_;
 };
 
-// A thread's own working directory, umask and character set (names in PAX headers are UTF-8, and
-// libarchive would turn them into the process's locale).
+// A thread's own working directory, umask and character set. Names in layers are bytes; libarchive
+// takes those in PAX headers for UTF-8. In a UTF-8 locale it would compose them, so that files got
+// other names than their image gave them ("e" and U+0301 became U+00E9); in the C locale it warns
+// and keeps the bytes.
 class ThreadSurroundings {
  public:
   ~ThreadSurroundings() {
@@ -151,8 +153,8 @@ class ThreadSurroundings {
     if (::unshare(CLONE_FS) != 0) return ErrnoStatus(errno, "unshare the working directory");
     if (::chdir(folder.c_str()) != 0) return ErrnoStatus(errno, "enter \"" + folder + "\"");
     ::umask(0);
-    locale_ = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
-    if (locale_ == nullptr) return ErrnoStatus(errno, "use the locale C.UTF-8");
+    locale_ = newlocale(LC_CTYPE_MASK, "C", nullptr);
+    if (locale_ == nullptr) return ErrnoStatus(errno, "use the locale C");
     uselocale(locale_);
     return {};
   }

@@ -77,6 +77,8 @@ TEST_CASE("An image comes from a real registry, through a mirror, under its own 
   REQUIRE(::stat((held->layers[0] + "/bin/su").c_str(), &about) == 0);
   CHECK((about.st_mode & 07777U) == 04755);
   CHECK(about.st_nlink == 2);
+  CHECK(Slurp(held->layers[0] + "/etc/cafe\xcc\x81") == "1");
+  CHECK(Slurp(held->layers[0] + "/etc/link-\xe6\x97\xa5") == "2");
   REQUIRE(::lstat((held->layers[1] + "/etc/gone").c_str(), &about) == 0);
   CHECK((S_ISCHR(about.st_mode) && about.st_rdev == makedev(0, 0)));
   CHECK(Slurp(held->layers[1] + "/opt/app") == "app\n");

@@ -18,6 +18,8 @@ def main():
     registry = Registry(sys.argv[1])
     base = Tree().folder("etc").file("etc/os", "base\n").file("etc/gone", "x").file("bin/su", "s", 0o4755)
     base.link("bin/also", "bin/su")
+    # Names that a PAX header holds in UTF-8; the first is decomposed, and must stay so.
+    base.file("etc/cafe\u0301", "1").file("etc/\u65e5\u672c", "2").link("etc/link-\u65e5", "etc/\u65e5\u672c")
     top = Tree().file("etc/.wh.gone", "").file("opt/app", "app\n")
     push(registry, ["lab/app:1", "lab/app:2"], [base, top], Cmd=["/opt/app"], User="www-data:1004")
     noise = random.Random(7).randbytes(8 << 20)

@@ -272,6 +272,20 @@ TEST_CASE("A tar without its end is taken, a cut entry is not") {
   }
 }
 
+TEST_CASE("A layer in many compressed pieces is one layer") {
+  // As pigz and eStargz write them.
+  const auto packing = GENERATE(Packing::kGzip, Packing::kZstd);
+  const std::string tar =
+      TarBuilder().File("a", std::string(3000, 'a')).File("b", std::string(3000, 'b')).Finish();
+  std::string blob;
+  for (size_t begin = 0; begin < tar.size(); begin += 2000)
+    blob += Compress(tar.substr(begin, 2000), packing);
+  Bench bench;
+
+  REQUIRE(bench.Unpack(blob, tar).status().ToString() == "OK");
+  CHECK(Slurp(bench.At("b")) == std::string(3000, 'b'));
+}
+
 TEST_CASE("Bytes that hash to something else are refused") {
   Bench bench;
 

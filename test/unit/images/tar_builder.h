@@ -80,6 +80,28 @@ class TarBuilder {
   archive* out_;
 };
 
+// `bytes` as one gzip member or zstd frame.
+inline std::string Compress(const std::string& bytes, Packing packing) {
+  std::string out;
+  archive* writer = archive_write_new();
+  archive_write_set_format_raw(writer);
+  archive_write_set_bytes_in_last_block(writer, 1);
+  if (packing == Packing::kGzip) archive_write_add_filter_gzip(writer);
+  if (packing == Packing::kZstd) archive_write_add_filter_zstd(writer);
+  const auto append = [](archive*, void* to, const void* data, size_t size) {
+    static_cast<std::string*>(to)->append(static_cast<const char*>(data), size);
+    return static_cast<la_ssize_t>(size);
+  };
+  archive_write_open(writer, &out, nullptr, append, nullptr);
+  archive_entry* entry = archive_entry_new();
+  archive_entry_set_filetype(entry, AE_IFREG);
+  archive_write_header(writer, entry);
+  archive_write_data(writer, bytes.data(), bytes.size());
+  archive_entry_free(entry);
+  archive_write_free(writer);
+  return out;
+}
+
 }  // namespace interlink::images
 
 #endif  // INTERLINK_TEST_UNIT_IMAGES_TAR_BUILDER_H_
