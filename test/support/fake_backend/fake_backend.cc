@@ -215,15 +215,15 @@ Status FakeBackend::UpdateSandbox(const Call&, const NodeId&, const SandboxId& i
 Status FakeBackend::PrepareImage(const Call&, const std::string&) { return {}; }
 
 Status FakeBackend::CreateContainer(const Call&, const sdk::ContainerSpec& spec) {
-  if (const auto image = host_.HoldImage(spec.id, spec.image_id); !image.ok()) {
-    return image.status();
-  }
   MutexLock lock(mutex_);
   FakeSandbox* sandbox = Find(spec.sandbox);
   if (sandbox == nullptr || sandbox->fact.state != State::kUp) {
     return FailedPrecondition("sandbox \"" + spec.sandbox.str() + "\" is not up");
   }
   if (sandbox->containers.count(spec.id.str()) != 0) return {};
+  if (const auto image = host_.HoldImage(spec.id, spec.image_id); !image.ok()) {
+    return image.status();
+  }
   FakeContainer container;
   container.fact.node = spec.node;
   container.fact.sandbox = spec.sandbox;
