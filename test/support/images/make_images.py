@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 
+from busybox_root import busybox_root
 from oci import Registry, Tree, push
 
 def compile_c(source):
@@ -39,31 +40,6 @@ for p in /proc/[0-9]*; do
   read name < "$p/comm" && [ "$name" = "$1" ] && echo "${p#/proc/}"
 done 2>/dev/null
 """
-
-
-def busybox_root():
-    """Debian's busybox package, unpacked once into the user's cache. The dynamic one: the shell of busybox-static runs
-    applets inside itself, so a masked /bin/ls would not be noticed. The host's packages are left alone."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    root = os.path.join(cache, "interlink-cri", "busybox")
-    if os.path.exists(os.path.join(root, "bin/busybox")):
-        return root
-    os.makedirs(os.path.dirname(root), exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=os.path.dirname(root)) as folder:
-        os.chmod(folder, 0o755)
-        got = subprocess.run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", "busybox"], cwd=folder,
-                             capture_output=True, text=True)
-        packages = [f for f in os.listdir(folder) if f.endswith(".deb")]
-        if got.returncode != 0 or not packages:
-            sys.exit(f"cannot download Debian's busybox (run apt-get update first): {got.stderr.strip()}")
-        unpacked = os.path.join(folder, "root")
-        subprocess.run(["dpkg-deb", "-x", os.path.join(folder, packages[0]), unpacked], check=True)
-        try:
-            os.rename(unpacked, root)
-        except OSError:  # another lab was faster
-            if not os.path.exists(os.path.join(root, "bin/busybox")):
-                raise
-    return root
 
 
 def busybox(root):

@@ -1,0 +1,39 @@
+#include <stdexcept>
+
+#include "contract/subject.h"
+#include "engine/engine.h"
+#include "support/local_machine/local_machine.h"
+
+namespace interlink::contract {
+namespace {
+
+class LocalSubject final : public Subject {
+ public:
+  test::RecordingHost& host() override { return machine_.host; }
+  std::unique_ptr<sdk::Backend> Make() override {
+    auto backend = engine::Engine::Create(machine_.host, machine_.Options());
+    if (!backend.ok()) throw std::runtime_error(backend.status().ToString());
+    return *std::move(backend);
+  }
+  std::string handler() const override { return "local"; }
+  std::string image() const override { return machine_.ImageId(); }
+  Words RunsForever() const override {
+    return {"sh", "-c", "trap 'exit 143' TERM; sleep 600 & wait"};
+  }
+  Words IgnoresStop() const override { return {"sleep", "600"}; }
+  Words Prints(const std::string& text) const override { return {"echo", text}; }
+  Words ExitsWith(int code) const override { return {"sh", "-c", "exit " + std::to_string(code)}; }
+  Words CannotStart() const override { return {"/no/such/program"}; }
+  Words EchoesStdin() const override { return {"cat"}; }
+  Words SleepsLong() const override { return {"sleep", "600"}; }
+  std::vector<std::string> Remains() override { return machine_.Remains(); }
+
+ private:
+  test::LocalMachine machine_;
+};
+
+}  // namespace
+
+std::unique_ptr<Subject> MakeSubject() { return std::make_unique<LocalSubject>(); }
+
+}  // namespace interlink::contract

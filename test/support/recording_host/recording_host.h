@@ -1,0 +1,65 @@
+// RecordingHost: the host of a backend in tests; it keeps what the backend reports, as a site does:
+// facts of one id only move forward. Thread-safe.
+#ifndef INTERLINK_TEST_SUPPORT_RECORDING_HOST_RECORDING_HOST_H_
+#define INTERLINK_TEST_SUPPORT_RECORDING_HOST_RECORDING_HOST_H_
+
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/mutex.h"
+#include "sdk/host.h"
+
+namespace interlink::test {
+
+class RecordingHost final : public sdk::Host {
+ public:
+  explicit RecordingHost(std::string data_folder);
+
+  void Report(std::vector<sdk::Observation> facts) override;
+  void LogGrew(const ContainerId& id) override;
+  Result<sdk::UnpackedImage> HoldImage(const ContainerId& holder,
+                                       const std::string& image_id) override;
+  void ReleaseImage(const ContainerId& holder) override;
+  const Lineage& lineage() const override { return lineage_; }
+  const std::string& data_folder() const override { return data_folder_; }
+  Log& log() override { return log_; }
+  Metrics& metrics() override { return metrics_; }
+  const Clock& clock() override { return clock_; }
+
+  void AddImage(sdk::UnpackedImage image);
+  // The highest fact of the sandbox, or of the container; state kPending when nothing was reported.
+  sdk::Observation Latest(const SandboxId& sandbox, const ContainerId& container = ContainerId());
+  int LogWakes(const ContainerId& id);
+  size_t HeldImages();
+  // Facts that went backwards or changed an exit: there must be none.
+  std::vector<std::string> Violations();
+  // As a new site process: what was reported is forgotten, the world goes on.
+  void Forget();
+
+ private:
+  // Warnings and errors go to stderr, where a failed test shows them.
+  class StderrLog final : public Log {
+    bool Enabled(LogLevel level) const override { return level >= LogLevel::kWarning; }
+    void Write(LogLevel level, std::string_view message,
+               const std::vector<LogField>& fields) override;
+  };
+
+  const std::string data_folder_;
+  const Lineage lineage_ = MintLineage();
+  StderrLog log_;
+  NullMetrics metrics_;
+  SystemClock clock_;
+  Mutex mutex_;
+  std::map<std::pair<SandboxId, ContainerId>, sdk::Observation> latest_ GUARDED_BY(mutex_);
+  std::map<ContainerId, int> wakes_ GUARDED_BY(mutex_);
+  std::map<std::string, sdk::UnpackedImage> images_ GUARDED_BY(mutex_);
+  std::set<ContainerId> holders_ GUARDED_BY(mutex_);
+  std::vector<std::string> violations_ GUARDED_BY(mutex_);
+};
+
+}  // namespace interlink::test
+
+#endif  // INTERLINK_TEST_SUPPORT_RECORDING_HOST_RECORDING_HOST_H_
