@@ -76,7 +76,7 @@ class CriLog final : public node::LogFiles {
       start.rotated = std::move(resumed.rotated);
       start.skip_until_ns = resumed.last_time_ns;
     } else if (!path.empty()) {
-      ASSIGN_OR_RETURN(start.current, OpenForAppend(path, true));
+      ASSIGN_OR_RETURN(start.current, MakeFolderAndOpen(path));
     }
     auto entry = std::make_shared<Entry>(id, std::move(start));
     MutexLock lock(mutex_);

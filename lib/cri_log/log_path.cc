@@ -12,6 +12,7 @@
 #include <tuple>
 #include <vector>
 
+#include "base/file.h"
 #include "shim/cri_log.h"
 
 namespace interlink::cri_log {
@@ -31,7 +32,7 @@ std::string FolderOf(const std::string& path) {
 Status OpenError(int error, const std::string& path) {
   struct stat about {};
   if (error == ENOENT && ::stat(FolderOf(path).c_str(), &about) != 0) {
-    return NotFound("log folder \"" + FolderOf(path) + "\" does not exist: kubelet makes it");
+    return NotFound("log folder \"" + FolderOf(path) + "\" does not exist");
   }
   if (error == ELOOP) return InvalidArgument("log file \"" + path + "\" is a symbolic link");
   if (error == EISDIR) return InvalidArgument("log file \"" + path + "\" is a folder");
@@ -155,6 +156,11 @@ Result<UniqueFd> OpenForAppend(const std::string& path, bool create) {
     if (made.status().code() != Code::kAlreadyExists) return made;
   }
   return OpenChecked(path, O_RDWR);
+}
+
+Result<UniqueFd> MakeFolderAndOpen(const std::string& path) {
+  RETURN_IF_ERROR(MakeDirectories(FolderOf(path), 0755));
+  return OpenForAppend(path, true);
 }
 
 Result<Resumed> ResumeAt(const std::string& path) {

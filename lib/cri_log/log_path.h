@@ -14,10 +14,15 @@ namespace interlink::cri_log {
 // kInvalidArgument: not absolute, "..", a NUL, a folder, or too long.
 Status CheckPath(const std::string& path);
 
-// Opens the file for appending, made (0640) when `create`. Its folder must exist: kubelet makes it.
-// A link in the file's place and what is no regular file are refused (a container that may write
-// /var/log could plant them). kNotFound: no file (or no folder).
+// Opens the file for appending, made (0640) when `create`. Its folder must exist. A link in the
+// file's place and what is no regular file are refused (a container that may write /var/log could
+// plant them). kNotFound: no file (or no folder).
 Result<UniqueFd> OpenForAppend(const std::string& path, bool create);
+
+// The same at a container's start, with a folder (0755) when there is none: kubelet makes it,
+// people with crictl expect it. Only then: kubelet deletes the folder before it removes a
+// container.
+Result<UniqueFd> MakeFolderAndOpen(const std::string& path);
 
 struct Resumed {
   UniqueFd current;           // invalid: there is no file at `path`

@@ -27,7 +27,7 @@ class LogFiles {
   // and acknowledges.
   using Durable = std::function<void(const ContainerId&, LogPosition)>;
 
-  // Makes the file (0640, directories are kubelet's and must exist) or, with `resume`, continues
+  // Makes the file (0640) and its folder (0755) where there is none or, with `resume`, continues
   // it: a torn last line is cut and lines not later than the newest time in the newest file of that
   // container (rotated too) are skipped. An empty `path` discards. kInvalidArgument: not absolute
   // or with ".." in it. Idempotent.

@@ -90,13 +90,18 @@ TEST_CASE("two dots inside a name are a name") {
   REQUIRE(lab.files->Open(kId, lab.folder.File("..a..log"), {}, false).ok());
 }
 
-TEST_CASE("a missing folder is kubelet's to make") {
+TEST_CASE("a missing folder is made at the start, and only then") {
+  // Kubelet makes it; a pod from crictl often has none, and its log must not be lost for that. A
+  // folder that kubelet deleted since must not come back.
   Lab lab;
 
-  const Status status = lab.files->Open(kId, lab.folder.File("pod/0.log"), {}, false);
+  REQUIRE(lab.files->Open(kId, lab.folder.File("pod/0.log"), {}, false).ok());
+  REQUIRE(std::filesystem::exists(lab.folder.File("pod/0.log")));
 
-  REQUIRE(status.code() == Code::kNotFound);
-  REQUIRE(status.message().find("log folder \"" + lab.folder.File("pod") + "\"") !=
+  std::filesystem::remove_all(lab.folder.File("pod"));
+  const Status reopened = lab.files->Reopen(kId, true);
+  REQUIRE(reopened.code() == Code::kNotFound);
+  REQUIRE(reopened.message().find("log folder \"" + lab.folder.File("pod") + "\"") !=
           std::string::npos);
   REQUIRE_FALSE(std::filesystem::exists(lab.folder.File("pod")));
 }
