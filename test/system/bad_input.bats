@@ -2,11 +2,10 @@
 # What is wrong is refused with a text that says what would be right, and nothing is left.
 source "$BATS_TEST_DIRNAME/common.bash"
 
-cri() { "$LAB_BUILD/bin/interlink-cri" "$@"; }
-api() { "$LAB_BUILD/bin/interlink-api" "$@"; }
+cri() { timeout 60 "$LAB_BUILD/bin/interlink-cri" "$@"; }
+api() { timeout 60 "$LAB_BUILD/bin/interlink-api" "$@"; }
 
-# node_with SED_SCRIPT [TEXT]: the lab's node configuration, changed; prints the file.
-changed() { # FILE SED [TEXT_TO_APPEND]
+changed() { # FILE SED [TEXT_TO_APPEND]: a changed copy; prints its name
   local file=$BATS_TEST_TMPDIR/config.yaml
   sed "$2" "$1" >"$file"
   printf '%s' "${3:-}" >>"$file"
@@ -15,7 +14,7 @@ changed() { # FILE SED [TEXT_TO_APPEND]
 user_error() { # TEXT COMMAND...: exit code 2 and that text
   local text=$1
   shift
-  run timeout 60 "$@"
+  run "$@"
   [ "$status" = 2 ] || fail "exit code $status instead of 2: $output"
   grep -Eqi -- "$text" <<<"$output" || fail "no '$text' in: $output"
 }
@@ -46,9 +45,9 @@ user_error() { # TEXT COMMAND...: exit code 2 and that text
   user_error "no-such|not found|No such" cri check --config "$(changed "$LAB_NODE_CONFIG" 's|pki/node-1.crt|pki/no-such.crt|')"
   user_error "key.*(fit|match|belong)|(fit|match|belong).*key" cri check --config "$(changed "$LAB_NODE_CONFIG" 's|pki/node-1.key|pki/stranger.key|')"
   user_error "expired" cri check --config "$(changed "$LAB_NODE_CONFIG" 's|pki/node-1\.|pki/expired.|')"
-  run timeout 60 "$LAB_BUILD/bin/interlink-cri" check --online --config "$(changed "$LAB_NODE_CONFIG" 's|pki/node-1\.|pki/stranger.|')"
+  run cri check --online --config "$(changed "$LAB_NODE_CONFIG" 's|pki/node-1\.|pki/stranger.|')"
   [ "$status" != 0 ] || fail "a stranger's certificate was taken: $output"
-  run timeout 60 "$LAB_BUILD/bin/interlink-cri" check --online --config "$(changed "$LAB_NODE_CONFIG" 's|pki/ca.crt|pki/other-ca.crt|')"
+  run cri check --online --config "$(changed "$LAB_NODE_CONFIG" 's|pki/ca.crt|pki/other-ca.crt|')"
   [ "$status" != 0 ] || fail "a site of another authority was taken: $output"
   cri check --online --config "$LAB_NODE_CONFIG"
 }

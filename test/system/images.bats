@@ -43,9 +43,9 @@ teardown() { crictl rmi registry.k8s.io/k8s-staging-cri-tools/test-image-1:lates
   before=$(crictl images -q | sort)
   for lie in blob config short size manifest html; do
     if [ $lie = manifest ]; then
-      refused "digest" crictl pull "lie.test/lie/$lie@sha256:$(printf 'a%.0s' {1..64})"
+      refused "sends other bytes" crictl pull "lie.test/lie/$lie@sha256:$(printf 'a%.0s' {1..64})"
     else
-      refused "digest|size|length|manifest|media|config|read|end" crictl pull lie.test/lie/$lie:latest
+      refused "sends other bytes|size|length|manifest|media" crictl pull lie.test/lie/$lie:latest
     fi
   done
   same "$before" "$(crictl images -q | sort)"
@@ -61,7 +61,9 @@ teardown() { crictl rmi registry.k8s.io/k8s-staging-cri-tools/test-image-1:lates
   done
   find "$LAB_DIR/victim" -type f -exec sha256sum {} + | diff "$BATS_TEST_TMPDIR/before" -
   crictl images -q | grep . | xargs -r -n1 crictl inspecti >/dev/null
-  crictl rmi --prune >/dev/null || true
+  for evil in dotdot symlink dotdot-symlink hardlink; do
+    crictl rmi lab.test/evil/$evil:latest >/dev/null 2>&1 || true
+  done
 }
 
 @test "an image in use stays until its container is gone" {
