@@ -54,11 +54,7 @@ TEST_CASE("A container that cannot start says so and never runs") {
 TEST_CASE("The stop signal ends a container that hears it, long before the grace") {
   ContractLab lab;
   const SandboxId sandbox = lab.RunUp();
-  const ContainerId id = lab.StartOk(sandbox, lab.subject().Prints("x"));
-  lab.Await(sandbox, id, State::kDown);
-  const ContainerId running = lab.StartOk(sandbox, lab.subject().RunsForever());
-  lab.Await(sandbox, running, State::kUp);
-  // The signal must not come before the program has its handler: an exec proves that it is there.
+  const ContainerId running = lab.StartReady(sandbox, lab.subject().RunsForever());
   const auto began = std::chrono::steady_clock::now();
 
   CHECK(test::Eventually([&] {
@@ -74,7 +70,7 @@ TEST_CASE("The stop signal ends a container that hears it, long before the grace
 TEST_CASE("A container that ignores its stop signal is killed after the grace") {
   ContractLab lab;
   const SandboxId sandbox = lab.RunUp();
-  const ContainerId id = lab.StartOk(sandbox, lab.subject().IgnoresStop());
+  const ContainerId id = lab.StartReady(sandbox, lab.subject().IgnoresStop());
   const auto began = std::chrono::steady_clock::now();
 
   REQUIRE(lab.backend().StopContainer(lab.call(), sandbox, id, std::chrono::seconds(1)).ok());
@@ -87,7 +83,7 @@ TEST_CASE("A container that ignores its stop signal is killed after the grace") 
 TEST_CASE("A shorter grace wins") {
   ContractLab lab;
   const SandboxId sandbox = lab.RunUp();
-  const ContainerId id = lab.StartOk(sandbox, lab.subject().IgnoresStop());
+  const ContainerId id = lab.StartReady(sandbox, lab.subject().IgnoresStop());
   lab.Await(sandbox, id, State::kUp);
 
   REQUIRE(lab.backend().StopContainer(lab.call(), sandbox, id, std::chrono::seconds(60)).ok());

@@ -83,6 +83,17 @@ ContainerId ContractLab::StartOk(const SandboxId& sandbox, const Words& command)
   return id;
 }
 
+ContainerId ContractLab::StartReady(const SandboxId& sandbox, const Words& command) {
+  const ContainerId id = StartOk(sandbox, command);
+  Await(sandbox, id, State::kUp);
+  REQUIRE(Eventually([&] {
+    const auto chunk = backend_->ReadLog(call(), sandbox, id, 0, 4096);
+    return subject_->ready().empty() ||
+           (chunk.ok() && chunk->bytes.find(subject_->ready()) != std::string::npos);
+  }));
+  return id;
+}
+
 Status ContractLab::Remove(const SandboxId& sandbox) {
   return backend_->RemoveSandbox(call(), node_, sandbox);
 }

@@ -43,6 +43,8 @@ class ContractLab {
   Status Create(const SandboxId& sandbox, const ContainerId& id, const Words& command,
                 runtime::v1::ContainerConfig config = {});
   ContainerId CreateOk(const SandboxId& sandbox, const Words& command);
+  // Starts a command of RunsForever or IgnoresStop and waits until a signal finds it ready.
+  ContainerId StartReady(const SandboxId& sandbox, const Words& command);
   ContainerId StartOk(const SandboxId& sandbox, const Words& command);
   Status Remove(const SandboxId& sandbox);
 

@@ -33,6 +33,7 @@ class FakeSubject final : public Subject {
   std::string image() const override { return "sha256:fake"; }
   Words RunsForever() const override { return {"forever"}; }
   Words IgnoresStop() const override { return {"stubborn"}; }
+  std::string ready() const override { return {}; }
   Words Prints(const std::string& text) const override { return {"print", text}; }
   Words ExitsWith(int code) const override { return {"exit", std::to_string(code)}; }
   Words CannotStart() const override { return {"start-error"}; }

@@ -18,9 +18,12 @@ class LocalSubject final : public Subject {
   std::string handler() const override { return "local"; }
   std::string image() const override { return machine_.ImageId(); }
   Words RunsForever() const override {
-    return {"sh", "-c", "trap 'exit 143' TERM; sleep 600 & wait"};
+    return {"sh", "-c", "trap 'exit 143' TERM; echo ready; sleep 600 & wait"};
   }
-  Words IgnoresStop() const override { return {"sleep", "600"}; }
+  Words IgnoresStop() const override {
+    return {"sh", "-c", "trap '' TERM; echo ready; exec sleep 600"};
+  }
+  std::string ready() const override { return "ready"; }
   Words Prints(const std::string& text) const override { return {"echo", text}; }
   Words ExitsWith(int code) const override { return {"sh", "-c", "exit " + std::to_string(code)}; }
   Words CannotStart() const override { return {"/no/such/program"}; }

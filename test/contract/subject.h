@@ -24,8 +24,10 @@ class Subject {
   virtual std::string image() const = 0;
 
   // Commands with that behaviour.
-  virtual Words RunsForever() const = 0;
+  virtual Words RunsForever() const = 0;  // ends with 143 at TERM
   virtual Words IgnoresStop() const = 0;
+  // The line by which these two say that TERM finds its handler; empty: at once.
+  virtual std::string ready() const = 0;
   virtual Words Prints(const std::string& text) const = 0;  // a line, then exit 0
   virtual Words ExitsWith(int code) const = 0;
   virtual Words CannotStart() const = 0;  // refused by create or by start

@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/spawn.h"
+#include "support/busybox.h"
 
 namespace interlink::test {
 namespace {
@@ -120,8 +121,7 @@ void LocalMachine::MakeImage() {
     fs::create_directories(root + "/" + name);
   }
   fs::permissions(root + "/tmp", fs::perms::all | fs::perms::sticky_bit);
-  std::string busybox = OutputOf({"python3", INTERLINK_BUSYBOX_ROOT});
-  busybox = busybox.substr(0, busybox.find('\n')) + "/bin/busybox";
+  const std::string busybox = BusyboxPath();
   fs::copy_file(busybox, root + "/bin/busybox");
   for (const char* name : {"sh",       "cat",   "sleep", "echo", "dd",   "id",   "ls", "grep",
                            "hostname", "touch", "httpd", "true", "ip",   "nc",   "ps", "stat",
