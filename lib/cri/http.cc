@@ -48,8 +48,10 @@ HttpResponse StatusPage(const node::NodeSummary& summary) {
 Awaitable<HttpResponse> Wipe(node::Node& node, std::string forget,
                              boost::asio::any_io_executor executor) {
   const Call call = Call::WithTimeout(kWipe);
-  auto done = co_await net::WaitFor<Result<std::string>>(
-      executor, [&](auto reply) { node.Wipe(call, forget, std::move(reply)); });
+  const auto start = [&](node::Reply<std::string> reply) {
+    node.Wipe(call, forget, std::move(reply));
+  };
+  auto done = co_await net::WaitFor<Result<std::string>>(executor, start);
   if (!done.ok()) co_return Problem(done.status());
   co_return Text(200, *done + "\n");
 }
@@ -74,8 +76,12 @@ struct Pages {
     if (path == "/metrics" && get) co_return Text(200, metrics(), "text/plain; version=0.0.4");
     if (path == "/status" && get) co_return StatusPage(node.Summary());
     if (path == "/wipe" && post) {
-      const auto forget = target->query.find("forget");
-      co_return co_await Wipe(node, forget == target->query.end() ? "" : forget->second, executor);
+      // Found before the co_await: GCC 12 destroys the temporary of a conditional expression inside
+      // one twice.
+      std::string forget;
+      if (const auto given = target->query.find("forget"); given != target->query.end())
+        forget = given->second;
+      co_return co_await Wipe(node, forget, executor);
     }
     const bool known = path == "/healthz" || path == "/readyz" || path == "/metrics" ||
                        path == "/status" || path == "/wipe";
