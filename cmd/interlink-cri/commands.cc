@@ -13,6 +13,7 @@
 #include "parts.h"
 #include "site_client/site_client.h"
 #include "telemetry/log.h"
+#include "wire/problem.h"
 
 namespace interlink::cmd_cri {
 namespace {
@@ -34,10 +35,12 @@ int AskDaemon(const config::CriConfig& config, const std::string& method, const 
       client.Do(Call::WithTimeout(timeout), {.method = method, .target = target}, false);
   if (!response.ok())
     return Fail(Unavailable("is the daemon running? " + response.status().message()));
-  (response->status == 200 ? std::cout : std::cerr) << response->body;
-  if (response->status == 200) return 0;
-  // 4xx: the user must act.
-  return response->status >= 400 && response->status < 500 ? 2 : 1;
+  if (response->status != 200) {
+    return Fail(wire::StatusOfAnswer(
+        response->status, response->headers.Get("Content-Type").value_or(""), response->body));
+  }
+  std::cout << response->body;
+  return 0;
 }
 
 int CheckSite(const config::CriConfig& config, const net::Endpoint& endpoint) {
