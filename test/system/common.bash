@@ -40,6 +40,13 @@ refused() {
   grep -Eqi -- "$text" <<<"$out" || fail "failed otherwise: $* answered: $out"
 }
 
+# The command finds nothing and says nothing. (bats does not notice a "! command" that is not a test's last line.)
+none() {
+  local out
+  if out=$("$@"); then fail "there is something: $* answered: $out"; fi
+  [ -z "$out" ] || fail "there is something: $* answered: $out"
+}
+
 same() { # EXPECTED GOT [WHAT]
   [ "$1" = "$2" ] || fail "${3:-value}: expected '$1', got '$2'"
 }

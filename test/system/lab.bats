@@ -22,10 +22,10 @@ teardown() { lab down "$second"; remove_all; }
   tag=$(jq -r .tag "$second/lab.json")
   lab down "$second"
   [ ! -e "$second" ]
-  ! pgrep -f "$second/"
-  ! grep -q "$second" /proc/self/mountinfo
+  none pgrep -af "$second/"
+  none grep "$second" /proc/self/mountinfo
   [ ! -e "/sys/class/net/il$tag" ]
-  ! iptables-save | grep -q "lab-$tag"
+  none grep "lab-$tag" <(iptables-save)
   [ -z "$(find /sys/fs/cgroup -name "*$tag*" 2>/dev/null)" ]
   same SANDBOX_READY "$(pod_state "$here")"
 }
