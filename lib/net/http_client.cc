@@ -34,10 +34,16 @@ struct HttpClient::State {
     }
     return nullptr;
   }
+  // Also lets go of those that were not used for too long: the oldest stand in front.
   void Keep(std::shared_ptr<Connection> connection) {
+    std::deque<Idle> dropped;  // they end outside of the lock
+    const SteadyTime now = std::chrono::steady_clock::now();
     MutexLock lock(mutex);
-    if (idle.size() < options.max_idle)
-      idle.push_back({std::move(connection), std::chrono::steady_clock::now()});
+    while (!idle.empty() && now - idle.front().since >= options.idle_timeout) {
+      dropped.push_back(std::move(idle.front()));
+      idle.pop_front();
+    }
+    if (idle.size() < options.max_idle) idle.push_back({std::move(connection), now});
   }
 };
 

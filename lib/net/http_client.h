@@ -23,8 +23,8 @@ struct HttpClientOptions {
   Endpoint endpoint;
   std::string host_header;  // empty: the endpoint's
   Duration connect_timeout = std::chrono::seconds(5);
-  Duration idle_timeout =
-      std::chrono::seconds(30);  // kept-alive connections older than that are not used again
+  // Kept-alive connections that were not used for so long are closed by the next request.
+  Duration idle_timeout = std::chrono::seconds(30);
   size_t max_idle = 64;
   size_t max_response = 64U << 20U;
 };

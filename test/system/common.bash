@@ -16,7 +16,8 @@ eventually() {
   local deadline=$((SECONDS + $1))
   shift
   until "$@" >/dev/null 2>&1; do
-    ((SECONDS < deadline)) || fail "not within its time: $*"
+    # An explicit return everywhere here: behind || and in conditions nothing ends at an error.
+    ((SECONDS < deadline)) || { fail "not within its time: $*"; return 1; }
     sleep 0.1
   done
 }
@@ -26,7 +27,7 @@ always() {
   local deadline=$((SECONDS + $1))
   shift
   while ((SECONDS < deadline)); do
-    "$@" || fail "did not hold: $*"
+    "$@" || { fail "did not hold: $*"; return 1; }
     sleep 0.2
   done
 }
@@ -36,14 +37,14 @@ refused() {
   local text=$1
   shift
   local out
-  if out=$("$@" 2>&1); then fail "succeeded: $*: $out"; fi
+  if out=$("$@" 2>&1); then fail "succeeded: $*: $out"; return 1; fi
   grep -Eqi -- "$text" <<<"$out" || fail "failed otherwise: $* answered: $out"
 }
 
 # The command finds nothing and says nothing. (bats does not notice a "! command" that is not a test's last line.)
 none() {
   local out
-  if out=$("$@"); then fail "there is something: $* answered: $out"; fi
+  if out=$("$@"); then fail "there is something: $* answered: $out"; return 1; fi
   [ -z "$out" ] || fail "there is something: $* answered: $out"
 }
 
