@@ -90,8 +90,13 @@ user_error() { # TEXT COMMAND...: exit code 2 and that text
   same 2 "$(printf 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n' | tls | grep -c '^HTTP/1.1 200')"
   printf 'PUT /v1/sandboxes/x HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n' | tls | grep -Eq '^HTTP/1.1 4'
   printf 'GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n' | tls | grep -Eq '^HTTP/1.1 400'
-  printf 'hello\r\n\r\n' | tls | grep -Eq '^HTTP/1.1 400' || true
+  printf 'hello\r\n\r\n' | tls | grep -Eq '^HTTP/1.1 400'
+  # A client that never finishes its request is told so and closed.
+  (printf 'PUT /v1/sandboxes/x HTTP/1.1\r\nHost: a\r\n'; sleep 19) | tls >"$BATS_TEST_TMPDIR/slow" &
+  slow=$!
   same 200 "$(site GET /healthz -o /dev/null -w '%{http_code}')"
+  wait "$slow" || true # of timeout
+  grep -Eq '^HTTP/1.1 408' "$BATS_TEST_TMPDIR/slow"
 }
 
 @test "the CRI socket answers HTTP too and is not for everybody" {

@@ -35,7 +35,7 @@ teardown() { remove_all; }
   second=$(create "$pod" c "$name" . sh -c "$RUN")
   same "$first" "$second"
   crictl start "$first"
-  crictl start "$first" || true
+  refused "running|FailedPrecondition" crictl start "$first"
   same 1 "$(crictl ps -q | wc -l)"
 }
 
@@ -140,6 +140,7 @@ teardown() { remove_all; }
   eventually 10 is_exited "$plain"
   eventually 10 is_exited "$tight"
   crictl logs "$plain" | grep -q 'CapEff:.*a80425fb'
+  crictl logs "$plain" | grep -q 'Seccomp:.*2'
   crictl logs "$plain" | grep -q written
   crictl logs "$tight" | grep -q 'CapEff:.*0000000000000000'
   crictl logs "$tight" | grep -q 'NoNewPrivs:.*1'
@@ -167,13 +168,13 @@ teardown() { remove_all; }
 }
 
 @test "a container needs an image that was pulled" {
-  refused "image|pull" crictl create "$pod" "$(write_container c "$name" '.image.image = "docker.io/library/never-pulled:1"' true)" "$BATS_TEST_TMPDIR/pod-$name.json"
+  refused "NotFound.*pull it first" crictl create "$pod" "$(write_container c "$name" '.image.image = "docker.io/library/never-pulled:1"' true)" "$BATS_TEST_TMPDIR/pod-$name.json"
   same "" "$(crictl ps -aq)"
 }
 
 @test "names and paths that try to leave their place are refused" {
-  refused "log_path|path|\.\." crictl create "$pod" "$(write_container c "$name" '.log_path = "../../escape.log"' true)" "$BATS_TEST_TMPDIR/pod-$name.json"
-  refused "invalid|id" crictl inspect "../../../etc/passwd"
+  refused "InvalidArgument.*log.*\.\." crictl create "$pod" "$(write_container c "$name" '.log_path = "../../escape.log"' true)" "$BATS_TEST_TMPDIR/pod-$name.json"
+  refused "NotFound|InvalidArgument" crictl inspect "../../../etc/passwd"
   same "" "$(crictl ps -aq)"
 }
 

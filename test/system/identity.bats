@@ -1,0 +1,104 @@
+#!/usr/bin/env bats
+# Who is asking: tokens beside certificates, and two stores under one identity.
+source "$BATS_TEST_DIRNAME/common.bash"
+
+cri() { timeout 60 "$LAB_BUILD/bin/interlink-cri" "$@"; }
+api() { timeout 60 "$LAB_BUILD/bin/interlink-api" "$@"; }
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+teardown() {
+  for daemon in ${daemons:-}; do
+    kill "$daemon" 2>/dev/null || true
+    wait "$daemon" 2>/dev/null || true
+  done
+  remove_all
+}
+
+# A site of its own with the fake plugin and the given lines in its configuration: sets url and site_file.
+own_site() {
+  local port
+  port=$(free_port)
+  mkdir "$BATS_TEST_TMPDIR/site"
+  site_file=$BATS_TEST_TMPDIR/site.yaml
+  cat >"$site_file" <<EOF
+SiteName: "identity"
+Address: "127.0.0.1"
+Port: $port
+TLS:
+  CertFile: "$LAB_PKI/server.crt"
+  KeyFile: "$LAB_PKI/server.key"
+  CACertFile: "$LAB_PKI/ca.crt"
+DataRootFolder: "$BATS_TEST_TMPDIR/site"
+$1
+Plugins:
+  - Name: fake
+    Path: "$LAB_BUILD/lib/interlink/plugins/fake.so"
+    Handlers:
+      - Name: fake
+EOF
+  url=https://127.0.0.1:$port
+  "$LAB_BUILD/bin/interlink-api" serve --config "$site_file" >"$BATS_TEST_TMPDIR/site.log" 2>&1 3>&- &
+  daemons="${daemons:-} $!"
+  eventually 20 curl -sf --cacert "$LAB_PKI/ca.crt" --cert "$LAB_PKI/node-1.crt" --key "$LAB_PKI/node-1.key" "$url/healthz"
+}
+
+# The status of GET /v1/info with the node's certificate and what else curl is told.
+ask() { curl -sS --max-time 10 --cacert "$LAB_PKI/ca.crt" --cert "$LAB_PKI/node-1.crt" --key "$LAB_PKI/node-1.key" -o "$BATS_TEST_TMPDIR/body" -w '%{http_code}' "$@" "$url/v1/info"; }
+
+@test "a site that asks for a token takes the node's own and no other" {
+  right=0123456789abcdef-right
+  strange=0123456789abcdef-strange
+  tokens=$BATS_TEST_TMPDIR/tokens
+  (umask 077 && printf '%s\n' "$right,$LAB_NODE_NAME" "$strange,another-node" >"$tokens")
+  own_site "$(printf 'Auth:\n  TokenFile: "%s"\n  RequireToken: true' "$tokens")"
+
+  same 401 "$(ask)"
+  jq -e '.code == "UNAUTHENTICATED" and .detail' "$BATS_TEST_TMPDIR/body"
+  same 401 "$(ask -H 'Authorization: Bearer no-such-token-at-all')"
+  [[ $(ask -H "Authorization: Bearer $strange") == 40[13] ]]
+  same 200 "$(ask -H "Authorization: Bearer $right")"
+
+  config=$BATS_TEST_TMPDIR/node.yaml
+  sed "s|^Interlinkport:.*|Interlinkport: \"${url##*:}\"|" "$LAB_NODE_CONFIG" >"$config"
+  (umask 077 && printf '%s\n' "$right" >"$BATS_TEST_TMPDIR/token" && printf 'no-such-token-at-all\n' >"$BATS_TEST_TMPDIR/wrong")
+  VK_TOKEN_FILE=$BATS_TEST_TMPDIR/token cri check --online --config "$config"
+  export VK_TOKEN_FILE=$BATS_TEST_TMPDIR/wrong
+  refused "token" cri check --online --config "$config"
+  # No token in any log.
+  none grep -e "$right" -e "$strange" "$BATS_TEST_TMPDIR/site.log"
+}
+
+@test "a token file that others can read is refused" {
+  tokens=$BATS_TEST_TMPDIR/tokens
+  printf '0123456789abcdef,%s\n' "$LAB_NODE_NAME" >"$tokens"
+  chmod 644 "$tokens"
+  sed "s|^VerboseLogging.*|Auth: {TokenFile: \"$tokens\"}|; s|^DataRootFolder.*|DataRootFolder: \"$BATS_TEST_TMPDIR/data\"|; s|^Port:.*|Port: $(free_port)|; s|^OperatorPort:.*||" \
+    "$LAB_SITE_CONFIG" >"$BATS_TEST_TMPDIR/config.yaml"
+  refused "tokens.*others may read it" api serve --config "$BATS_TEST_TMPDIR/config.yaml"
+}
+
+@test "a copied node: one of the two is refused, nothing is stopped or started" {
+  pod=$(start_pod original)
+  mkdir "$BATS_TEST_TMPDIR/w"
+  id=$(start_container "$pod" c original ".mounts = [{host_path: \"$BATS_TEST_TMPDIR/w\", container_path: \"/w\"}]" \
+    sh -c 'echo start >>/w/starts; while :; do date +%s%N >/w/beat; sleep 0.1; done')
+  eventually 10 test -s "$BATS_TEST_TMPDIR/w/beat"
+  lab stop-node "$LAB_DIR"
+  cp -a "$LAB_DIR/node-1" "$BATS_TEST_TMPDIR/copy"
+  lab start-node "$LAB_DIR"
+  eventually 30 crictl exec -s "$id" true
+
+  copy=$BATS_TEST_TMPDIR/copy.yaml
+  sed "s|SocketPath:.*|SocketPath: \"unix://$BATS_TEST_TMPDIR/copy.sock\"|; s|^DataRootFolder:.*|DataRootFolder: \"$BATS_TEST_TMPDIR/copy\"|" "$LAB_NODE_CONFIG" >"$copy"
+  "$LAB_BUILD/bin/interlink-cri" serve --config "$copy" >"$BATS_TEST_TMPDIR/copy.log" 2>&1 3>&- &
+  daemons="${daemons:-} $!"
+  eventually 30 grep -q "copied-node" "$BATS_TEST_TMPDIR/copy.log"
+  refused "copied|takeover" crictl -r "unix://$BATS_TEST_TMPDIR/copy.sock" runp "$(write_pod other)"
+  refused "takeover" cri check --online --config "$copy"
+
+  same SANDBOX_READY "$(pod_state "$pod")"
+  crictl exec -s "$id" true
+  same 1 "$(wc -l <"$BATS_TEST_TMPDIR/w/starts")"
+  before=$(cat "$BATS_TEST_TMPDIR/w/beat")
+  eventually 5 sh -c "[ \"\$(cat $BATS_TEST_TMPDIR/w/beat)\" != \"$before\" ]"
+}
