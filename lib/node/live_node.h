@@ -152,7 +152,9 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   // --- the site (reconciler.cc)
   void Reconcile();
   Status LinkOnce(const Call& call);
-  Status StoreLink(const interlink::v1::LinkResponse& response, const std::string& sent_secret);
+  Status StoreLink(const interlink::v1::LinkResponse& response);
+  void ForgetAskedLocked() REQUIRES_LOCK(mutex_);
+  void ForgetAcknowledgedLocked(Change& change) REQUIRES_LOCK(mutex_);
   // Ends the link `stale` (0: whatever is in force) and makes a new one.
   void Relink(LinkNumber stale);
   // What was waited for is answered when the site stays away.

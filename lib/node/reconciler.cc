@@ -1,5 +1,6 @@
 // The relation with the site: link, list, events, and the judgement whether it can be reached.
 #include <algorithm>
+#include <future>
 #include <random>
 
 #include "node/limits.h"
@@ -79,7 +80,7 @@ Status LiveNode::LinkOnce(const Call& call) {
   RETURN_IF_ERROR(
       ports_.store.CommitAndWait(call, std::move(counter)).WithContext("store the link's counter"));
   ASSIGN_OR_RETURN(const interlink::v1::LinkResponse response, ports_.site.Link(call, request));
-  RETURN_IF_ERROR(StoreLink(response, request.secret()));
+  RETURN_IF_ERROR(StoreLink(response));
   ASSIGN_OR_RETURN(const interlink::v1::InfoResponse info, ports_.site.Info(call));
   Batch batch;
   {
@@ -91,7 +92,7 @@ Status LiveNode::LinkOnce(const Call& call) {
       .WithContext("store what the site says of itself");
 }
 
-Status LiveNode::StoreLink(const interlink::v1::LinkResponse& response, const std::string&) {
+Status LiveNode::StoreLink(const interlink::v1::LinkResponse& response) {
   if (response.node_lineage() != ports_.store.lineage().str()) {
     return InternalError(
         "site " + options_.site_name +
@@ -99,13 +100,19 @@ Status LiveNode::StoreLink(const interlink::v1::LinkResponse& response, const st
   }
   if (response.link() == 0 || response.site_lineage().empty())
     return Unavailable("the site's link answer is incomplete");
-  Batch batch;
+  const auto stored = std::make_shared<std::promise<Status>>();  // owners: this and the commit
+  std::string lineage_before;
   {
     MutexLock lock(mutex_);
-    const bool other_site =
-        !meta_.site_lineage().empty() && meta_.site_lineage() != response.site_lineage();
-    if (other_site)
-      ports_.log.Warning("the site has another store than before: everything is listed anew", {});
+    Change change;
+    change.meta = true;
+    lineage_before = meta_.site_lineage();
+    ForgetAskedLocked();
+    if (!lineage_before.empty() && lineage_before != response.site_lineage()) {
+      ports_.log.Warning(
+          "the site has another store than before: what it does not know is shown as it was", {});
+      ForgetAcknowledgedLocked(change);
+    }
     if (response.site_restored())
       ports_.log.Warning("the site's store is older than what it has told: it was restored", {});
     if (response.node_restored()) {
@@ -120,13 +127,56 @@ Status LiveNode::StoreLink(const interlink::v1::LinkResponse& response, const st
     meta_.set_site_counter(response.site_counter());
     meta_.set_link(response.link());
     meta_.clear_position();  // a new link begins with the list
-    batch = BatchOf({{}, {}, {}, true, {}});
+    CommitLocked(change, false, [stored](const Status& status) { stored->set_value(status); });
   }
-  RETURN_IF_ERROR(ports_.store.CommitAndWait(Call::WithTimeout(kLinkTimeout), std::move(batch))
-                      .WithContext("store the link"));
+  auto answer = stored->get_future();
+  Status status = answer.wait_for(kLinkTimeout) == std::future_status::ready
+                      ? answer.get()
+                      : Unavailable("the store has not answered in time");
   MutexLock lock(mutex_);
+  if (!status.ok()) {
+    // The next link finds the change of lineage again: it is not durable yet.
+    meta_.set_site_lineage(lineage_before);
+    return status.WithContext("store the link");
+  }
   link_ = response.link();
   return {};
+}
+
+// A store that was lost or restored may give a link number once more.
+void LiveNode::ForgetAskedLocked() {
+  for (auto& [id, sandbox] : tables_.sandboxes) {
+    sandbox.asked_link = 0;
+    sandbox.end_asked_link = 0;
+  }
+  for (auto& [id, container] : tables_.containers) {
+    container.asked_link = 0;
+    container.started_link = 0;
+    container.end_asked_link = 0;
+  }
+}
+
+// The site's store is another one: it has acknowledged nothing, so its list's silence means
+// nothing, and its numbering begins anew. Known work stays as it was seen last until the site
+// imports it or somebody ends it (DESIGN 6.6, 6.8).
+void LiveNode::ForgetAcknowledgedLocked(Change& change) {
+  acknowledged_.clear();
+  const auto forget = [](auto& record) {
+    record.missing = false;
+    record.stored.mutable_fact()->clear_epoch();
+    record.stored.mutable_fact()->clear_revision();
+  };
+  for (auto& [id, sandbox] : tables_.sandboxes) {
+    // Never told by a site: there is nothing to forget, and its first commit may still fail.
+    if (sandbox.stored.fact().seen() == interlink::v1::SEEN_NOTHING) continue;
+    forget(sandbox);
+    change.sandboxes.push_back(id);
+  }
+  for (auto& [id, container] : tables_.containers) {
+    forget(container);
+    if (container.stored.fact().seen() == interlink::v1::SEEN_NOTHING) continue;
+    change.containers.push_back(id);
+  }
 }
 
 void LiveNode::Reconcile() {

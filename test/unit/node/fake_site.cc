@@ -97,6 +97,17 @@ void FakeSite::Put(const ContainerRecord& record, const std::string& body) {
   MutexLock lock(mutex_);
   containers_[ContainerId(record.id())] = {record, body};
 }
+void FakeSite::LoseStore() {
+  MutexLock lock(mutex_);
+  ++stores_;
+  sandboxes_.clear();
+  containers_.clear();
+  epoch_ = 1;
+  link_ = 0;
+  revision_ = 0;
+  number_ = 0;
+  wake_.NotifyAll();
+}
 void FakeSite::SetLog(const ContainerId& id, std::string text, bool end) {
   MutexLock lock(mutex_);
   logs_[id].text = std::move(text);
@@ -195,7 +206,7 @@ Result<interlink::v1::LinkResponse> FakeSite::Link(const Call&,
   interlink::v1::LinkResponse response;
   response.set_link(++link_);
   response.set_node_lineage(request.node_lineage());
-  response.set_site_lineage("site");
+  response.set_site_lineage("site-" + std::to_string(stores_));
   response.set_epoch(epoch_);
   response.set_next_secret("secret-" + std::to_string(link_));
   response.set_node_restored(std::exchange(node_restored_, false));

@@ -49,6 +49,8 @@ class FakeSite final : public node::Site {
   void Forget(const std::string& id);
   void Put(const SandboxRecord& record, const std::string& body);
   void Put(const ContainerRecord& record, const std::string& body);
+  // Another store, which knows nothing: a new lineage, and its numbers begin anew.
+  void LoseStore();
   void SetLog(const ContainerId& id, std::string text, bool end);
 
   // --- what happened
@@ -151,6 +153,7 @@ class FakeSite final : public node::Site {
   bool kubelet_host_ GUARDED_BY(mutex_) = true;
   bool recovered_ GUARDED_BY(mutex_) = true;
   bool node_restored_ GUARDED_BY(mutex_) = false;
+  int stores_ GUARDED_BY(mutex_) = 1;
   uint64_t epoch_ GUARDED_BY(mutex_) = 1;
   uint64_t link_ GUARDED_BY(mutex_) = 0;
   uint64_t revision_ GUARDED_BY(mutex_) = 0;

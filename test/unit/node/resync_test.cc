@@ -25,6 +25,62 @@ TEST_CASE("What the complete list lacks is settled at the site and then shown as
   CHECK(lab.StatusOf(id).reason() == "Error");
 }
 
+TEST_CASE("A site whose store was lost ends nothing: what runs stays as it is known") {
+  // Its empty list once made every pod missing: the site was asked to end what it did not know,
+  // kubelet saw EXITED 255 and started everything a second time.
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Running(pod, "c");
+  SandboxRecord found = lab.site.RecordOf(pod);
+  const std::string body = lab.site.Bodies(pod.str())[0];
+  lab.site.LoseStore();
+
+  lab.Relink();
+
+  REQUIRE_FALSE(Eventually([&] { return lab.Shown(pod) != kReady; }, 300ms));
+  CHECK(lab.Shown(id) == runtime::v1::CONTAINER_RUNNING);
+  CHECK(lab.site.Calls("StopSandbox") + lab.site.Calls("StopContainer") == 0);
+  lab.Restart();
+  REQUIRE_FALSE(Eventually([&] { return lab.Shown(pod) != kReady; }, 300ms));
+
+  // The new store imports it later, with numbers that begin anew; then absence means something.
+  found.set_epoch(1);
+  found.set_revision(1);
+  found.set_imported(true);
+  found.set_message("found at the backend");
+  lab.site.Put(found, body);
+  lab.Relink();
+  lab.site.Forget(pod.str());
+  lab.Relink();
+  CHECK(Eventually([&] { return lab.Shown(pod) == kNotReady; }));
+}
+
+TEST_CASE("Work that a new site store does not know can be stopped and removed") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  lab.Running(pod, "c");
+  lab.site.LoseStore();
+  lab.Relink();
+
+  CHECK(lab.StopPod(pod).ok());
+  CHECK(lab.Shown(pod) == kNotReady);
+  CHECK(lab.RemovePod(pod).ok());
+  CHECK(lab.node->Summary().containers == 0);
+}
+
+TEST_CASE("An unfinished creation is repeated at a site whose link numbers begin again") {
+  NodeLab lab;
+  lab.site.SetSilent(true);
+  auto run = lab.BeginRun(NodeLab::Pod("a"));
+  REQUIRE(Eventually([&] { return !lab.site.Ids().empty(); }));
+  lab.site.LoseStore();
+  lab.site.SetSilent(false);
+
+  lab.Relink();
+
+  CHECK(NodeLab::Get(std::move(run)).ok());
+}
+
 TEST_CASE("Absence proves nothing while the handler is not inventoried") {
   NodeLab lab;
   const SandboxId pod = lab.Ready("a");
