@@ -136,6 +136,7 @@ bool LiveNode::ApplyLocked(const ContainerRecord& record, Change& change) {
   const ContainerRecord before = std::exchange(*fact, record);
   fact->clear_request();
   if (fact->started_ns() == 0) fact->set_started_ns(before.started_ns());
+  if (WasStarted(record)) container->stored.set_started(true);
   change.containers.push_back(id);
   change.drive.push_back(container->sandbox());
   const bool was_created = before.seen() >= interlink::v1::SEEN_CREATED;
@@ -237,6 +238,7 @@ void LiveNode::ImportLocked(const ContainerRecord& record, Change& change) {
   stored.set_abandoned(deny);
   stored.set_wanted(deny ? interlink::v1::WANTED_REMOVE : record.wanted());
   stored.set_exit_shown(!deny && record.seen() == interlink::v1::SEEN_DOWN);
+  stored.set_started(WasStarted(record));
   ports_.log.Warning(deny ? "an unknown container is denied" : "an unknown container is imported",
                      {{"container", record.id()}});
   tables_.Add(std::move(stored));

@@ -136,6 +136,7 @@ void LiveNode::ContainerCalls::Start(const Call& call,
     if (why.ok() && !starting) why = node_.ReachableLocked();
     if (why.ok()) {
       container->stored.set_wanted(interlink::v1::WANTED_START);
+      container->stored.set_started(true);
       node_.WaitLocked(
           call, container->stored.id(), true, Until::kStarted, [reply](const Status& outcome) {
             outcome.ok() ? reply(runtime::v1::StartContainerResponse()) : reply(outcome);

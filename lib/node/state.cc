@@ -22,16 +22,17 @@ std::optional<runtime::v1::ContainerState> Shown(const StoredNodeContainer& cont
   if (container.exit_shown()) return runtime::v1::CONTAINER_EXITED;
   if (seen == interlink::v1::SEEN_NOTHING || seen == interlink::v1::SEEN_GONE) return std::nullopt;
   if (container.fact().has_failure()) return std::nullopt;
-  if (container.wanted() == interlink::v1::WANTED_CREATE && seen == interlink::v1::SEEN_CREATED)
-    return runtime::v1::CONTAINER_CREATED;
-  // A container that was created, never started and is being ended stays CREATED until its end is
-  // told.
-  if (container.wanted() > interlink::v1::WANTED_START && seen == interlink::v1::SEEN_CREATED &&
-      container.fact().wanted() != interlink::v1::WANTED_START &&
-      container.fact().started_ns() == 0) {
-    return runtime::v1::CONTAINER_CREATED;
-  }
+  // A stop that overtakes the start's answer must not make CREATED of RUNNING: kubelet restarts
+  // what is CREATED without killing it.
+  const bool started = container.started() || container.wanted() == interlink::v1::WANTED_START ||
+                       WasStarted(container.fact());
+  if (seen == interlink::v1::SEEN_CREATED && !started) return runtime::v1::CONTAINER_CREATED;
   return runtime::v1::CONTAINER_RUNNING;
+}
+
+bool WasStarted(const interlink::v1::ContainerRecord& fact) {
+  return fact.wanted() == interlink::v1::WANTED_START || fact.seen() == interlink::v1::SEEN_UP ||
+         fact.started_ns() != 0;
 }
 
 Status FailureOf(const interlink::v1::Failure& failure) {

@@ -30,6 +30,9 @@ std::optional<runtime::v1::PodSandboxState> Shown(const interlink::v1::StoredNod
 std::optional<runtime::v1::ContainerState> Shown(
     const interlink::v1::StoredNodeContainer& container);
 
+// True: the site's record shows that a start was committed.
+bool WasStarted(const interlink::v1::ContainerRecord& fact);
+
 // Why something failed, as the site tells it. Never OK: a code that is none is kInternal.
 Status FailureOf(const interlink::v1::Failure& failure);
 

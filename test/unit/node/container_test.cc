@@ -84,6 +84,30 @@ TEST_CASE("From the committed start on a container is RUNNING, whatever the answ
   CHECK_FALSE(NodeLab::Get(std::move(start)).ok());
 }
 
+TEST_CASE("A stop that comes before the start's answer leaves the container RUNNING") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Created(pod, "c");
+  lab.site.Fail("StartContainer", Unavailable("no answer"));
+  lab.site.Fail("StopContainer", Unavailable("no answer"));
+  lab.site.Fail("StopSandbox", Unavailable("no answer"));
+  auto start = lab.BeginStart(id);
+  REQUIRE(Eventually([&] { return lab.Shown(id) == kRunning; }));
+
+  auto stop = lab.BeginStopUnit(id);
+  REQUIRE(Eventually([&] { return lab.site.Calls("StopContainer") > 0; }));
+  CHECK(lab.Shown(id) == kRunning);
+  auto stop_pod = lab.BeginStopPod(pod);
+  REQUIRE(Eventually([&] { return lab.site.Calls("StopSandbox") > 0; }));
+  CHECK(lab.Shown(id) == kRunning);
+  lab.Restart();
+  CHECK(lab.Shown(id) == kRunning);
+
+  CHECK_FALSE(NodeLab::Get(std::move(start)).ok());
+  CHECK_FALSE(NodeLab::Get(std::move(stop)).ok());
+  CHECK_FALSE(NodeLab::Get(std::move(stop_pod)).ok());
+}
+
 TEST_CASE("A start does not leave before it is durable") {
   NodeLab lab;
   const SandboxId pod = lab.Ready("a");

@@ -72,6 +72,15 @@ TEST_CASE("A container is RUNNING from the committed start on and EXITED once it
   CHECK(Shown(container) == row.shown);
 }
 
+TEST_CASE("A container whose start was committed is never CREATED again") {
+  StoredNodeContainer container;
+  container.set_started(true);
+  container.set_wanted(GENERATE(WANTED_START, WANTED_STOP, WANTED_REMOVE));
+  container.mutable_fact()->set_seen(SEEN_CREATED);
+
+  CHECK(Shown(container) == runtime::v1::CONTAINER_RUNNING);
+}
+
 TEST_CASE("Facts are ordered by rank, then epoch, then revision") {
   const auto fact = [](Seen seen, uint64_t epoch, uint64_t revision) {
     SandboxRecord record;
