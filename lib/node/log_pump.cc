@@ -11,6 +11,8 @@ namespace {
 constexpr uint64_t kCredit = 4U << 20U;  // bytes in flight per container
 constexpr auto kNoProgress = std::chrono::seconds(2);
 constexpr auto kOverdue = std::chrono::seconds(10);
+constexpr auto kFirstRetry = std::chrono::seconds(1);
+constexpr int kMaxRetryShift = 5;
 
 }  // namespace
 
@@ -91,11 +93,23 @@ void LiveNode::OnLogFailed(const ContainerId& id, const Status& why) {
   MutexLock lock(mutex_);
   Container* container = tables_.Find(id);
   if (container == nullptr) return;
-  ports_.log.Info("a log cannot be read at the site",
+  ports_.log.Info("a log cannot be read at the site, it is tried again",
                   {{"container", id.str()}, {"why", why.message()}});
-  if (why.code() == Code::kNotFound && container->stored.fact().seen() >= interlink::v1::SEEN_DOWN)
-    container->log_end = container->log.site_offset;
   ShowExitLocked(id);
+  // The site has ended the subscription. It may not have found its work again yet: no answer of it
+  // proves that nothing is left to read.
+  if (container->log_retry || stopping_) return;
+  container->log_retry = true;
+  const int tries = std::min(container->log_tries++, kMaxRetryShift);
+  timer_.After(kFirstRetry * (1 << tries), [this, id] {
+    {
+      MutexLock again(mutex_);
+      Container* same = tables_.Find(id);
+      if (same == nullptr) return;
+      same->log_retry = false;
+    }
+    SubscribeLog(id);
+  });
 }
 
 void LiveNode::OnLogDurable(const ContainerId& id, LogPosition position) {
@@ -107,6 +121,7 @@ void LiveNode::OnLogDurable(const ContainerId& id, LogPosition position) {
     grown = position.site_offset - std::min(position.site_offset, container->log.site_offset);
     container->log = position;
     container->log_progress_at = Steady();
+    container->log_tries = 0;
     interlink::v1::StoredNodeLog stored;
     stored.set_version(1);
     stored.set_site_offset(position.site_offset);

@@ -225,6 +225,30 @@ TEST_CASE("A log that makes no progress holds an exit up for two seconds only") 
   CHECK(Eventually([&] { return lab.Shown(id) == kExited; }));
 }
 
+TEST_CASE("A log that the site could not read is asked for again, ended or not") {
+  // A site that restarts refuses until it has found its work again; it then drops the subscription.
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId running = lab.Running(pod, "running");
+  const ContainerId ended = lab.Running(pod, "ended");
+  const std::string text = "2026-01-01T00:00:00.000000001Z stdout F hello\n";
+  ContainerRecord exit = Exit(lab, ended, 0);
+  exit.set_log_end(text.size());
+  lab.site.FailLog(running, Unavailable("the handler is not recovered"));
+  lab.site.FailLog(ended, NotFound("no such log"));
+  lab.site.Tell(exit);
+  lab.site.SetLog(running, text, false);
+  lab.site.SetLog(ended, text, true);
+  REQUIRE_FALSE(Eventually([&] { return lab.Shown(ended) == kExited; }, 300ms));
+
+  lab.site.FailLog(running, Status::Ok());
+  lab.site.FailLog(ended, Status::Ok());
+
+  CHECK(Eventually([&] { return lab.logs->TextOf(running) == text; }));
+  CHECK(Eventually([&] { return lab.logs->TextOf(ended) == text; }));
+  CHECK(Eventually([&] { return lab.Shown(ended) == kExited; }));
+}
+
 TEST_CASE("A log folder that is missing stops neither the container nor its exit") {
   NodeLab lab;
   const SandboxId pod = lab.Ready("a");

@@ -115,6 +115,12 @@ void FakeSite::SetLog(const ContainerId& id, std::string text, bool end) {
   wake_.NotifyAll();
 }
 
+void FakeSite::FailLog(const ContainerId& id, Status why) {
+  MutexLock lock(mutex_);
+  logs_[id].fail = std::move(why);
+  wake_.NotifyAll();
+}
+
 // --- what happened
 
 int FakeSite::Calls(const std::string& method) {
@@ -539,21 +545,28 @@ class FakeSite::Logs final : public node::Site::LogStream {
   }
 
  private:
+  static bool HasNews(const Log& log) {
+    return log.offset < log.text.size() || log.end || !log.fail.ok();
+  }
   bool SendOne() {
     ContainerId id;
     Log sent;
     {
       MutexLock lock(site_.mutex_);
       for (auto& [candidate, log] : site_.logs_) {
-        if (!log.subscribed || (log.offset >= log.text.size() && !log.end)) continue;
+        if (!log.subscribed || !HasNews(log)) continue;
         id = candidate;
         sent = log;
-        log.offset = log.text.size();
-        if (log.end) log.subscribed = false;
+        if (log.fail.ok()) log.offset = log.text.size();
+        if (log.end || !log.fail.ok()) log.subscribed = false;
         break;
       }
     }
     if (id.empty()) return false;
+    if (!sent.fail.ok()) {
+      sink_.OnLogFailed(id, sent.fail);
+      return true;
+    }
     if (sent.offset < sent.text.size())
       sink_.OnLogChunk(id, sent.offset, sent.text.substr(sent.offset), sent.text.size());
     if (sent.end) sink_.OnLogEnd(id, sent.text.size());
@@ -567,7 +580,7 @@ class FakeSite::Logs final : public node::Site::LogStream {
       site_.wake_.WaitFor(site_.mutex_, std::chrono::seconds(60), [this]() NO_LOCK_ANALYSIS {
         if (ended_) return true;
         for (const auto& [id, log] : site_.logs_) {
-          if (log.subscribed && (log.offset < log.text.size() || log.end)) return true;
+          if (log.subscribed && HasNews(log)) return true;
         }
         return false;
       });

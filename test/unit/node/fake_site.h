@@ -52,6 +52,8 @@ class FakeSite final : public node::Site {
   // Another store, which knows nothing: a new lineage, and its numbers begin anew.
   void LoseStore();
   void SetLog(const ContainerId& id, std::string text, bool end);
+  // Subscriptions of it end with `why`; OK: it can be read again.
+  void FailLog(const ContainerId& id, Status why);
 
   // --- what happened
   int Calls(const std::string& method);  // with effect or without
@@ -116,6 +118,7 @@ class FakeSite final : public node::Site {
   struct Log {
     std::string text;
     bool end = false;
+    Status fail;
     bool subscribed = false;
     uint64_t offset = 0;
     uint64_t acknowledged = 0;
