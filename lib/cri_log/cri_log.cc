@@ -70,18 +70,14 @@ class CriLog final : public node::LogFiles {
     if (!path.empty()) RETURN_IF_ERROR(CheckPath(path));
     if (const auto known = FindOpen(id, path); known.has_value()) return *known;
     LogFile::Start start{.path = path, .site_offset = from.site_offset};
-    if (!path.empty() && resume) {
-      ASSIGN_OR_RETURN(Resumed resumed, ResumeAt(path));
-      start.current = std::move(resumed.current);
-      start.rotated = std::move(resumed.rotated);
-      start.skip_until_ns = resumed.last_time_ns;
-    } else if (!path.empty()) {
-      ASSIGN_OR_RETURN(start.current, MakeFolderAndOpen(path));
-    }
+    if (!path.empty()) start.open = resume ? LogFile::Open::kResume : LogFile::Open::kMake;
     auto entry = std::make_shared<Entry>(id, std::move(start));
+    const Status opened = entry->file.OpenFirst();
+    if (opened.code() == Code::kInvalidArgument) return opened;
     MutexLock lock(mutex_);
-    entries_.emplace(id, std::move(entry));
-    return {};
+    // A file that is not there yet is tried again by the log thread.
+    if (entries_.emplace(id, entry).second && !opened.ok()) Queue(entry);
+    return opened;
   }
 
   void Append(const ContainerId& id, uint64_t offset, std::string bytes, uint64_t next) override {

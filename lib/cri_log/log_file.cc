@@ -92,6 +92,7 @@ void LogFile::Skip(std::string& lines) {
 }
 
 Status LogFile::Write(size_t budget) {
+  RETURN_IF_ERROR(OpenFirst());
   while (!ready_.empty()) {
     Piece& piece = ready_.front();
     const size_t size = piece.bytes.size();
@@ -102,6 +103,20 @@ Status LogFile::Write(size_t budget) {
     if (size >= budget) return {};
     budget -= size;
   }
+  return {};
+}
+
+Status LogFile::OpenFirst() {
+  if (start_.open == Open::kMake) {
+    ASSIGN_OR_RETURN(start_.current, MakeFolderAndOpen(start_.path));
+  } else if (start_.open == Open::kResume) {
+    ASSIGN_OR_RETURN(Resumed resumed, ResumeAt(start_.path));
+    start_.current = std::move(resumed.current);
+    start_.rotated = std::move(resumed.rotated);
+    start_.skip_until_ns = resumed.last_time_ns;
+    for (Piece& piece : ready_) Skip(piece.bytes);
+  }
+  start_.open = Open::kDone;
   return {};
 }
 
@@ -183,7 +198,10 @@ Result<node::LogPosition> LogFile::Sync() {
 }
 
 Status LogFile::Replace(UniqueFd fd) {
-  Status status = CutTorn();
+  // Best effort: what the rotated files have is not to be written twice.
+  Status status = start_.open == Open::kResume ? OpenFirst() : Status::Ok();
+  start_.open = Open::kDone;
+  if (const Status cut = CutTorn(); !cut.ok()) status = cut;
   torn_at_.reset();
   for (UniqueFd* old : {&start_.rotated, &start_.current}) {
     if (const Status synced = SyncOne(*old); !synced.ok()) status = synced;

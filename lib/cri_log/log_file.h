@@ -15,16 +15,22 @@ namespace interlink::cri_log {
 
 class LogFile {
  public:
+  // What Open could not do yet, and Write does first: make the file, or look for it.
+  enum class Open { kDone, kMake, kResume };
   // What was opened for it: see cri_log/log_path.h. Without `current` nothing can be written until
   // Replace. `skip_until_ns`: lines not later are in the file already, 0: none.
   struct Start {
     std::string path;  // empty: everything is discarded
+    Open open = Open::kDone;
     UniqueFd current;
     UniqueFd rotated;
     uint64_t site_offset = 0;
     uint64_t skip_until_ns = 0;
   };
   explicit LogFile(Start start);
+
+  // Does what `start.open` asks for. Write does it too.
+  Status OpenFirst();
 
   // Bytes of the container's log from the site; see node::LogFiles::Append. Returns what was wrong
   // with them (and is left out), OK mostly.

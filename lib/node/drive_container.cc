@@ -101,8 +101,8 @@ void LiveNode::DriveStart(const ContainerId& id) {
     link = link_;
     open_log = !container->log_open;
   }
-  // The file exists when the container starts: kubelet looks for it at once. A folder that is
-  // missing is no reason not to run: the log is opened again with the next bytes.
+  // The file exists when the container starts: kubelet looks for it at once. One that cannot be
+  // made is no reason not to run: it is tried again until it is there.
   if (open_log) {
     if (const Status opened = OpenLog(id, false); !opened.ok()) {
       ports_.log.Warning("cannot open a log file",

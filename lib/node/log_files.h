@@ -29,8 +29,10 @@ class LogFiles {
 
   // Makes the file (0640) and its folder (0755) where there is none or, with `resume`, continues
   // it: a torn last line is cut and lines not later than the newest time in the newest file of that
-  // container (rotated too) are skipped. An empty `path` discards. kInvalidArgument: not absolute
-  // or with ".." in it. Idempotent.
+  // container (rotated too) are skipped. An empty `path` discards. kInvalidArgument: not
+  // absolute or with ".." in it, or no file can be there; nothing is open. After any other error it
+  // is open: what comes is kept, and the file is tried again with back-off until it is there.
+  // Idempotent.
   virtual Status Open(const ContainerId& id, const std::string& path, LogPosition from,
                       bool resume) = 0;
   // Bytes [offset, offset + bytes.size()) of the container's log, whole CRI lines or parts; `next`

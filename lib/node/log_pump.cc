@@ -29,9 +29,9 @@ Status LiveNode::OpenLog(const ContainerId& id, bool resume) {
     from = container->log;
   }
   Status status = ports_.log_files.Open(id, path, from, resume);
-  // An output that cannot be kept must not hold up the container or its exit: it is read and
-  // dropped.
-  if (!status.ok()) {
+  // An output that can never be kept must not hold up the container: it is read and dropped. One
+  // that cannot be kept now (a full disk, too many files) is tried again by LogFiles.
+  if (status.code() == Code::kInvalidArgument) {
     const Status discarded = ports_.log_files.Open(id, "", from, resume);
     if (!discarded.ok()) return discarded;
   }

@@ -260,6 +260,21 @@ TEST_CASE("A log folder that is missing stops neither the container nor its exit
   CHECK(Eventually([&] { return lab.Shown(id) == kExited; }));
 }
 
+TEST_CASE("A log that cannot be opened now is neither discarded nor acknowledged") {
+  // A full disk at the start once lost the whole log: it was read, dropped and acknowledged.
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  lab.logs->FailOpen(ResourceExhausted("no space left on device"));
+  const ContainerId id = lab.Running(pod, "c");
+  lab.site.SetLog(id, "2026-01-01T00:00:00.000000001Z stdout F hello\n", false);
+
+  REQUIRE_FALSE(Eventually([&] { return lab.site.Acknowledged(id) > 0; }, 300ms));
+
+  lab.logs->FailOpen(Status::Ok());
+  lab.Restart();
+  CHECK(Eventually([&] { return !lab.logs->TextOf(id).empty(); }));
+}
+
 TEST_CASE("The termination message is in its file before the exit is shown") {
   TemporaryFolder folder;
   NodeLab lab;
