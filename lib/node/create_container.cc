@@ -35,8 +35,7 @@ void LiveNode::ContainerCalls::Create(const Call& call, const CreateContainerReq
   Status why = Check(request);
   if (why.ok()) {
     MutexLock lock(node_.mutex_);
-    why = node_.stopping_ ? Unavailable("interlink-cri is shutting down")
-                          : CreateLocked(call, request, reply);
+    why = node_.stopping_ ? ShuttingDown() : CreateLocked(call, request, reply);
   }
   if (!why.ok()) reply(why);
 }
@@ -134,6 +133,7 @@ void LiveNode::ContainerCalls::Start(const Call& call,
       why = FailedPrecondition("container \"" + container->stored.id() + "\" is being stopped");
     }
     if (why.ok() && !starting) why = node_.ReachableLocked();
+    if (node_.stopping_) why = ShuttingDown();
     if (why.ok()) {
       container->stored.set_wanted(interlink::v1::WANTED_START);
       container->stored.set_started(true);

@@ -99,7 +99,7 @@ void LiveNode::DriveRun(const SandboxId& id) {
     body = sandbox->stored.body();
     link = link_;
   }
-  auto record = ports_.site.RunSandbox(Call::WithTimeout(kStep), link, id, body, kWait);
+  auto record = ports_.site.RunSandbox(NewRequest().call, link, id, body, kWait);
   if (record.ok()) {
     {
       MutexLock lock(mutex_);
@@ -168,7 +168,8 @@ void LiveNode::DriveSandboxEnd(const SandboxId& id) {
         std::chrono::steady_clock::now() - sandbox->end_asked_at < kAskAgain)
       return;
   }
-  const Call call = Call::WithTimeout(kStep);
+  const Request request = NewRequest();
+  const Call& call = request.call;
   auto record = wanted == interlink::v1::WANTED_STOP
                     ? ports_.site.StopSandbox(call, link, id, handler, kWait)
                     : ports_.site.RemoveSandbox(call, link, id, handler);
@@ -212,7 +213,7 @@ void LiveNode::SettleMissing(const SandboxId& id) {
     link = sandbox->missing ? link_ : 0;
   }
   if (link == 0) return DriveRun(id);
-  auto record = ports_.site.StopSandbox(Call::WithTimeout(kStep), link, id, handler, kWait);
+  auto record = ports_.site.StopSandbox(NewRequest().call, link, id, handler, kWait);
   if (!record.ok()) return StepFailed(id, link, record.status(), kSettleAttempt);
   const bool settled = record->seen() >= interlink::v1::SEEN_DOWN;
   Apply(*record);

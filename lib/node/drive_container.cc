@@ -48,7 +48,7 @@ void LiveNode::DriveCreate(const ContainerId& id) {
     sandbox = container->sandbox();
     link = link_;
   }
-  auto record = ports_.site.CreateContainer(Call::WithTimeout(kStep), link, sandbox, id, body);
+  auto record = ports_.site.CreateContainer(NewRequest().call, link, sandbox, id, body);
   int attempts = 0;
   {
     MutexLock lock(mutex_);
@@ -109,8 +109,7 @@ void LiveNode::DriveStart(const ContainerId& id) {
                          {{"container", id.str()}, {"error", opened.message()}});
     }
   }
-  auto record =
-      ports_.site.StartContainer(Call::WithTimeout(kStep), link, sandbox, id, handler, kWait);
+  auto record = ports_.site.StartContainer(NewRequest().call, link, sandbox, id, handler, kWait);
   int attempts = 0;
   bool settle = false;
   {
@@ -175,7 +174,8 @@ void LiveNode::DriveContainerEnd(const ContainerId& id) {
                        std::chrono::steady_clock::now() - container->stop_asked_at < kAskAgain;
     if (wanted == interlink::v1::WANTED_STOP && asked) return;
   }
-  const Call call = Call::WithTimeout(kStep);
+  const Request request = NewRequest();
+  const Call& call = request.call;
   auto record = wanted == interlink::v1::WANTED_STOP
                     ? ports_.site.StopContainer(call, link, sandbox, id, stop)
                     : ports_.site.RemoveContainer(call, link, sandbox, id, stop.handler());
@@ -225,7 +225,7 @@ void LiveNode::SettleMissing(const ContainerId& id) {
     link = container->missing ? link_ : 0;
   }
   if (link == 0) return DriveCreate(id);
-  auto record = ports_.site.StopContainer(Call::WithTimeout(kStep), link, sandbox, id, stop);
+  auto record = ports_.site.StopContainer(NewRequest().call, link, sandbox, id, stop);
   if (!record.ok()) return StepFailed(sandbox, link, record.status(), kSettleAttempt);
   const bool settled = record->seen() >= interlink::v1::SEEN_DOWN;
   Apply(*record);

@@ -30,7 +30,10 @@ void LiveNode::ContainerCalls::End(const Call& call, const std::string& name,
   {
     MutexLock lock(node_.mutex_);
     const auto id = node_.tables_.ResolveContainer(name);
-    if (!id.ok()) {
+    if (node_.stopping_) {
+      now = true;
+      decided = ShuttingDown();
+    } else if (!id.ok()) {
       now = true;
       decided = id.status().code() == Code::kNotFound ? node_.ListsReadyLocked() : id.status();
     } else {
@@ -93,7 +96,8 @@ void LiveNode::ContainerCalls::UpdateResources(
       sandbox.str(), std::move(reply),
       [this, call, link, id, sandbox,
        update](Reply<runtime::v1::UpdateContainerResourcesResponse> answer) {
-        const auto record = node_.ports_.site.UpdateContainer(call, link, sandbox, id, update);
+        const auto record = node_.ports_.site.UpdateContainer(node_.RequestOf(call).call, link,
+                                                              sandbox, id, update);
         if (!record.ok()) return answer(ForCaller(record.status()));
         node_.Apply(*record);
         answer(runtime::v1::UpdateContainerResourcesResponse());

@@ -30,7 +30,10 @@ void LiveNode::SandboxCalls::End(const Call& call, const std::string& name,
   {
     MutexLock lock(node_.mutex_);
     const auto id = node_.tables_.ResolveSandbox(name);
-    if (!id.ok()) {
+    if (node_.stopping_) {
+      now = true;
+      decided = ShuttingDown();
+    } else if (!id.ok()) {
       now = true;
       // An unknown id is a success by the node's own store, once that is complete.
       decided = id.status().code() == Code::kNotFound ? node_.ListsReadyLocked() : id.status();
@@ -85,7 +88,8 @@ void LiveNode::SandboxCalls::UpdateResources(
   node_.PostOrFail<runtime::v1::UpdatePodSandboxResourcesResponse>(
       id.str(), std::move(reply),
       [this, call, link, id, update](Reply<runtime::v1::UpdatePodSandboxResourcesResponse> answer) {
-        const Status status = node_.ports_.site.UpdateSandbox(call, link, id, update);
+        const Status status =
+            node_.ports_.site.UpdateSandbox(node_.RequestOf(call).call, link, id, update);
         status.ok() ? answer(runtime::v1::UpdatePodSandboxResourcesResponse())
                     : answer(ForCaller(status));
       });

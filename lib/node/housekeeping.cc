@@ -84,7 +84,7 @@ void LiveNode::UndoUnaskedLocked(double seconds, Change& change) {
 }
 
 void LiveNode::PollStats() {
-  auto answer = ports_.site.Stats(Call::WithTimeout(kStep));
+  auto answer = ports_.site.Stats(NewRequest().call);
   if (answer.ok()) {
     for (auto& stats : *answer->mutable_containers()) {
       // Kubelet looks the file system up on this node: only a path that is here is named.

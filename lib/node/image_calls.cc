@@ -27,7 +27,7 @@ void LiveNode::ImageCalls::Pull(const Call& call, const runtime::v1::PullImageRe
   Status why;
   {
     MutexLock lock(node_.mutex_);
-    why = node_.stopping_ ? Unavailable("interlink-cri is shutting down") : node_.ReachableLocked();
+    why = node_.stopping_ ? ShuttingDown() : node_.ReachableLocked();
     if (why.ok() && node_.link_ == 0)
       why = Unavailable("site " + node_.options_.site_name + " is not linked yet");
     if (why.ok()) {
@@ -63,7 +63,8 @@ void LiveNode::ImageCalls::PullStep(const Call& call, const interlink::v1::PullI
       if (!node_.pulls_.contains(pull.pull_id())) return;
       link = node_.link_;
     }
-    const auto record = node_.ports_.site.PullImage(call.Capped(kStep), link, pull);
+    const auto record =
+        node_.ports_.site.PullImage(node_.RequestOf(call.Capped(kStep)).call, link, pull);
     if (!record.ok() && record.status().code() != Code::kUnavailable &&
         record.status().code() != Code::kAborted) {
       return EndPull(pull.pull_id(), record.status());
@@ -111,7 +112,7 @@ void LiveNode::ImageCalls::EndPull(const std::string& pull_id, const Status& why
   waiter->fire(why);
   // Another caller's pull of the same content goes on at the site.
   const Status posted = node_.steps_.Post("pull/" + pull_id, [this, pull_id, link] {
-    const Status cancelled = node_.ports_.site.CancelPull(Call::WithTimeout(kStep), link, pull_id);
+    const Status cancelled = node_.ports_.site.CancelPull(node_.NewRequest().call, link, pull_id);
     if (!cancelled.ok())
       node_.ports_.log.Info("a pull cannot be cancelled", {{"error", cancelled.message()}});
   });
@@ -137,7 +138,7 @@ void LiveNode::ImageCalls::Remove(const Call& call, const runtime::v1::RemoveIma
   node_.PostOrFail<runtime::v1::RemoveImageResponse>(
       "image/" + id, std::move(reply),
       [this, call, id, link](Reply<runtime::v1::RemoveImageResponse> answer) {
-        const Status status = node_.ports_.site.RemoveImage(call, link, id);
+        const Status status = node_.ports_.site.RemoveImage(node_.RequestOf(call).call, link, id);
         if (!status.ok()) return answer(ForCaller(status));
         {
           MutexLock lock(node_.mutex_);

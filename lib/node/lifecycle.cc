@@ -1,12 +1,16 @@
 // Creation, start and stop of the node's domain.
 #include "node/calls.h"
+#include "node/limits.h"
 
 namespace interlink::node {
 namespace {
 
 constexpr uint32_t kVersion = 1;
-constexpr auto kDrain = std::chrono::seconds(5);
-constexpr auto kStoreLimit = std::chrono::seconds(30);
+constexpr auto kForEver = std::chrono::hours(24 * 365 * 10);
+// Stop: steps have kDrain, then their requests are given up; all of it stays below 8 s.
+constexpr auto kDrain = std::chrono::seconds(4);
+constexpr auto kGivenUp = std::chrono::seconds(1);
+constexpr auto kStoreLimit = std::chrono::seconds(2);
 
 template <typename Stored>
 Status Parse(const StoredRecord& record, Stored& stored) {
@@ -33,6 +37,8 @@ Result<std::unique_ptr<Node>> Node::Create(const Options& options, const Ports& 
 LiveNode::LiveNode(const Options& options, const Ports& ports)
     : options_(options),
       ports_(ports),
+      stopped_(Call::WithTimeout(kForEver)),
+      drained_(Call::WithTimeout(kForEver)),
       runtime_(std::make_unique<RuntimeCalls>(*this)),
       sandboxes_(std::make_unique<SandboxCalls>(*this)),
       containers_(std::make_unique<ContainerCalls>(*this)),
@@ -168,21 +174,28 @@ void LiveNode::Stop() {
   if (stream != nullptr) stream->Cancel();
   const Status why =
       Unavailable("interlink-cri is shutting down; what was asked for is kept and goes on");
+  stopped_.Cancel();
   for (Waiter& waiter : waiters) {
     timer_.Cancel(waiter.timer);
     waiter.fire(why);
   }
   for (auto& [id, pull] : pulls) pull->fire(why);
+  timer_.After(kDrain, [this] { drained_.Cancel(); });
   if (reconciler_.joinable()) reconciler_.join();
+  steps_.Stop(kDrain + kGivenUp);
   timer_.Stop();
-  steps_.Stop(kDrain);
   ports_.log_files.SetDurable({});
   {
     // The store's answers still come here.
     MutexLock lock(commits_->mutex);
     const bool answered = commits_->none.WaitFor(
         commits_->mutex, kStoreLimit, [this]() NO_LOCK_ANALYSIS { return commits_->count == 0; });
-    if (!answered) ports_.log.Error("the store does not answer any more", {});
+    if (!answered) {
+      ports_.log.Error("the store does not answer any more", {});
+      commits_->abandoned = true;
+      commits_->none.WaitFor(commits_->mutex, kStoreLimit,
+                             [this]() NO_LOCK_ANALYSIS { return commits_->running == 0; });
+    }
   }
   std::unique_ptr<Site::LogStream> logs;
   {
@@ -190,6 +203,8 @@ void LiveNode::Stop() {
     logs.swap(log_stream_);
   }
 }
+
+LiveNode::Request LiveNode::NewRequest() const { return RequestOf(Call::WithTimeout(kStep)); }
 
 NodeSummary LiveNode::Summary() const {
   NodeSummary summary;

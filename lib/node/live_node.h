@@ -195,11 +195,22 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   void NoteListed();
   template <typename T>
   void PostOrFail(const std::string& key, Reply<T> reply, std::function<void(Reply<T>)> step) {
-    auto shared = std::make_shared<Reply<T>>(std::move(reply));
-    const Status posted =
-        steps_.Post(key, [shared, step = std::move(step)] { step(std::move(*shared)); });
-    if (!posted.ok()) (*shared)(posted);
+    const auto answer =
+        std::make_shared<Answer<T>>(std::move(reply));  // owners: step and its reply
+    const Status posted = steps_.Post(key, [answer, step = std::move(step)] {
+      step([answer](Result<T> result) { answer->Give(std::move(result)); });
+    });
+    if (!posted.ok()) answer->Give(posted);
   }
+  // A step's request. It is given up when Stop has waited long enough for the steps.
+  struct Request {
+    Call call;
+    Call::Registration drained;
+  };
+  Request RequestOf(const Call& call) const {
+    return {call, drained_.OnCancel([call] { call.Cancel(); })};
+  }
+  Request NewRequest() const;
   int64_t Now() const { return ports_.clock.WallNanos(); }
   SteadyTime Steady() const { return ports_.clock.Steady(); }
 
@@ -208,11 +219,16 @@ class LiveNode final : public Node, private EventSink, private LogSink {
     Mutex mutex;
     CondVar none;
     int count GUARDED_BY(mutex) = 0;
+    int running GUARDED_BY(mutex) = 0;         // answers that are being taken
+    bool abandoned GUARDED_BY(mutex) = false;  // no answer is taken any more
   };
 
   const Options options_;
   const Ports ports_;
   const std::shared_ptr<Commits> commits_ = std::make_shared<Commits>();
+  // Cancelled when Stop begins (sessions, links), and when it has waited for the steps.
+  const Call stopped_;
+  const Call drained_;
 
   mutable Mutex mutex_;
   Tables tables_ GUARDED_BY(mutex_);

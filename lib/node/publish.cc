@@ -81,9 +81,16 @@ void LiveNode::StoreLocked(Batch batch, std::function<void(Status)> done) {
   }
   ports_.store.Commit(std::move(batch),
                       [commits = commits_, done = std::move(done)](const Status& status) {
+                        {
+                          MutexLock lock(commits->mutex);
+                          if (commits->abandoned) return;
+                          ++commits->running;
+                        }
                         done(status);
                         MutexLock lock(commits->mutex);
-                        if (--commits->count == 0) commits->none.NotifyAll();
+                        --commits->running;
+                        --commits->count;
+                        commits->none.NotifyAll();
                       });
 }
 

@@ -36,7 +36,8 @@ void LiveNode::ContainerCalls::GetStatus(const Call& call,
       "inspect/" + id.str(), std::move(reply),
       [this, call, id, sandbox_id,
        response](Reply<runtime::v1::ContainerStatusResponse> answer) mutable {
-        auto inspected = node_.ports_.site.InspectContainer(call.Capped(kVerbose), sandbox_id, id);
+        auto inspected = node_.ports_.site.InspectContainer(
+            node_.RequestOf(call.Capped(kVerbose)).call, sandbox_id, id);
         (*response.mutable_info())[inspected.ok() ? "info" : "site"] =
             inspected.ok() ? inspected->info() : inspected.status().message();
         answer(std::move(response));
@@ -116,17 +117,24 @@ void LiveNode::ContainerCalls::ExecSync(const Call& call,
   *exec.mutable_cmd() = request.cmd();
   constexpr int64_t kMillis = 1000;
   exec.set_timeout_ms(request.timeout() * kMillis);
+  // Owners of both: the request's callback; of the answer also Stop, which does not wait for the
+  // command.
+  const auto answer = std::make_shared<Answer<runtime::v1::ExecSyncResponse>>(std::move(reply));
+  const auto stopped = std::make_shared<Call::Registration>(node_.stopped_.OnCancel([answer, call] {
+    answer->Give(ShuttingDown());
+    call.Cancel();
+  }));
   node_.ports_.site.ExecSync(
       call, link, sandbox, id, exec,
-      [reply = std::move(reply)](Result<interlink::v1::ExecSyncResponse> answer) {
-        if (!answer.ok()) return reply(ForCaller(answer.status()));
-        if (answer->timed_out())
-          return reply(DeadlineExceeded("the command overran its timeout and was killed"));
+      [answer, stopped](Result<interlink::v1::ExecSyncResponse> result) {
+        if (!result.ok()) return answer->Give(ForCaller(result.status()));
+        if (result->timed_out())
+          return answer->Give(DeadlineExceeded("the command overran its timeout and was killed"));
         runtime::v1::ExecSyncResponse response;
-        response.set_stdout(std::move(*answer->mutable_stdout()));
-        response.set_stderr(std::move(*answer->mutable_stderr()));
-        response.set_exit_code(answer->exit_code());
-        reply(std::move(response));
+        response.set_stdout(std::move(*result->mutable_stdout()));
+        response.set_stderr(std::move(*result->mutable_stderr()));
+        response.set_exit_code(result->exit_code());
+        answer->Give(std::move(response));
       });
 }
 

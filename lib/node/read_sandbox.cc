@@ -34,7 +34,8 @@ void LiveNode::SandboxCalls::GetStatus(const Call& call,
   node_.PostOrFail<runtime::v1::PodSandboxStatusResponse>(
       "inspect/" + id.str(), std::move(reply),
       [this, call, id, response](Reply<runtime::v1::PodSandboxStatusResponse> answer) mutable {
-        auto inspected = node_.ports_.site.InspectSandbox(call.Capped(kVerbose), id);
+        auto inspected =
+            node_.ports_.site.InspectSandbox(node_.RequestOf(call.Capped(kVerbose)).call, id);
         // The site's silence is no error of a status.
         (*response.mutable_info())[inspected.ok() ? "info" : "site"] =
             inspected.ok() ? inspected->info() : inspected.status().message();

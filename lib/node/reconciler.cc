@@ -191,7 +191,9 @@ void LiveNode::Reconcile() {
     }
     Status status;
     if (need_link) {
-      status = LinkOnce(Call::WithTimeout(kLinkTimeout));
+      const Call call = Call::WithTimeout(kLinkTimeout);
+      const auto stopped = stopped_.OnCancel([call] { call.Cancel(); });
+      status = LinkOnce(call);
       if (status.ok()) {
         need_link = false;
         ports_.log.Info("linked with the site", {{"site", options_.site_name}});

@@ -34,8 +34,7 @@ void LiveNode::SandboxCalls::Run(const Call& call, const RunPodSandboxRequest& r
   Status why = Check(request);
   if (why.ok()) {
     MutexLock lock(node_.mutex_);
-    why = node_.stopping_ ? Unavailable("interlink-cri is shutting down")
-                          : RunLocked(call, request, reply);
+    why = node_.stopping_ ? ShuttingDown() : RunLocked(call, request, reply);
   }
   if (!why.ok()) reply(why);
 }

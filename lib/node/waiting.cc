@@ -23,9 +23,19 @@ void LiveNode::WaitLocked(const Call& call, const std::string& key, bool contain
   // While the site is away there is nothing to wait for, but it may be back at once.
   if (!unreachable_.ok()) left = std::min<Duration>(left, kAwayLimit);
   Waiter waiter{number, key, container, until, {}, {}, std::move(fire)};
-  if (const auto outcome = OutcomeLocked(waiter)) {
-    // Decided already; told from the timer's thread, since the lock is held here.
-    timer_.After(Duration::zero(), [fire = std::move(waiter.fire), outcome] { fire(*outcome); });
+  if (OutcomeLocked(waiter)) {
+    // Decided already; told from the timer's thread, since the lock is held here. It waits in the
+    // table like any other: whatever Stop finds there it answers.
+    waiter.timer = timer_.After(Duration::zero(), [this, key, number] {
+      Fires fires;
+      {
+        MutexLock lock(mutex_);
+        TakeDecidedLocked(key, fires);
+      }
+      for (auto& taken : fires) taken();
+      Expire(number, false);
+    });
+    waiters_.push_back(std::move(waiter));
     return;
   }
   waiter.timer = timer_.After(left - Margin(left), [this, number] { Expire(number, false); });

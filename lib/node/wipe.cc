@@ -16,7 +16,7 @@ void LiveNode::Wipe(const Call& call, const std::string& forget_site, Reply<std:
       if (++count <= 5) living += " " + id.str().substr(0, 13);
     }
     Change change;
-    why = call.Check("wipe");
+    why = stopping_ ? ShuttingDown() : call.Check("wipe");
     if (!why.ok()) {
       // Nothing is touched.
     } else if (!forget_site.empty()) {
@@ -44,8 +44,9 @@ void LiveNode::Wipe(const Call& call, const std::string& forget_site, Reply<std:
       text = std::to_string(change.sandboxes.size()) + " ended sandboxes are being removed";
     }
     if (why.ok()) {
-      CommitLocked(change, false, [reply, text](const Status& status) {
-        status.ok() ? reply(text) : reply(status);
+      const auto answer = std::make_shared<Answer<std::string>>(reply);  // owner: the commit
+      CommitLocked(change, false, [answer, text](const Status& status) {
+        answer->Give(status.ok() ? Result<std::string>(text) : Result<std::string>(status));
       });
     }
   }

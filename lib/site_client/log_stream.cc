@@ -13,6 +13,7 @@ namespace {
 constexpr auto kConnect = std::chrono::seconds(10);
 constexpr auto kSilence =
     std::chrono::hours(1);  // logs may be quiet; the event stream finds a dead site
+constexpr auto kLastWords = std::chrono::seconds(1);
 constexpr auto kMaxBackoff = std::chrono::seconds(10);
 constexpr size_t kMaxQueued = 100'000;
 
@@ -31,10 +32,25 @@ struct Shared : std::enable_shared_from_this<Shared> {
   std::shared_ptr<net::WebSocket> socket GUARDED_BY(mutex);
   bool closing GUARDED_BY(mutex) = false;
   bool ended GUARDED_BY(mutex) = false;
+  int inside GUARDED_BY(mutex) = 0;  // calls into the sink
 
   bool Closing() {
     MutexLock lock(mutex);
     return closing;
+  }
+  // Calls into the sink, unless the handle dies: it waits for those that are inside only, since a
+  // connection that is being made can take longer.
+  template <typename Word>
+  void Tell(Word word) {
+    {
+      MutexLock lock(mutex);
+      if (closing) return;
+      ++inside;
+    }
+    word(sink);
+    MutexLock lock(mutex);
+    --inside;
+    ended_signal.NotifyAll();
   }
 };
 
@@ -88,7 +104,7 @@ net::Awaitable<Status> ReadLoop(std::shared_ptr<Shared> shared,
     interlink::v1::LogResponse response;
     if (!response.ParseFromString(**message))
       co_return Unavailable("the site sends something that is no log message");
-    Deliver(shared->sink, response);
+    shared->Tell([&response](node::LogSink& sink) { Deliver(sink, response); });
   }
 }
 
@@ -106,7 +122,7 @@ net::Awaitable<Status> OneConnection(std::shared_ptr<Shared> shared) {
     shared->socket = *socket;
     shared->queue.clear();  // subscriptions are made anew
   }
-  shared->sink.OnLogStreamOpen();
+  shared->Tell([](node::LogSink& sink) { sink.OnLogStreamOpen(); });
   net::Io::Spawn(shared->strand, WriteLoop(shared, *socket));
   const Status status = co_await ReadLoop(shared, *socket);
   {
@@ -114,7 +130,7 @@ net::Awaitable<Status> OneConnection(std::shared_ptr<Shared> shared) {
     shared->socket = nullptr;
   }
   shared->changed->Set();
-  shared->sink.OnLogStreamLost(status);
+  shared->Tell([&status](node::LogSink& sink) { sink.OnLogStreamLost(status); });
   co_return status;
 }
 
@@ -154,8 +170,11 @@ class Handle final : public node::Site::LogStream {
     shared_->changed->Set();
     // The sink dies after this object: no call into it may be under way.
     MutexLock lock(shared_->mutex);
-    shared_->ended_signal.WaitFor(shared_->mutex, kConnect + std::chrono::seconds(5),
-                                  [this]() NO_LOCK_ANALYSIS { return shared_->ended; });
+    const bool ended = shared_->ended_signal.WaitFor(
+        shared_->mutex, kLastWords, [this]() NO_LOCK_ANALYSIS { return shared_->ended; });
+    if (ended) return;
+    shared_->ended_signal.WaitFor(shared_->mutex, kConnect,
+                                  [this]() NO_LOCK_ANALYSIS { return shared_->inside == 0; });
   }
 
   void Subscribe(const SandboxId& sandbox, const ContainerId& id, uint64_t offset,

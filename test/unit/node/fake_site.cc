@@ -38,6 +38,10 @@ void FakeSite::SetSilent(bool silent) {
   MutexLock lock(mutex_);
   silent_ = silent;
 }
+void FakeSite::SetHanging(bool hanging) {
+  MutexLock lock(mutex_);
+  hanging_ = hanging;
+}
 void FakeSite::SetKubeletHost(bool yes) {
   MutexLock lock(mutex_);
   kubelet_host_ = yes;
@@ -230,11 +234,14 @@ Result<interlink::v1::InfoResponse> FakeSite::Info(const Call&) {
   handler->set_kubelet_host(kubelet_host_);
   return info;
 }
-Result<SandboxRecord> FakeSite::RunSandbox(const Call&, node::LinkNumber link, const SandboxId& id,
-                                           const std::string& body, Duration) {
+Result<SandboxRecord> FakeSite::RunSandbox(const Call& call, node::LinkNumber link,
+                                           const SandboxId& id, const std::string& body, Duration) {
   MutexLock lock(mutex_);
   bodies_[id.str()].push_back(body);
   RETURN_IF_ERROR(Admit("RunSandbox", link, id.str()));
+  while (hanging_ && !call.cancelled() && !call.expired())
+    wake_.WaitFor(mutex_, std::chrono::milliseconds(20), [] { return false; });
+  if (hanging_) return Unavailable("no answer");
   const auto it = sandboxes_.find(id);
   if (it != sandboxes_.end()) {
     if (it->second.record.wanted() > interlink::v1::WANTED_CREATE)
@@ -446,6 +453,11 @@ void FakeSite::ExecSync(const Call&, node::LinkNumber link, const SandboxId&, co
     why = Admit("ExecSync", link, id.str());
   }
   if (!why.ok()) return reply(why);
+  if (request.cmd(0) == "endless") {
+    MutexLock lock(mutex_);
+    endless_.push_back(std::move(reply));
+    return;
+  }
   interlink::v1::ExecSyncResponse response;
   response.set_stdout(request.cmd(0));
   response.set_timed_out(request.cmd(0) == "too-long");

@@ -33,6 +33,8 @@ class FakeSite final : public node::Site {
   void SetDown(bool down);
   // Requests are taken; what comes of them is told by Tell only.
   void SetSilent(bool silent);
+  // RunSandbox answers only when its caller has gone.
+  void SetHanging(bool hanging);
   void SetKubeletHost(bool yes);
   // The handler's work is not inventoried: the list says so.
   void SetRecovered(bool yes);
@@ -153,6 +155,8 @@ class FakeSite final : public node::Site {
   std::set<std::string> lose_ GUARDED_BY(mutex_);
   bool down_ GUARDED_BY(mutex_) = false;
   bool silent_ GUARDED_BY(mutex_) = false;
+  bool hanging_ GUARDED_BY(mutex_) = false;
+  std::vector<node::Reply<interlink::v1::ExecSyncResponse>> endless_ GUARDED_BY(mutex_);
   bool kubelet_host_ GUARDED_BY(mutex_) = true;
   bool recovered_ GUARDED_BY(mutex_) = true;
   bool node_restored_ GUARDED_BY(mutex_) = false;
