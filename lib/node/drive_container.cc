@@ -13,6 +13,13 @@ bool IsRepeatable(Code code) {
          code == Code::kDeadlineExceeded || code == Code::kUnauthenticated;
 }
 
+// A start that failed like this may happen yet, or has happened: it is asked for again. What is a
+// failure of the container itself comes as a record.
+bool IsRepeatableStart(Code code) {
+  return IsRepeatable(code) || code == Code::kResourceExhausted || code == Code::kInternal ||
+         code == Code::kUnknown || code == Code::kDataLoss;
+}
+
 }  // namespace
 
 void LiveNode::DriveContainer(const ContainerId& id) {
@@ -121,30 +128,16 @@ void LiveNode::DriveStart(const ContainerId& id) {
       container->started_link = link;
       container->attempts = 0;
     }
-    // The site does not know it as a container that can be started: whether it has run is not
-    // known, so its end has to be proven.
-    settle = record.status().code() == Code::kNotFound ||
-             record.status().code() == Code::kFailedPrecondition;
+    // The site will not start it; whether an earlier try has is not known: its end has to be
+    // proven.
+    settle = !record.ok() && !IsRepeatableStart(record.status().code());
     container->missing = container->missing || settle;
   }
   if (record.ok()) return Apply(*record);
-  if (IsRepeatable(record.status().code()))
-    return StepFailed(sandbox, link, record.status(), attempts);
-  if (settle) return SettleMissing(id);
-  // The site will never start it: an end that is told as a failed start.
-  {
-    MutexLock lock(mutex_);
-    Container* container = tables_.Find(id);
-    if (container == nullptr || container->stored.fact().seen() >= interlink::v1::SEEN_UP) return;
-    auto* fact = container->stored.mutable_fact();
-    fact->set_seen(interlink::v1::SEEN_DOWN);
-    fact->set_exit_code(128);
-    fact->set_reason("StartError");
-    fact->set_message(record.status().message());
-    fact->set_finished_ns(Now());
-    container->stored.set_exit_shown(true);
-    CommitLocked({{}, {id}, {}, false, {}}, false, {});
-  }
+  if (!settle) return StepFailed(sandbox, link, record.status(), attempts);
+  ports_.log.Warning("a start is refused, the container is ended",
+                     {{"container", id.str()}, {"error", record.status().ToString()}});
+  SettleMissing(id);
 }
 
 void LiveNode::DriveContainerEnd(const ContainerId& id) {

@@ -130,15 +130,54 @@ TEST_CASE("A start that fails is EXITED 128 StartError and an error") {
   NodeLab lab;
   const SandboxId pod = lab.Ready("a");
   const ContainerId id = lab.Created(pod, "c");
-  lab.site.Fail("StartContainer", InvalidArgument("no such program"));
+  lab.site.SetSilent(true);
+  auto start = lab.BeginStart(id);
+  REQUIRE(Eventually([&] { return lab.site.Calls("StartContainer") > 0; }));
+  ContainerRecord failed = Exit(lab, id, 128);
+  failed.set_reason("StartError");
+  failed.set_message("no such program");
+  lab.site.Tell(failed);
 
-  const Status started = lab.StartUnit(id);
+  const Status started = NodeLab::Get(std::move(start)).status();
 
   CHECK(started.message().find("no such program") != std::string::npos);
   CHECK(lab.Shown(id) == kExited);
   CHECK(lab.StatusOf(id).exit_code() == 128);
   CHECK(lab.StatusOf(id).reason() == "StartError");
   CHECK(lab.StatusOf(id).finished_at() != 0);
+}
+
+TEST_CASE("A start that failed at the site is repeated: it may have happened") {
+  NodeLab lab;
+  const ContainerId id = lab.Created(lab.Ready("a"), "c");
+  const Code code =
+      GENERATE(Code::kResourceExhausted, Code::kInternal, Code::kUnknown, Code::kDataLoss);
+  lab.site.Fail("StartContainer", Status(code, "no answer that proves anything"));
+  auto start = lab.BeginStart(id);
+  REQUIRE(Eventually([&] { return lab.site.Calls("StartContainer") >= 2; }));
+  CHECK(lab.Shown(id) == kRunning);
+
+  lab.site.Fail("StartContainer", Status::Ok());
+
+  CHECK(NodeLab::Get(std::move(start)).ok());
+  CHECK(lab.Shown(id) == kRunning);
+}
+
+TEST_CASE("A start that the site refuses is EXITED only after the proof of its end") {
+  // The refusal may be of a repeat: an earlier try may have started it.
+  NodeLab lab;
+  const ContainerId id = lab.Created(lab.Ready("a"), "c");
+  lab.site.Fail("StartContainer", PermissionDenied("not allowed any more"));
+  lab.site.Fail("StopContainer", Unavailable("no answer"));
+  auto start = lab.BeginStart(id);
+  REQUIRE(Eventually([&] { return lab.site.Calls("StopContainer") > 0; }));
+  CHECK(lab.Shown(id) == kRunning);
+
+  lab.site.Fail("StopContainer", Status::Ok());
+
+  CHECK(NodeLab::Get(std::move(start)).ok());
+  CHECK(Eventually([&] { return lab.Shown(id) == kExited; }));
+  CHECK(lab.StatusOf(id).exit_code() == 143);
 }
 
 TEST_CASE("A start of which the site knows nothing is settled by proof, as lost") {
