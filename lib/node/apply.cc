@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/unique_fd.h"
@@ -52,6 +53,9 @@ bool LiveNode::ApplyLocked(const SandboxRecord& record, Change& change) {
   const SandboxRecord before = std::exchange(*fact, record);
   fact->clear_request();
   if (fact->up_ns() == 0) fact->set_up_ns(before.up_ns());
+  const auto wanted_before = sandbox->stored.wanted();
+  // A restored store may have forgotten what it asked for.
+  sandbox->stored.set_wanted(std::max(wanted_before, record.wanted()));
   change.sandboxes.push_back(id);
   change.drive.push_back(id);
   if (record.seen() >= interlink::v1::SEEN_DOWN) DriveOtherTriesLocked(*sandbox, change);
@@ -61,8 +65,7 @@ bool LiveNode::ApplyLocked(const SandboxRecord& record, Change& change) {
     fact->clear_failure();
     fact->set_message("lost: the site has nothing of it");
   } else if (record.has_failure() && before.seen() < interlink::v1::SEEN_UP &&
-             !sandbox->stored.abandoned() &&
-             sandbox->stored.wanted() <= interlink::v1::WANTED_STOP) {
+             !sandbox->stored.abandoned() && wanted_before <= interlink::v1::WANTED_STOP) {
     // It never was: no list will show it, and nobody but us can remove it.
     sandbox->stored.set_abandoned(true);
     sandbox->stored.set_wanted(interlink::v1::WANTED_REMOVE);
@@ -137,6 +140,11 @@ bool LiveNode::ApplyLocked(const ContainerRecord& record, Change& change) {
   fact->clear_request();
   if (fact->started_ns() == 0) fact->set_started_ns(before.started_ns());
   if (WasStarted(record)) container->stored.set_started(true);
+  const auto wanted_before = container->stored.wanted();
+  // A restored store may have forgotten what it asked for. Only the site knows the grace then.
+  container->stored.set_wanted(std::max(wanted_before, record.wanted()));
+  if (wanted_before < interlink::v1::WANTED_STOP && record.wanted() >= interlink::v1::WANTED_STOP)
+    container->stored.set_grace_seconds(-1);
   change.containers.push_back(id);
   change.drive.push_back(container->sandbox());
   const bool was_created = before.seen() >= interlink::v1::SEEN_CREATED;
@@ -144,7 +152,7 @@ bool LiveNode::ApplyLocked(const ContainerRecord& record, Change& change) {
   if (record.has_failure() && was_created && record.seen() == interlink::v1::SEEN_DOWN)
     MarkLost("the site has nothing of it", Now(), *fact);
   if (record.seen() == interlink::v1::SEEN_GONE) return true;
-  if (fact->has_failure() && container->stored.wanted() == interlink::v1::WANTED_CREATE) {
+  if (fact->has_failure() && wanted_before == interlink::v1::WANTED_CREATE) {
     container->stored.set_abandoned(true);
     container->stored.set_wanted(interlink::v1::WANTED_REMOVE);
     const Status why = FailureOf(record.failure());
@@ -152,7 +160,7 @@ bool LiveNode::ApplyLocked(const ContainerRecord& record, Change& change) {
     return true;
   }
   if (before.seen() < interlink::v1::SEEN_UP && record.seen() >= interlink::v1::SEEN_UP)
-    timer_.After(Duration::zero(), [this, id] { SubscribeLog(id); });
+    timer_.After(Duration::zero(), [this, id] { ReadLog(id); });
   if (record.seen() == interlink::v1::SEEN_DOWN && before.seen() < interlink::v1::SEEN_DOWN) {
     container->exit_seen_at = Steady();
     container->log_progress_at = container->exit_seen_at;
@@ -245,15 +253,8 @@ void LiveNode::ImportLocked(const ContainerRecord& record, Change& change) {
   const ContainerId id(record.id());
   change.containers.push_back(id);
   change.drive.push_back(sandbox);
-  if (!deny && record.seen() == interlink::v1::SEEN_UP) {
-    timer_.After(Duration::zero(), [this, id] {
-      if (const Status opened = OpenLog(id, true); !opened.ok()) {
-        ports_.log.Warning("cannot open a log file",
-                           {{"container", id.str()}, {"error", opened.message()}});
-      }
-      SubscribeLog(id);
-    });
-  }
+  if (!deny && record.seen() == interlink::v1::SEEN_UP)
+    timer_.After(Duration::zero(), [this, id] { ReadLog(id); });
 }
 
 void LiveNode::ApplyImageLocked(const interlink::v1::ImageRecord& record, Change& change,

@@ -165,7 +165,8 @@ void LiveNode::DriveContainerEnd(const ContainerId& id) {
                        container->stop_asked_grace <= stop.grace_seconds() &&
                        container->end_asked_link == link &&
                        std::chrono::steady_clock::now() - container->stop_asked_at < kAskAgain;
-    if (wanted == interlink::v1::WANTED_STOP && asked) return;
+    // Without a grace the site has told of the stop: it carries it on by itself.
+    if (wanted == interlink::v1::WANTED_STOP && (asked || stop.grace_seconds() < 0)) return;
   }
   const Request request = NewRequest();
   const Call& call = request.call;

@@ -40,12 +40,11 @@ void LiveNode::ContainerCalls::End(const Call& call, const std::string& name,
       Container& container = *node_.tables_.Find(*id);
       auto& stored = container.stored;
       Change change{{}, {}, {}, false, {container.sandbox()}};
-      const bool first_stop = stored.wanted() < interlink::v1::WANTED_STOP;
-      if (stored.wanted() < wanted ||
-          (wanted == interlink::v1::WANTED_STOP && grace_seconds < stored.grace_seconds())) {
-        // The shortest grace wins: kubelet asks again with less when it loses patience.
-        if (first_stop || grace_seconds < stored.grace_seconds())
-          stored.set_grace_seconds(grace_seconds);
+      // The shortest grace wins: kubelet asks again with less when it loses patience.
+      const bool shorter = stored.wanted() < interlink::v1::WANTED_STOP ||
+                           stored.grace_seconds() < 0 || grace_seconds < stored.grace_seconds();
+      if (stored.wanted() < wanted || (wanted == interlink::v1::WANTED_STOP && shorter)) {
+        if (shorter) stored.set_grace_seconds(grace_seconds);
         stored.set_wanted(std::max(stored.wanted(), wanted));
         change.containers.push_back(*id);
       }

@@ -171,6 +171,8 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   void OnLogEnd(const ContainerId& id, uint64_t offset) override;
   void OnLogFailed(const ContainerId& id, const Status& why) override;
   Status OpenLog(const ContainerId& id, bool resume);
+  // Of a container that runs already: opens its file where it is not, and subscribes.
+  void ReadLog(const ContainerId& id);
   void OnLogDurable(const ContainerId& id, LogPosition position);
   void SubscribeLog(const ContainerId& id);
   // Shows exits whose logs are complete or overdue; arranges the next look.

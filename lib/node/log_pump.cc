@@ -40,6 +40,23 @@ Status LiveNode::OpenLog(const ContainerId& id, bool resume) {
   return status;
 }
 
+void LiveNode::ReadLog(const ContainerId& id) {
+  bool open = false;
+  {
+    MutexLock lock(mutex_);
+    const Container* container = tables_.Find(id);
+    if (container == nullptr) return;
+    open = container->log_open || container->stored.fact().seen() != interlink::v1::SEEN_UP;
+  }
+  if (!open) {
+    if (const Status opened = OpenLog(id, true); !opened.ok()) {
+      ports_.log.Warning("cannot open a log file",
+                         {{"container", id.str()}, {"error", opened.message()}});
+    }
+  }
+  SubscribeLog(id);
+}
+
 void LiveNode::SubscribeLog(const ContainerId& id) {
   SandboxId sandbox;
   uint64_t offset = 0;

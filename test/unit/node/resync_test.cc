@@ -214,6 +214,32 @@ TEST_CASE("A restored store hides its lists until the site's list is merged") {
   CHECK(Eventually([&] { return lab.Shown(old) != kReady; }));
 }
 
+TEST_CASE("A restored store learns from the site what was asked for since, logs and stops too") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId started = lab.Created(pod, "started");
+  const SandboxId other = lab.Ready("b");
+  const ContainerId stopping = lab.Created(other, "stopping");
+  const NodeDisk backup = lab.store->Backup();
+  REQUIRE(lab.StartUnit(started).ok());
+  lab.site.SetSilent(true);
+  auto stop = lab.BeginStopUnit(stopping);
+  REQUIRE(Eventually([&] { return lab.site.Calls("StopContainer", stopping.str()) > 0; }));
+  lab.Crash();
+  CHECK_FALSE(NodeLab::Get(std::move(stop)).ok());
+  const std::string text = "2026-01-01T00:00:00.000000001Z stdout F hello\n";
+  lab.site.SetLog(started, text, false);
+  lab.disk = backup;
+  lab.site.SetNodeRestored(true);
+  lab.Boot();
+  lab.WaitLinked();
+
+  CHECK(lab.Shown(started) == runtime::v1::CONTAINER_RUNNING);
+  CHECK(Eventually([&] { return lab.logs->TextOf(started) == text; }));
+  CHECK(lab.StartUnit(stopping).code() == Code::kFailedPrecondition);
+  CHECK(lab.site.Calls("StartContainer", stopping.str()) == 0);
+}
+
 TEST_CASE("A copied node is refused until a person acts, and the reason is told") {
   NodeLab lab;
   lab.Crash();
