@@ -102,7 +102,7 @@ void LiveNode::Start() {
   ports_.site.SetReachable(Unavailable("site " + options_.site_name + " has not been asked yet"));
   ports_.log_files.SetDurable(
       [this](const ContainerId& id, LogPosition position) { OnLogDurable(id, position); });
-  std::vector<ContainerId> with_logs;
+  std::vector<std::pair<ContainerId, bool>> with_logs;  // and whether its file was made
   {
     MutexLock lock(mutex_);
     for (auto& [id, container] : tables_.containers) {
@@ -112,12 +112,12 @@ void LiveNode::Start() {
       if (container.stored.wanted() >= interlink::v1::WANTED_START &&
           !container.stored.abandoned() && !complete && seen >= interlink::v1::SEEN_CREATED &&
           seen != interlink::v1::SEEN_GONE) {
-        with_logs.push_back(id);
+        with_logs.emplace_back(id, seen >= interlink::v1::SEEN_UP);
       }
     }
   }
-  for (const ContainerId& id : with_logs) {
-    if (const Status opened = OpenLog(id, true); !opened.ok()) {
+  for (const auto& [id, resume] : with_logs) {
+    if (const Status opened = OpenLog(id, resume); !opened.ok()) {
       ports_.log.Warning("cannot open a log file",
                          {{"container", id.str()}, {"error", opened.message()}});
     }

@@ -11,6 +11,7 @@ namespace {
 constexpr uint64_t kCredit = 4U << 20U;  // bytes in flight per container
 constexpr auto kNoProgress = std::chrono::seconds(2);
 constexpr auto kOverdue = std::chrono::seconds(10);
+constexpr auto kUncommitted = std::chrono::milliseconds(50);
 constexpr auto kFirstRetry = std::chrono::seconds(1);
 constexpr int kMaxRetryShift = 5;
 
@@ -67,6 +68,11 @@ void LiveNode::SubscribeLog(const ContainerId& id) {
     if (container == nullptr || !container->log_open || LogCompleteLocked(*container) ||
         container->stored.fact().seen() < interlink::v1::SEEN_UP)
       return;
+    // After a crash a file is made anew or resumed by what is stored: no byte before that.
+    if (container->uncommitted > 0) {
+      timer_.After(kUncommitted, [this, id] { SubscribeLog(id); });
+      return;
+    }
     sandbox = container->sandbox();
     offset = container->log.site_offset;
   }
