@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/unique_fd.h"
+#include "node/limits.h"
 #include "node/live_node.h"
 #include "node/state.h"
 #include "node/views.h"
@@ -16,9 +17,6 @@ namespace {
 
 using interlink::v1::ContainerRecord;
 using interlink::v1::SandboxRecord;
-
-// What the site still tells of the containers of an ended sandbox comes within this time.
-constexpr auto kLastFacts = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -72,7 +70,7 @@ bool LiveNode::ApplyLocked(const SandboxRecord& record, Change& change) {
     const Status why = FailureOf(record.failure());
     timer_.After(Duration::zero(), [this, id, why] { GiveUpSandbox(id, why); });
   }
-  EndContainersLater(id);
+  EndContainersLater(id, kLastFacts);
   return true;
 }
 
@@ -92,32 +90,43 @@ void LiveNode::DriveOtherTriesLocked(const Sandbox& ended, Change& change) {
   }
 }
 
-void LiveNode::EndContainersLater(const SandboxId& id) {
-  // An ended allocation ends its containers; the site tells each of them. What is not told in time
-  // is lost.
-  timer_.After(kLastFacts, [this, id] {
+void LiveNode::EndContainersLater(const SandboxId& id, Duration delay) {
+  timer_.After(delay, [this, id] {
     MutexLock lock(mutex_);
     const Sandbox* ended = tables_.Find(id);
-    if (ended == nullptr || stopping_ || ended->stored.fact().seen() != interlink::v1::SEEN_DOWN)
-      return;
-    Change late;
-    for (const ContainerId& part : ended->containers) {
-      Container* container = tables_.Find(part);
-      if (container == nullptr || container->stored.fact().seen() >= interlink::v1::SEEN_DOWN)
-        continue;
-      if (container->stored.fact().seen() == interlink::v1::SEEN_NOTHING &&
-          container->stored.wanted() == interlink::v1::WANTED_CREATE) {
-        timer_.After(Duration::zero(), [this, part] {
-          GiveUpContainer(part, FailedPrecondition("the sandbox has ended"));
-        });
-        continue;
-      }
-      MarkLost("its sandbox has ended", Now(), *container->stored.mutable_fact());
-      container->stored.set_exit_shown(true);
-      late.containers.push_back(part);
-    }
-    if (!late.containers.empty()) CommitLocked(late, false, {});
+    if (ended == nullptr || stopping_) return;
+    // While the site is away, or has not found its work again, it cannot tell how they ended.
+    const bool told = link_ != 0 && unreachable_.ok() && !listing_ && listed_at_ != SteadyTime{} &&
+                      recovered_.contains(ended->stored.handler());
+    const Duration since = std::chrono::steady_clock::now() - listed_at_;
+    if (!told) return EndContainersLater(id, kLastFacts);
+    if (since < kLastFacts) return EndContainersLater(id, kLastFacts - since);
+    EndContainersLocked(id);
   });
+}
+
+// An ended allocation ends its containers; the site tells each of them. What is not told in time is
+// lost.
+void LiveNode::EndContainersLocked(const SandboxId& id) {
+  const Sandbox* ended = tables_.Find(id);
+  if (ended == nullptr || ended->stored.fact().seen() != interlink::v1::SEEN_DOWN) return;
+  Change late;
+  for (const ContainerId& part : ended->containers) {
+    Container* container = tables_.Find(part);
+    if (container == nullptr || container->stored.fact().seen() >= interlink::v1::SEEN_DOWN)
+      continue;
+    if (container->stored.fact().seen() == interlink::v1::SEEN_NOTHING &&
+        container->stored.wanted() == interlink::v1::WANTED_CREATE) {
+      timer_.After(Duration::zero(), [this, part] {
+        GiveUpContainer(part, FailedPrecondition("the sandbox has ended"));
+      });
+      continue;
+    }
+    MarkLost("its sandbox has ended", Now(), *container->stored.mutable_fact());
+    container->stored.set_exit_shown(true);
+    late.containers.push_back(part);
+  }
+  if (!late.containers.empty()) CommitLocked(late, false, {});
 }
 
 bool LiveNode::ApplyLocked(const ContainerRecord& record, Change& change) {
@@ -374,6 +383,8 @@ void LiveNode::EndOfListLocked(const interlink::v1::EndOfList& end, Change& chan
     change.images.push_back(id);
   }
   listed_.clear();
+  listed_at_ = std::chrono::steady_clock::now();
+  recovered_ = recovered;
   lists_ready_ = true;
   ports_.log.Info("the site's list is merged", {{"records", std::to_string(end.count())}});
 }

@@ -155,7 +155,7 @@ void LiveNode::Resume() {
     // Proven gone, and not yet erased: publishing it once more erases it.
     if (!gone.sandboxes.empty() || !gone.containers.empty()) CommitLocked(gone, false, {});
   }
-  for (const SandboxId& id : ended) EndContainersLater(id);
+  for (const SandboxId& id : ended) EndContainersLater(id, kLastFacts);
 }
 
 void LiveNode::Stop() {

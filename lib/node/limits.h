@@ -12,6 +12,8 @@ inline constexpr auto kWait = std::chrono::seconds(2);   // Prefer: wait
 inline constexpr auto kAskAgain = std::chrono::seconds(10);
 inline constexpr auto kLater = std::chrono::milliseconds(50);
 inline constexpr int kSettleAttempt = 3;  // back-off of what the site's list lacks
+// What the site still tells of the containers of an ended sandbox comes within this time.
+inline constexpr auto kLastFacts = std::chrono::seconds(10);
 // Calls that wait are answered when the site has been out of reach for that long (DESIGN 5: 5 s).
 inline constexpr auto kAwayLimit = std::chrono::seconds(4);
 inline constexpr auto kVerbose = std::chrono::seconds(3);  // a verbose status asks the site

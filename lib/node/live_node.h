@@ -99,8 +99,10 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   void Apply(const interlink::v1::SandboxRecord& record);
   void Apply(const interlink::v1::ContainerRecord& record);
   void DriveOtherTriesLocked(const Sandbox& ended, Change& change) REQUIRES_LOCK(mutex_);
-  // A sandbox has ended: containers whose end is not told in time are lost.
-  void EndContainersLater(const SandboxId& id);
+  // A sandbox has ended: containers whose end is not told in time are lost. The time counts only
+  // while the site tells: from its last complete list on.
+  void EndContainersLater(const SandboxId& id, Duration delay);
+  void EndContainersLocked(const SandboxId& id) REQUIRES_LOCK(mutex_);
   bool ApplyLocked(const interlink::v1::SandboxRecord& record, Change& change)
       REQUIRES_LOCK(mutex_);
   bool ApplyLocked(const interlink::v1::ContainerRecord& record, Change& change)
@@ -248,6 +250,8 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   // A resync list in progress: what it has named, and what we knew to be acknowledged when it was
   // asked for.
   bool listing_ GUARDED_BY(mutex_) = false;
+  SteadyTime listed_at_ GUARDED_BY(mutex_);  // when this link's list was complete; zero: not yet
+  std::set<std::string> recovered_ GUARDED_BY(mutex_);  // handlers, by that list
   std::set<std::string> listed_ GUARDED_BY(mutex_);
   std::set<std::string> acknowledged_ GUARDED_BY(mutex_);
   SteadyTime last_list_call_ GUARDED_BY(mutex_);

@@ -64,6 +64,7 @@ Status LiveNode::LinkOnce(const Call& call) {
     request.set_version(options_.version);
     // What the site has acknowledged before its list is asked for: only of that may absence mean
     // something.
+    listed_at_ = {};
     acknowledged_.clear();
     for (const auto& [id, sandbox] : tables_.sandboxes) {
       if (sandbox.stored.fact().epoch() != 0) acknowledged_.insert(id.str());

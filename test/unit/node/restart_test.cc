@@ -146,6 +146,33 @@ TEST_CASE("An exit that happened while the node was dead is told when it is back
   CHECK(lab.StatusOf(id).exit_code() == 42);
 }
 
+TEST_CASE("A container is not lost while the site is away and cannot tell its end") {
+  // Ten seconds after a restart it was EXITED 255, which never changes, whatever the site told
+  // then.
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Running(pod, "c");
+  SandboxRecord down = lab.site.RecordOf(pod);
+  down.set_seen(interlink::v1::SEEN_DOWN);
+  lab.site.Tell(down);
+  lab.site.TellImage("sha256:mark", "mark:latest");
+  REQUIRE(Eventually([&] { return lab.node->images().List({})->size() == 2; }));
+  lab.site.SetDown(true);
+  lab.Crash();
+  lab.Boot();
+  REQUIRE_FALSE(
+      Eventually([&] { return lab.Shown(id) != runtime::v1::CONTAINER_RUNNING; }, 10500ms));
+  ContainerRecord exit = lab.site.RecordOf(id);
+  exit.set_seen(interlink::v1::SEEN_DOWN);
+  exit.set_exit_code(42);
+  lab.site.Tell(exit);
+
+  lab.site.SetDown(false);
+
+  CHECK(Eventually([&] { return lab.Shown(id) == runtime::v1::CONTAINER_EXITED; }));
+  CHECK(lab.StatusOf(id).exit_code() == 42);
+}
+
 TEST_CASE("A store of an unknown version is refused with what to do") {
   NodeLab lab;
   lab.Ready("a");
