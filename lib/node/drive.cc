@@ -91,15 +91,19 @@ bool LiveNode::DeferLocked(Container* container) {
 void LiveNode::DriveRun(const SandboxId& id) {
   std::string body;
   LinkNumber link = 0;
+  Duration wait = kWait;
   {
     MutexLock lock(mutex_);
     Sandbox* sandbox = tables_.Find(id);
     if (sandbox == nullptr || sandbox->asked_link == link_ || DeferLocked(sandbox)) return;
     if (sandbox->stored.wanted() != interlink::v1::WANTED_CREATE) return;
     body = sandbox->stored.body();
+    // What is known to be queued starts no sooner for a step that waits: after a new link all of
+    // them are repeated, and would take all the steps' threads.
+    if (sandbox->stored.fact().seen() != interlink::v1::SEEN_NOTHING) wait = Duration::zero();
     link = link_;
   }
-  auto record = ports_.site.RunSandbox(NewRequest().call, link, id, body, kWait);
+  auto record = ports_.site.RunSandbox(NewRequest().call, link, id, body, wait);
   if (record.ok()) {
     {
       MutexLock lock(mutex_);

@@ -139,6 +139,10 @@ std::vector<std::string> FakeSite::Bodies(const std::string& id) {
   MutexLock lock(mutex_);
   return bodies_[id];
 }
+Duration FakeSite::LastWait() {
+  MutexLock lock(mutex_);
+  return last_wait_;
+}
 int FakeSite::Links() {
   MutexLock lock(mutex_);
   return links_;
@@ -235,10 +239,12 @@ Result<interlink::v1::InfoResponse> FakeSite::Info(const Call&) {
   return info;
 }
 Result<SandboxRecord> FakeSite::RunSandbox(const Call& call, node::LinkNumber link,
-                                           const SandboxId& id, const std::string& body, Duration) {
+                                           const SandboxId& id, const std::string& body,
+                                           Duration wait) {
   MutexLock lock(mutex_);
   bodies_[id.str()].push_back(body);
   RETURN_IF_ERROR(Admit("RunSandbox", link, id.str()));
+  last_wait_ = wait;
   while (hanging_ && !call.cancelled() && !call.expired())
     wake_.WaitFor(mutex_, std::chrono::milliseconds(20), [] { return false; });
   if (hanging_) return Unavailable("no answer");

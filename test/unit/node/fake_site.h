@@ -60,6 +60,7 @@ class FakeSite final : public node::Site {
   // --- what happened
   int Calls(const std::string& method);  // with effect or without
   int Calls(const std::string& method, const std::string& id);
+  Duration LastWait();  // of RunSandbox
   std::vector<std::string> Bodies(const std::string& id);
   int Links();
   SandboxRecord RecordOf(const SandboxId& id);
@@ -156,6 +157,7 @@ class FakeSite final : public node::Site {
   bool down_ GUARDED_BY(mutex_) = false;
   bool silent_ GUARDED_BY(mutex_) = false;
   bool hanging_ GUARDED_BY(mutex_) = false;
+  Duration last_wait_ GUARDED_BY(mutex_){};
   std::vector<node::Reply<interlink::v1::ExecSyncResponse>> endless_ GUARDED_BY(mutex_);
   bool kubelet_host_ GUARDED_BY(mutex_) = true;
   bool recovered_ GUARDED_BY(mutex_) = true;

@@ -81,6 +81,25 @@ TEST_CASE("An unfinished creation is repeated at a site whose link numbers begin
   CHECK(NodeLab::Get(std::move(run)).ok());
 }
 
+TEST_CASE("The repeat of a queued creation waits for nothing at the site") {
+  // After a new link all queued pods are repeated: each held a step's thread for two seconds.
+  NodeLab lab;
+  lab.site.SetSilent(true);
+  auto run = lab.BeginRun(NodeLab::Pod("a"));
+  REQUIRE(Eventually([&] { return lab.site.Calls("RunSandbox") == 1; }));
+  CHECK(lab.site.LastWait() > 0s);
+  const SandboxId id(*lab.site.Ids().begin());
+
+  lab.Relink();
+
+  REQUIRE(Eventually([&] { return lab.site.Calls("RunSandbox") == 2; }));
+  CHECK(lab.site.LastWait() == 0s);
+  SandboxRecord up = lab.site.RecordOf(id);
+  up.set_seen(interlink::v1::SEEN_UP);
+  lab.site.Tell(up);
+  CHECK(NodeLab::Get(std::move(run)).ok());
+}
+
 TEST_CASE("Absence proves nothing while the handler is not inventoried") {
   NodeLab lab;
   const SandboxId pod = lab.Ready("a");
