@@ -183,16 +183,15 @@ Result<Slices> LiveNode::ImageCalls::List(const runtime::v1::ImageFilter& filter
 Result<runtime::v1::ImageFsInfoResponse> LiveNode::ImageCalls::FsInfo() const {
   runtime::v1::ImageFsInfoResponse response;
   std::string path = node_.options_.data_folder;
+  std::string image_root;
   {
     MutexLock lock(node_.mutex_);
-    // Where the store is on this host its own folder is named, if it is there.
     const auto& info = node_.meta_.info();
-    struct statvfs about {};
-    if (info.images_on_this_host() && !info.image_root().empty() &&
-        statvfs(info.image_root().c_str(), &about) == 0)
-      path = info.image_root();
+    if (info.images_on_this_host()) image_root = info.image_root();
   }
   struct statvfs about {};
+  // Where the store is on this host its own folder is named, if it is there.
+  if (!image_root.empty() && statvfs(image_root.c_str(), &about) == 0) path = image_root;
   if (statvfs(path.c_str(), &about) != 0)
     return ErrnoStatus(errno, "file system of \"" + path + "\"");
   runtime::v1::FilesystemUsage usage;
