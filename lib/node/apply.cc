@@ -115,8 +115,7 @@ void LiveNode::EndContainersLocked(const SandboxId& id) {
     Container* container = tables_.Find(part);
     if (container == nullptr || container->stored.fact().seen() >= interlink::v1::SEEN_DOWN)
       continue;
-    if (container->stored.fact().seen() == interlink::v1::SEEN_NOTHING &&
-        container->stored.wanted() == interlink::v1::WANTED_CREATE) {
+    if (container->stored.fact().seen() < interlink::v1::SEEN_CREATED) {
       timer_.After(Duration::zero(), [this, part] {
         GiveUpContainer(part, FailedPrecondition("the sandbox has ended"));
       });
@@ -161,7 +160,8 @@ bool LiveNode::ApplyLocked(const ContainerRecord& record, Change& change) {
   if (record.has_failure() && was_created && record.seen() == interlink::v1::SEEN_DOWN)
     MarkLost("the site has nothing of it", Now(), *fact);
   if (record.seen() == interlink::v1::SEEN_GONE) return true;
-  if (fact->has_failure() && wanted_before == interlink::v1::WANTED_CREATE) {
+  // It never was: no list will show it, and nobody but us can remove it.
+  if (fact->has_failure() && wanted_before <= interlink::v1::WANTED_STOP) {
     container->stored.set_abandoned(true);
     container->stored.set_wanted(interlink::v1::WANTED_REMOVE);
     const Status why = FailureOf(record.failure());

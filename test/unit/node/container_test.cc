@@ -41,6 +41,22 @@ TEST_CASE("Create twice gives one container; the image must be there") {
   CHECK(lab.Shown(id) == kCreated);
 }
 
+TEST_CASE("A container that never came to be is never listed, also when its pod is stopped") {
+  // The stop of the pod reached the site before the creation: it was listed EXITED, and its Create
+  // answered OK.
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  lab.site.Fail("CreateContainer", Unavailable("no answer"));
+  auto create = lab.BeginCreate(NodeLab::Unit(pod, "c"));
+  REQUIRE(Eventually([&] { return lab.site.Calls("CreateContainer") > 0; }));
+
+  CHECK(lab.StopPod(pod).ok());
+
+  CHECK_FALSE(NodeLab::Get(std::move(create)).ok());
+  CHECK(lab.node->containers().List({})->empty());
+  CHECK(lab.RemovePod(pod).ok());
+}
+
 TEST_CASE("A creation whose answer was lost is repeated with the same bytes") {
   NodeLab lab;
   const SandboxId pod = lab.Ready("a");
