@@ -122,7 +122,6 @@ void LiveNode::ImageCalls::EndPull(const std::string& pull_id, const Status& why
 void LiveNode::ImageCalls::Remove(const Call& call, const runtime::v1::RemoveImageRequest& request,
                                   Reply<runtime::v1::RemoveImageResponse> reply) {
   std::string id;
-  LinkNumber link = 0;
   Status why;
   {
     MutexLock lock(node_.mutex_);
@@ -131,25 +130,31 @@ void LiveNode::ImageCalls::Remove(const Call& call, const runtime::v1::RemoveIma
     if (image.ok()) id = (*image)->image().id();
     if (why.ok() && !image.ok() && image.status().code() != Code::kNotFound) why = image.status();
     if (why.ok() && !id.empty()) why = node_.ReachableLocked();
-    link = node_.link_;
   }
   if (!why.ok()) return reply(why);
   if (id.empty()) return reply(runtime::v1::RemoveImageResponse());  // absent: idempotent
   node_.PostOrFail<runtime::v1::RemoveImageResponse>(
       "image/" + id, std::move(reply),
-      [this, call, id, link](Reply<runtime::v1::RemoveImageResponse> answer) {
-        const Status status = node_.ports_.site.RemoveImage(node_.RequestOf(call).call, link, id);
-        if (!status.ok()) return answer(ForCaller(status));
-        {
-          MutexLock lock(node_.mutex_);
-          interlink::v1::ImageRecord gone;
-          gone.mutable_image()->set_id(id);
-          gone.set_gone(true);
-          node_.tables_.PutImage(gone, false);
-          node_.CommitLocked({{}, {}, {id}, false, {}}, false, {});
-        }
-        answer(runtime::v1::RemoveImageResponse());
+      [this, call, id](Reply<runtime::v1::RemoveImageResponse> answer) {
+        const Status status = node_.RemoveImage(call, id);
+        status.ok() ? answer(runtime::v1::RemoveImageResponse()) : answer(ForCaller(status));
       });
+}
+
+Status LiveNode::RemoveImage(const Call& call, const std::string& id) {
+  LinkNumber link = 0;
+  {
+    MutexLock lock(mutex_);
+    link = link_;
+  }
+  RETURN_IF_ERROR(ports_.site.RemoveImage(RequestOf(call).call, link, id));
+  MutexLock lock(mutex_);
+  interlink::v1::ImageRecord gone;
+  gone.mutable_image()->set_id(id);
+  gone.set_gone(true);
+  tables_.PutImage(gone, false);
+  CommitLocked({{}, {}, {id}, false, {}}, false, {});
+  return {};
 }
 
 Result<runtime::v1::ImageStatusResponse> LiveNode::ImageCalls::GetStatus(

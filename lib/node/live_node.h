@@ -192,6 +192,9 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   void UndoUnaskedLocked(double seconds, Change& change) REQUIRES_LOCK(mutex_);
   void PollStats();
   void ForgetAllLocked(Change& change) REQUIRES_LOCK(mutex_);
+  // A step: at the site, then here.
+  Status RemoveImage(const Call& call, const std::string& id);
+  void RemoveImages(const std::vector<std::string>& ids);
   int64_t MintCreatedLocked() REQUIRES_LOCK(mutex_);
   Result<std::string> HandlerLocked(const std::string& asked) const REQUIRES_LOCK(mutex_);
   bool KubeletHostLocked(const std::string& handler) const REQUIRES_LOCK(mutex_);

@@ -1,5 +1,6 @@
 // `interlink-cri wipe`: everything of this node goes, here and at the site; or the site is declared
 // gone for good.
+#include "node/limits.h"
 #include "node/live_node.h"
 
 namespace interlink::node {
@@ -16,6 +17,7 @@ void LiveNode::Wipe(const Call& call, const std::string& forget_site, Reply<std:
       if (++count <= 5) living += " " + id.str().substr(0, 13);
     }
     Change change;
+    std::vector<std::string> images;
     why = stopping_ ? ShuttingDown() : call.Check("wipe");
     if (!why.ok()) {
       // Nothing is touched.
@@ -41,16 +43,31 @@ void LiveNode::Wipe(const Call& call, const std::string& forget_site, Reply<std:
         change.sandboxes.push_back(id);
         change.drive.push_back(id);
       }
-      text = std::to_string(change.sandboxes.size()) + " ended sandboxes are being removed";
+      for (const auto& [id, image] : tables_.images) images.push_back(id);
+      text = std::to_string(change.sandboxes.size()) + " ended sandboxes and " +
+             std::to_string(images.size()) + " images are being removed";
     }
     if (why.ok()) {
       const auto answer = std::make_shared<Answer<std::string>>(reply);  // owner: the commit
-      CommitLocked(change, false, [answer, text](const Status& status) {
+      CommitLocked(change, false, [this, answer, text, images](const Status& status) {
+        if (status.ok()) RemoveImages(images);
         answer->Give(status.ok() ? Result<std::string>(text) : Result<std::string>(status));
       });
     }
   }
   if (!why.ok()) reply(why);
+}
+
+void LiveNode::RemoveImages(const std::vector<std::string>& ids) {
+  for (const std::string& id : ids) {
+    const Status posted = steps_.PostAlways("image/" + id, [this, id] {
+      const Status removed = RemoveImage(Call::WithTimeout(kStep), id);
+      if (!removed.ok())
+        ports_.log.Warning("an image is not removed",
+                           {{"image", id}, {"error", removed.message()}});
+    });
+    if (!posted.ok()) ports_.log.Debug("an image is not removed", {{"why", posted.message()}});
+  }
 }
 
 // Not erased: the records go on asking for the removal should the site return.

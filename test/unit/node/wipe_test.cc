@@ -41,6 +41,9 @@ TEST_CASE("Wipe removes what has ended, here and at the site") {
 
   CHECK(Eventually([&] { return lab.node->Summary().sandboxes == 0; }));
   CHECK(lab.site.Calls("RemoveSandbox", id.str()) == 1);
+  // The site keeps an image for as long as a node refers to it.
+  CHECK(Eventually([&] { return lab.site.Calls("RemoveImage", "sha256:busybox") == 1; }));
+  CHECK(Eventually([&] { return lab.node->images().List({})->empty(); }));
 }
 
 TEST_CASE("Wipe refuses while the site cannot be asked, and forgets it when it is named") {
