@@ -111,10 +111,8 @@ runtime::v1::ContainerStatus StatusOf(const Container& container, const Sandbox&
   *status.mutable_resources()->mutable_linux() =
       fact.has_resources() ? fact.resources() : config.linux().resources();
   const int64_t created = container.stored.created_ns();
-  if (status.state() != runtime::v1::CONTAINER_CREATED &&
-      (fact.started_ns() != 0 || status.state() == runtime::v1::CONTAINER_RUNNING)) {
+  if (status.state() != runtime::v1::CONTAINER_CREATED)
     status.set_started_at(Clamp(fact.started_ns(), created, now_ns));
-  }
   if (status.state() == runtime::v1::CONTAINER_EXITED) {
     status.set_finished_at(
         Clamp(fact.finished_ns(), std::max(created, status.started_at()), now_ns));

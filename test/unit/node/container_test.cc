@@ -160,6 +160,7 @@ TEST_CASE("A start that fails is EXITED 128 StartError and an error") {
   CHECK(lab.Shown(id) == kExited);
   CHECK(lab.StatusOf(id).exit_code() == 128);
   CHECK(lab.StatusOf(id).reason() == "StartError");
+  CHECK(lab.StatusOf(id).started_at() != 0);
   CHECK(lab.StatusOf(id).finished_at() != 0);
 }
 
