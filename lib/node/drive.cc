@@ -131,7 +131,8 @@ void LiveNode::DriveRun(const SandboxId& id) {
 void LiveNode::StepFailed(const SandboxId& id, LinkNumber link, const Status& why, int attempts) {
   ports_.log.Info("a request to the site will be repeated",
                   {{"sandbox", id.str()}, {"error", why.ToString()}});
-  if (why.code() == Code::kAborted) Relink(link);  // the new link drives again
+  // The new link drives again. A step that was late and had none ends none.
+  if (why.code() == Code::kAborted && link != 0) Relink(link);
   DriveLater(id, attempts);
 }
 
