@@ -1,6 +1,7 @@
 // Logs: joins the site's log stream with kubelet's files, and decides when an exit may be shown
 // (DESIGN 6.11).
 #include <algorithm>
+#include <utility>
 
 #include "node/live_node.h"
 #include "node/views.h"
@@ -180,8 +181,10 @@ void LiveNode::ShowExitLocked(const ContainerId& id) {
   const bool stuck =
       now - container->log_progress_at >= kNoProgress || now - container->exit_seen_at >= kOverdue;
   if (!LogCompleteLocked(*container) && !stuck) {
+    if (std::exchange(container->exit_look, true)) return;
     timer_.After(kNoProgress / 4, [this, id] {
       MutexLock lock(mutex_);
+      if (Container* same = tables_.Find(id)) same->exit_look = false;
       ShowExitLocked(id);
     });
     return;

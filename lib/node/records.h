@@ -67,6 +67,7 @@ struct Container {
   std::optional<uint64_t> log_end;  // told by the stream's end mark
   int log_tries = 0;                // subscriptions that the site refused, one after the other
   bool log_retry = false;           // the next one is due
+  bool exit_look = false;           // ShowExit comes again by itself
   bool exit_telling = false;        // its exit is on the way to `exit_shown`
   SteadyTime exit_seen_at;
   SteadyTime log_progress_at;
