@@ -153,12 +153,11 @@ void LiveNode::OnLogDurable(const ContainerId& id, LogPosition position) {
     Batch batch;
     batch.puts.push_back({RecordKind::kLogPosition, id.str(), stored.SerializeAsString()});
     StoreLocked(std::move(batch), [this, id, grown, position](const Status& status) {
-      // Not acknowledged what is not remembered: the site keeps it.
-      if (!status.ok()) return;
-      if (auto* logs = LogStream()) {
-        logs->Acknowledge(id, position.site_offset);
-        logs->Credit(id, grown);
-      }
+      auto* logs = LogStream();
+      if (logs == nullptr) return;
+      // Not acknowledged what is not remembered: the site keeps it. It may send more all the same.
+      if (status.ok()) logs->Acknowledge(id, position.site_offset);
+      logs->Credit(id, grown);
     });
     ShowExitLocked(id);
   }
