@@ -283,6 +283,7 @@ void LiveNode::ApplyImageLocked(const interlink::v1::ImageRecord& record, Change
       ++it;
       continue;
     }
+    timer_.Cancel(pull->deadline);
     fires.emplace_back([pull] { pull->fire(*pull->ended); });
     it = pulls_.erase(it);
   }
@@ -300,6 +301,7 @@ void LiveNode::ApplyPullLocked(const interlink::v1::PullRecord& record, Fires& f
     it->second->ended = record;  // whoever hears of the end finds the image in the list
     return;
   }
+  timer_.Cancel(it->second->deadline);
   fires.emplace_back([pull = it->second, record] { pull->fire(record); });
   pulls_.erase(it);
 }

@@ -31,7 +31,8 @@ void LiveNode::ImageCalls::Pull(const Call& call, const runtime::v1::PullImageRe
     if (why.ok() && node_.link_ == 0)
       why = Unavailable("site " + node_.options_.site_name + " is not linked yet");
     if (why.ok()) {
-      auto waiter = std::make_shared<PullWaiter>(PullWaiter{{}, 0, node_.Steady(), call, {}, {}});
+      auto waiter =
+          std::make_shared<PullWaiter>(PullWaiter{{}, 0, node_.Steady(), {}, call, {}, {}});
       waiter->fire = [reply](Result<interlink::v1::PullRecord> record) {
         if (!record.ok()) return reply(record.status());
         if (record->has_failure()) return reply(FailureOf(record->failure()));
@@ -44,7 +45,7 @@ void LiveNode::ImageCalls::Pull(const Call& call, const runtime::v1::PullImageRe
         node_.timer_.After(Duration::zero(),
                            [this, id] { EndPull(id, CancelledError("the caller has gone")); });
       });
-      node_.timer_.At(call.deadline(), [this, id = pull.pull_id()] {
+      waiter->deadline = node_.timer_.At(call.deadline(), [this, id = pull.pull_id()] {
         EndPull(id, DeadlineExceeded("the pull took longer than the caller waits"));
       });
     }
@@ -106,6 +107,7 @@ void LiveNode::ImageCalls::EndPull(const std::string& pull_id, const Status& why
     const auto it = node_.pulls_.find(pull_id);
     if (it == node_.pulls_.end()) return;
     waiter = it->second;
+    node_.timer_.Cancel(waiter->deadline);
     node_.pulls_.erase(it);
     link = node_.link_;
   }

@@ -264,6 +264,7 @@ class LiveNode final : public Node, private EventSink, private LogSink {
     std::function<void(Result<interlink::v1::PullRecord>)> fire;
     uint64_t bytes_done = 0;
     SteadyTime progress_at;
+    Timer::Key deadline;
     Call call;
     Call::Registration cancelled;
     // It has ended well; the image itself is not told yet.

@@ -157,6 +157,7 @@ void LiveNode::AnswerForUnreachable() {
     }
     waiters_.clear();
     for (auto& [id, pull] : pulls_) {
+      timer_.Cancel(pull->deadline);
       fires.emplace_back([pull, why = unreachable_] { pull->fire(why); });
     }
     pulls_.clear();
