@@ -106,6 +106,8 @@ Status LiveNode::ContainerCalls::CreateLocked(const Call& call,
         MutexLock lock(node.mutex_);
         node.FailWaitersLocked(id.str(), status, fires);
         node.tables_.Erase(id);
+        // A repeat may have stored it meanwhile, from the reserve.
+        node.CommitLocked({{}, {id}, {}, false, {}}, false, {});
       }
       for (auto& fire : fires) fire();
     });

@@ -84,6 +84,8 @@ Status LiveNode::SandboxCalls::RunLocked(const Call& call, const RunPodSandboxRe
         MutexLock lock(node.mutex_);
         node.FailWaitersLocked(id.str(), status, fires);
         node.tables_.Erase(id);
+        // A repeat may have stored it meanwhile, from the reserve.
+        node.CommitLocked({{id}, {}, {}, false, {}}, false, {});
       }
       for (auto& fire : fires) fire();
     });

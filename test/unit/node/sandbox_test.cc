@@ -359,5 +359,22 @@ TEST_CASE("Shutdown answers what waits and a second node finds the request again
   CHECK(lab.node->Summary().sandboxes == 1);
 }
 
+TEST_CASE("A creation that a full disk refused leaves nothing, also when its repeat was stored") {
+  // The repeat is no new work: its commit went through with the reserve and brought the record
+  // back at the next start.
+  NodeLab lab;
+  lab.store->Hold(true);
+  lab.store->SetFull(true);
+  auto first = lab.BeginRun(NodeLab::Pod("a"));
+  auto repeat = lab.BeginRun(NodeLab::Pod("a"));
+
+  lab.store->Hold(false);
+
+  CHECK(NodeLab::Get(std::move(first)).status().code() == Code::kResourceExhausted);
+  CHECK_FALSE(NodeLab::Get(std::move(repeat)).ok());
+  CHECK(Eventually([&] { return lab.store->Backup().records.size() == 2; }));  // meta and an image
+  CHECK(lab.site.Calls("RunSandbox") == 0);
+}
+
 }  // namespace
 }  // namespace interlink::test
