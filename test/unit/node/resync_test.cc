@@ -52,7 +52,7 @@ TEST_CASE("A site whose store was lost ends nothing: what runs stays as it is kn
   lab.Relink();
   lab.site.Forget(pod.str());
   lab.Relink();
-  CHECK(Eventually([&] { return lab.Shown(pod) == kNotReady; }));
+  CHECK(Eventually([&] { return lab.site.Calls("StopSandbox", pod.str()) > 0; }));
 }
 
 TEST_CASE("Work that a new site store does not know can be stopped and removed") {
