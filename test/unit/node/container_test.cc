@@ -53,7 +53,7 @@ TEST_CASE("A container that never came to be is never listed, also when its pod 
   CHECK(lab.StopPod(pod).ok());
 
   CHECK_FALSE(NodeLab::Get(std::move(create)).ok());
-  CHECK(lab.node->containers().List({})->empty());
+  CHECK_FALSE(Eventually([&] { return !lab.node->containers().List({})->empty(); }, 300ms));
   CHECK(lab.RemovePod(pod).ok());
 }
 
