@@ -6,6 +6,7 @@
 #include "auth/authenticator.h"
 #include "auth/token_file.h"
 #include "base/file.h"
+#include "base/id.h"
 #include "base/timer.h"
 #include "commands.h"
 #include "images/image_store.h"
@@ -56,6 +57,23 @@ site::Options SiteOptions(const config::ApiConfig& config) {
   options.pull_threads = static_cast<int>(config.limits.pull_threads);
   options.max_exec_sync_per_node = static_cast<size_t>(config.limits.exec_sync_per_node);
   return options;
+}
+
+// Kept beside the store, not in it: the first store's lineage, for as long as the data folder
+// lives.
+Result<Lineage> ArtefactLineage(const std::string& data_folder, const Lineage& first) {
+  const std::string path = data_folder + "/artefact-lineage";
+  const auto kept = ReadFile(path, 256);
+  if (kept.ok()) {
+    const std::string text = kept->substr(0, kept->find('\n'));
+    const bool hex = text.find_first_not_of("0123456789abcdef") == std::string::npos;
+    if (text.size() == 32 && hex) return Lineage(text);
+    return DataLoss("\"" + path + "\" does not hold 32 hex digits: restore it from a backup");
+  }
+  if (kept.status().code() != Code::kNotFound) return kept.status();
+  RETURN_IF_ERROR(WriteFileAtomically(path, first.str() + "\n", 0600)
+                      .WithContext("keep the lineage of what runs"));
+  return first;
 }
 
 // A plugin that cannot be loaded leaves the others served; a mistake in its options ends the start.
@@ -130,8 +148,11 @@ Status Run(const config::ApiConfig& config, Log& log) {
                                    .rule = {config.auth.uri_prefix, config.auth.common_name_prefix},
                                    .require_token = config.auth.require_token},
                                   tokens.get()));
-  ASSIGN_OR_RETURN(const auto site, site::Site::Create(SiteOptions(config),
-                                                       {*store, *images, log, *metrics, clock}));
+  site::Options options = SiteOptions(config);
+  ASSIGN_OR_RETURN(options.artefact_lineage,
+                   ArtefactLineage(config.data_root_folder, store->lineage()));
+  ASSIGN_OR_RETURN(const auto site,
+                   site::Site::Create(options, {*store, *images, log, *metrics, clock}));
   RETURN_IF_ERROR(LoadPlugins(config, *site, log));
   net::Io io;
   rest::Edge edge(

@@ -24,7 +24,10 @@ class LiveSite::PluginHost final : public sdk::Host {
     return site_.ports_.images.Hold(holder, image_id);
   }
   void ReleaseImage(const ContainerId& holder) override { site_.ports_.images.Release(holder); }
-  const Lineage& lineage() const override { return site_.ports_.store.lineage(); }
+  const Lineage& lineage() const override {
+    return site_.options_.artefact_lineage.empty() ? site_.ports_.store.lineage()
+                                                   : site_.options_.artefact_lineage;
+  }
   const std::string& data_folder() const override { return data_folder_; }
   Log& log() override { return site_.ports_.log; }
   Metrics& metrics() override { return site_.ports_.metrics; }

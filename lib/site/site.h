@@ -48,6 +48,9 @@ struct Options {
   std::string version;
   std::string default_handler;  // "": the first one
   std::string data_folder;
+  // A part of every artefact's name (sdk::Host::lineage). It outlives the store: what runs is found
+  // again after a loss of the store, which has a new lineage on the wire. Empty: the store's.
+  Lineage artefact_lineage;
   bool images_on_this_host = true;
   uint64_t log_buffer_per_container = 1ULL << 30U;
   Duration tombstone_retention = std::chrono::hours(1);

@@ -76,12 +76,17 @@ TEST_CASE("work of a lost store is imported, shown to its node and goes when the
   const ContainerId unit = MintContainerId();
   lab.RunAll(pod, unit);
 
+  const std::string named_by = lab.site->HostFor("scripted").lineage().str();
+  const std::string lost = lab.site_lineage;
+
   lab.Crash();
   lab.disk = SiteDisk();
   lab.Boot();
   lab.WaitReady();
   REQUIRE(lab.LinkNode().ok());
 
+  CHECK(lab.site_lineage != lost);
+  CHECK(lab.site->HostFor("scripted").lineage().str() == named_by);
   const auto record = lab.site->GetContainer(NodeId("n1"), pod, unit);
   REQUIRE(record.ok());
   CHECK(record->imported());

@@ -31,6 +31,7 @@ struct SiteLab {
     site::Options options;
     options.name = "lab";
     options.data_folder = folder;
+    options.artefact_lineage = artefact_lineage;
     auto made = site::Site::Create(options, {*store, images, log, metrics, clock});
     REQUIRE(made.ok());
     site = *std::move(made);
@@ -147,6 +148,7 @@ struct SiteLab {
 
   std::string folder = std::filesystem::temp_directory_path() / ("interlink-site-" + RandomHex(6));
   SiteDisk disk;
+  Lineage artefact_lineage = MintLineage();
   World world;
   NoImages images;
   NullLog log;
