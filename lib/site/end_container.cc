@@ -1,8 +1,14 @@
 // POST .../containers/{cid}/stop, DELETE and POST .../update: idempotent; an id without a record is
 // carried out at the backend too and leaves a tombstone.
+#include "base/utf8.h"
 #include "site/live_site.h"
 
 namespace interlink::site {
+namespace {
+
+constexpr size_t kMaxInfo = 8U << 20U;
+
+}  // namespace
 
 void LiveSite::StopContainer(const Call&, const Caller& caller, const SandboxId& sandbox,
                              const ContainerId& id,
@@ -171,7 +177,7 @@ void LiveSite::InspectContainer(const Call& call, const NodeId& node, const Sand
       [call, key, response, backend](Reply<interlink::v1::InspectResponse> answer) mutable {
         auto info = backend->Inspect(call, key.sandbox, key.id);
         if (!info.ok()) return answer(info.status());
-        response.set_info(*info);
+        response.set_info(Utf8Prefix(*info, kMaxInfo));
         answer(std::move(response));
       });
 }

@@ -1,9 +1,15 @@
 // POST /v1/sandboxes/{id}/stop and DELETE /v1/sandboxes/{id}: idempotent; an id without a record is
 // carried out at the backend too and leaves a tombstone, so that nothing that arrives late can
 // start it.
+#include "base/utf8.h"
 #include "site/live_site.h"
 
 namespace interlink::site {
+namespace {
+
+constexpr size_t kMaxInfo = 8U << 20U;
+
+}  // namespace
 
 void LiveSite::StopSandbox(const Call&, const Caller& caller, const SandboxId& id,
                            const std::string& handler, Duration wait,
@@ -124,7 +130,7 @@ void LiveSite::InspectSandbox(const Call& call, const NodeId& node, const Sandbo
       [call, key, response, backend](Reply<interlink::v1::InspectResponse> answer) mutable {
         auto info = backend->Inspect(call, key.id, ContainerId());
         if (!info.ok()) return answer(info.status());
-        response.set_info(*info);
+        response.set_info(Utf8Prefix(*info, kMaxInfo));
         answer(std::move(response));
       });
 }

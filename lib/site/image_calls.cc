@@ -101,7 +101,7 @@ void LiveSite::RunPull(const std::shared_ptr<Pull>& pull, const Caller& caller,
       });
     } else {
       pull->record.mutable_failure()->set_code(static_cast<int>(image.status().code()));
-      pull->record.mutable_failure()->set_message(image.status().message());
+      pull->record.mutable_failure()->set_message(Text(image.status().message()));
     }
     pull->record.set_ended(true);
     AddEventLocked(caller.node, [&](interlink::v1::Event& event) {

@@ -197,8 +197,9 @@ void LiveSite::ImportLocked(const Plugin& plugin, const sdk::Observation& fact, 
                                                            {"node", fact.node.str()},
                                                            {"sandbox", fact.sandbox.str()},
                                                            {"container", fact.container.str()}});
-  const std::string handler =
-      fact.handler.empty() && !plugin.handlers.empty() ? plugin.handlers.front() : fact.handler;
+  const std::string handler = fact.handler.empty() && !plugin.handlers.empty()
+                                  ? plugin.handlers.front()
+                                  : Text(fact.handler);
   if (fact.container.empty()) {
     Sandbox sandbox;
     sandbox.key = {fact.node, fact.sandbox};
@@ -233,7 +234,7 @@ void LiveSite::ImportLocked(const Plugin& plugin, const sdk::Observation& fact, 
   container.created_unknown = true;
   interlink::v1::CreateContainerRequest request;
   request.set_handler(handler);
-  request.set_image_id(fact.image_id);
+  request.set_image_id(Text(fact.image_id));
   if (!fact.config.empty() && request.mutable_config()->ParseFromString(fact.config)) {
     request.set_created_ns(fact.started_ns);
     container.body = request.SerializeAsString();

@@ -94,7 +94,8 @@ void LiveSite::ForgetUnstored(const SandboxKey& key, const Status& why) {
     if (sandbox == nullptr || sandbox->record.wanted() > interlink::v1::WANTED_CREATE) return;
     sandbox->record.set_seen(interlink::v1::SEEN_DOWN);
     sandbox->record.mutable_failure()->set_code(static_cast<int>(why.code()));
-    sandbox->record.mutable_failure()->set_message("cannot store the request: " + why.message());
+    sandbox->record.mutable_failure()->set_message(
+        Text("cannot store the request: " + why.message()));
     TakeSettledLocked(StoreKey(key), fires);
   }
   for (auto& fire : fires) fire();

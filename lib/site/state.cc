@@ -2,19 +2,23 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
+
 namespace interlink::site {
 namespace {
 
 using State = sdk::Observation::State;
 
 void CopyTexts(const sdk::Observation& fact, SandboxRecord& record) {
-  record.set_reason(fact.reason);
-  record.set_message(fact.message);
-  if (!fact.allocation.empty()) record.set_allocation(fact.allocation);
+  record.set_reason(Text(fact.reason));
+  record.set_message(Text(fact.message));
+  if (!fact.allocation.empty()) record.set_allocation(Text(fact.allocation));
   record.set_expected_start_ns(fact.expected_start_ns);
 }
 
 }  // namespace
+
+std::string Text(std::string_view text) { return Utf8Prefix(text, kMaxText); }
 
 Seen SeenOf(const sdk::Observation& fact) {
   switch (fact.state) {
@@ -41,7 +45,7 @@ bool ApplyFact(const sdk::Observation& fact, SandboxRecord& record) {
   if (seen == record.seen()) {
     // Only the queue's words may change within a rank; an end is told once.
     if (seen != interlink::v1::SEEN_PENDING) return false;
-    if (record.reason() == fact.reason && record.message() == fact.message &&
+    if (record.reason() == Text(fact.reason) && record.message() == Text(fact.message) &&
         record.expected_start_ns() == fact.expected_start_ns) {
       return false;
     }
@@ -53,12 +57,13 @@ bool ApplyFact(const sdk::Observation& fact, SandboxRecord& record) {
   CopyTexts(fact, record);
   if (fact.started_ns != 0) record.set_up_ns(fact.started_ns);
   if (fact.state == State::kUp) {
-    record.mutable_ips()->Assign(fact.ips.begin(), fact.ips.end());
+    record.clear_ips();
+    for (const std::string& ip : fact.ips) record.add_ips(Text(ip));
   }
   if (seen == interlink::v1::SEEN_DOWN) record.set_down_ns(fact.finished_ns);
   if (fact.state == State::kFailed) {
     record.mutable_failure()->set_code(static_cast<int>(Code::kUnknown));
-    record.mutable_failure()->set_message(fact.message.empty() ? fact.reason : fact.message);
+    record.mutable_failure()->set_message(Text(fact.message.empty() ? fact.reason : fact.message));
   }
   return true;
 }
@@ -79,10 +84,10 @@ bool ApplyFact(const sdk::Observation& fact, ContainerRecord& record) {
   if (seen == interlink::v1::SEEN_DOWN) {
     record.set_finished_ns(fact.finished_ns);
     record.set_exit_code(fact.exit_code);
-    record.set_reason(fact.reason);
-    record.set_message(fact.message);
+    record.set_reason(Text(fact.reason));
+    record.set_message(Text(fact.message));
     record.set_log_end(fact.log_end);
-    record.set_termination_message(fact.termination_message.substr(0, kMaxTerminationMessage));
+    record.set_termination_message(Utf8Prefix(fact.termination_message, kMaxTerminationMessage));
   }
   return true;
 }
@@ -116,14 +121,14 @@ void MarkLost(const std::string& why, int64_t now_ns, ContainerRecord& record) {
   record.set_held(false);
   record.set_exit_code(kLostExitCode);
   record.set_reason("Error");
-  record.set_message("lost: " + why);
+  record.set_message(Text("lost: " + why));
   record.set_finished_ns(now_ns);
 }
 
 void MarkLost(const std::string& why, int64_t now_ns, SandboxRecord& record) {
   record.set_seen(interlink::v1::SEEN_DOWN);
   record.set_held(false);
-  record.set_message("lost: " + why);
+  record.set_message(Text("lost: " + why));
   record.set_down_ns(now_ns);
 }
 
@@ -131,18 +136,18 @@ void MarkFailed(const Status& why, int64_t now_ns, ContainerRecord& record) {
   record.set_seen(interlink::v1::SEEN_DOWN);
   record.set_exit_code(kStartErrorExitCode);
   record.set_reason("StartError");
-  record.set_message(why.message());
+  record.set_message(Text(why.message()));
   record.set_finished_ns(now_ns);
   record.mutable_failure()->set_code(static_cast<int>(why.code()));
-  record.mutable_failure()->set_message(why.message());
+  record.mutable_failure()->set_message(Text(why.message()));
 }
 
 void MarkFailed(const Status& why, int64_t now_ns, SandboxRecord& record) {
   record.set_seen(interlink::v1::SEEN_DOWN);
-  record.set_message(why.message());
+  record.set_message(Text(why.message()));
   record.set_down_ns(now_ns);
   record.mutable_failure()->set_code(static_cast<int>(why.code()));
-  record.mutable_failure()->set_message(why.message());
+  record.mutable_failure()->set_message(Text(why.message()));
 }
 
 bool IsRefusal(Code code) {

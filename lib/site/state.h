@@ -9,6 +9,7 @@
 #define INTERLINK_SITE_STATE_H_
 
 #include <string>
+#include <string_view>
 
 #include "base/status.h"
 #include "interlink/v1/record.pb.h"
@@ -25,6 +26,11 @@ using interlink::v1::Wanted;
 inline constexpr int kLostExitCode = 255;
 inline constexpr int kStartErrorExitCode = 128;
 inline constexpr size_t kMaxTerminationMessage = 4096;
+inline constexpr size_t kMaxText = 16384;  // of every other text of a backend
+
+// A backend's text as a record may hold it: valid UTF-8, bounded. What is not valid could be stored
+// and sent and never be read again.
+std::string Text(std::string_view text);
 
 // The rank of an observation as a Seen. REQUIRES: state is not kAbsent.
 Seen SeenOf(const sdk::Observation& fact);

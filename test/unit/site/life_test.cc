@@ -174,5 +174,35 @@ TEST_CASE("a refused creation is final and leaves the sandbox usable") {
   CHECK(lab.Create(pod, MintContainerId(), lab.UnitBody("c")).ok());
 }
 
+// A backend's message with a cut or a foreign character was stored and could not be parsed again:
+// the node's stream broke, and the site did not start any more.
+TEST_CASE("a backend's text that is not valid UTF-8 is told and survives a restart") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  lab.RunAll(pod, unit);
+  sdk::Observation fact;
+  fact.node = NodeId("n1");
+  fact.sandbox = pod;
+  fact.container = unit;
+  fact.state = sdk::Observation::State::kDown;
+  fact.reason = "Err\xFFor";
+  fact.message = "\xE2\x82";
+  fact.termination_message = std::string(4095, 'x') + "\xC3\xBC";
+
+  lab.site->HostFor("scripted").Report({fact});
+  REQUIRE(Eventually(
+      [&] { return lab.site->GetContainer(NodeId("n1"), pod, unit)->seen() == SEEN_DOWN; }));
+  lab.Restart();
+
+  const auto record = lab.site->GetContainer(NodeId("n1"), pod, unit);
+  REQUIRE(record.ok());
+  CHECK(ContainerRecord().ParseFromString(record->SerializeAsString()));
+  CHECK(record->reason() == "Err\xEF\xBF\xBDor");
+  CHECK(record->termination_message() == std::string(4095, 'x'));
+}
+
 }  // namespace
 }  // namespace interlink::test
