@@ -70,20 +70,37 @@ Status LiveSite::AdmitExecLocked(const Caller& caller, const ContainerKey& key,
   return {};
 }
 
+Result<sdk::Backend*> LiveSite::LogSourceLocked(const ContainerKey& key) const {
+  const Container* container = tables_.Find(key);
+  if (container != nullptr && container->record.seen() == interlink::v1::SEEN_GONE)
+    return NotFound("no log of container \"" + key.id.str() + "\"");
+  if (container == nullptr) {
+    // NotFound ends the reader's log for good: not before every inventory that could import it.
+    const bool all = std::all_of(plugins_.begin(), plugins_.end(),
+                                 [](const auto& item) { return item->recovered; });
+    if (!all) return Unavailable("the site does not know all of its containers yet");
+    return NotFound("no log of container \"" + key.id.str() + "\"");
+  }
+  const Plugin* plugin = FindPlugin(container->record.handler());
+  if (plugin == nullptr || plugin->backend == nullptr)
+    return Unavailable("the plugin of this container is not loaded");
+  if (!plugin->recovered)
+    return Unavailable("the containers of handler \"" + container->record.handler() +
+                       "\" are being inventoried after the site's start");
+  return plugin->backend.get();
+}
+
 void LiveSite::ReadLog(const Call& call, const NodeId& node, const SandboxId& sandbox,
                        const ContainerId& id, uint64_t offset, size_t max,
                        Reply<sdk::LogChunk> reply) {
   const ContainerKey key{node, sandbox, id};
-  sdk::Backend* backend = nullptr;
+  Result<sdk::Backend*> found = InternalError("not looked up");
   {
     MutexLock lock(mutex_);
-    const Container* container = tables_.Find(key);
-    const Plugin* plugin = container == nullptr ? nullptr : FindPlugin(container->record.handler());
-    if (plugin != nullptr) backend = plugin->backend.get();
-    if (container != nullptr && container->record.seen() == interlink::v1::SEEN_GONE)
-      backend = nullptr;
+    found = LogSourceLocked(key);
   }
-  if (backend == nullptr) return reply(NotFound("no log of container \"" + id.str() + "\""));
+  if (!found.ok()) return reply(found.status());
+  sdk::Backend* const backend = *found;
   PostOrFail<sdk::LogChunk>("log/" + id.str(), std::move(reply),
                             [call, key, offset, max, backend](Reply<sdk::LogChunk> answer) {
                               answer(backend->ReadLog(call, key.sandbox, key.id, offset, max));

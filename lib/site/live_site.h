@@ -239,6 +239,8 @@ class LiveSite final : public Site {
   Status AdmitExecLocked(const Caller& caller, const ContainerKey& key,
                          const interlink::v1::ExecSyncRequest& request, sdk::Backend*& backend)
       REQUIRES_LOCK(mutex_);
+  // Whom to ask for the log, or why it cannot be read (kNotFound: never again).
+  Result<sdk::Backend*> LogSourceLocked(const ContainerKey& key) const REQUIRES_LOCK(mutex_);
   void LogGrew(const ContainerId& id);
   Status MeasureStats(const Call& call);
   interlink::v1::StatsResponse StatsOf(const NodeId& node) const;

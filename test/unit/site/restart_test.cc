@@ -135,6 +135,27 @@ TEST_CASE("until a backend is inventoried its handler takes no change") {
   CHECK(lab.Run(MintSandboxId(), lab.PodBody("a")).ok());
 }
 
+// The node takes NotFound for the log's end: what was not read by then was lost.
+TEST_CASE("until a backend is inventoried no log of it ends") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  lab.RunAll(pod, unit);
+  lab.Crash();
+  const bool store_lost = GENERATE(false, true);
+  if (store_lost) lab.disk = SiteDisk();
+  lab.world.Fail("Recover", Unavailable("the scheduler does not answer"));
+  lab.Boot();
+
+  CHECK(lab.ReadLog(pod, unit).status().code() == Code::kUnavailable);
+  lab.world.Fail("Recover", {});
+  lab.WaitReady();
+  CHECK(lab.ReadLog(pod, unit).ok());
+  CHECK(lab.ReadLog(pod, MintContainerId()).status().code() == Code::kNotFound);
+}
+
 TEST_CASE("a site with a thousand silent pods answers, and all go when they are removed") {
   SiteLab lab;
   lab.WaitReady();

@@ -139,6 +139,10 @@ struct SiteLab {
       site->RemoveContainer(call(), caller, pod, id, "test", std::chrono::seconds(2), reply);
     });
   }
+  Result<sdk::LogChunk> ReadLog(const SandboxId& pod, const ContainerId& id) {
+    return Wait<sdk::LogChunk>(
+        [&](auto reply) { site->ReadLog(call(), NodeId("n1"), pod, id, 0, 1024, reply); });
+  }
   // A running container in a running pod.
   void RunAll(const SandboxId& pod, const ContainerId& unit) {
     REQUIRE(Run(pod, PodBody("p-" + pod.str().substr(0, 6))).ok());
