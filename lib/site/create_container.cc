@@ -58,6 +58,8 @@ Status LiveSite::CreateContainerLocked(const ContainerKey& key,
     AnswerContainerLocked(key, interlink::v1::WANTED_CREATE, wait, reply);
     return {};
   }
+  if (tables_.IsOfAnotherNode(key))
+    return NotFound("no container \"" + key.id.str() + "\" of this node");
   if (sandbox->record.seen() != interlink::v1::SEEN_UP ||
       sandbox->record.wanted() >= interlink::v1::WANTED_STOP) {
     return FailedPrecondition("sandbox \"" + key.sandbox.str() + "\" is not ready");

@@ -45,6 +45,8 @@ Status LiveSite::EndContainerLocked(const Caller& caller, const End& end, Durati
   const ContainerKey& key = end.key;
   Container* container = tables_.Find(key);
   if (container == nullptr) {
+    if (tables_.IsOfAnotherNode(key))
+      return NotFound("no container \"" + key.id.str() + "\" of this node");
     if (const Container* other = tables_.FindContainer(key.node, key.id)) {
       return NotFound("container \"" + key.id.str() + "\" is of sandbox \"" +
                       other->key.sandbox.str() + "\"");

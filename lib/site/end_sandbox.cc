@@ -39,6 +39,8 @@ Status LiveSite::EndSandboxLocked(const Caller& caller, const SandboxKey& key,
   RETURN_IF_ERROR(CheckLink(caller));
   Sandbox* sandbox = tables_.Find(key);
   if (sandbox == nullptr) {
+    if (tables_.IsOfAnotherNode(key))
+      return NotFound("no sandbox \"" + key.id.str() + "\" of this node");
     // Without a record the handler says which backend is to prove the absence.
     ASSIGN_OR_RETURN(Plugin * plugin, PluginForChange(handler));
     Sandbox tombstone;

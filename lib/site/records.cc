@@ -31,8 +31,19 @@ const Container* Tables::FindContainer(const NodeId& node, const ContainerId& id
   return at == sandbox_of.end() ? nullptr : Find(ContainerKey{node, at->second, id});
 }
 
+bool Tables::IsOfAnotherNode(const SandboxKey& key) const {
+  const NodeId* node = FindIn(node_of_sandbox, key.id);
+  return node != nullptr && *node != key.node;
+}
+
+bool Tables::IsOfAnotherNode(const ContainerKey& key) const {
+  const NodeId* node = FindIn(node_of, key.id);
+  return (node != nullptr && *node != key.node) || IsOfAnotherNode(key.Sandbox());
+}
+
 Sandbox& Tables::Add(Sandbox sandbox) {
   const SandboxKey key = sandbox.key;
+  node_of_sandbox[key.id] = key.node;
   interlink::v1::RunSandboxRequest request;
   // A tombstone has no body and no pod.
   if (!sandbox.body.empty() && request.ParseFromString(sandbox.body))
@@ -65,6 +76,7 @@ void Tables::Erase(const SandboxKey& key) {
   }
   if (const auto node = nodes.find(key.node); node != nodes.end())
     node->second.changed.erase(sandbox->number);
+  if (!IsOfAnotherNode(key)) node_of_sandbox.erase(key.id);
   sandboxes.erase(key);
 }
 
@@ -83,7 +95,8 @@ void Tables::Erase(const ContainerKey& key) {
     node->second.changed.erase(container->number);
   if (Sandbox* sandbox = Find(key.Sandbox())) sandbox->containers.erase(key.id);
   sandbox_of.erase({key.node, key.id});
-  node_of.erase(key.id);
+  if (const NodeId* owner = FindIn(node_of, key.id); owner != nullptr && *owner == key.node)
+    node_of.erase(key.id);
   containers.erase(key);
 }
 

@@ -105,6 +105,7 @@ struct Tables {
   std::map<std::pair<NodeId, ContainerId>, SandboxId>
       sandbox_of;  // also finds a container by its id alone
   std::map<ContainerId, NodeId> node_of;
+  std::map<SandboxId, NodeId> node_of_sandbox;
   std::map<PodKey, std::set<SandboxKey>> pods;
   std::map<NameKey, std::set<ContainerKey>> names;
 
@@ -114,6 +115,10 @@ struct Tables {
   const Container* Find(const ContainerKey& key) const;
   Container* FindContainer(const NodeId& node, const ContainerId& id);
   const Container* FindContainer(const NodeId& node, const ContainerId& id) const;
+
+  // Backends know ids, not nodes: an id that another node has must reach none of them.
+  bool IsOfAnotherNode(const SandboxKey& key) const;
+  bool IsOfAnotherNode(const ContainerKey& key) const;
 
   Sandbox& Add(Sandbox sandbox);
   Container& Add(Container container);

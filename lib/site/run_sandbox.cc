@@ -64,6 +64,8 @@ Status LiveSite::RunSandboxLocked(const Call& call, const Caller& caller, const 
   RETURN_IF_ERROR(
       RefuseUnsupported(request.config(), plugin->backend->Describe().sandbox, request.handler())
           .WithContext("sandbox config"));
+  if (tables_.IsOfAnotherNode(key))
+    return NotFound("no sandbox \"" + key.id.str() + "\" of this node");
   if (const Sandbox* other = tables_.OtherLife(key, request)) {
     return Unavailable("sandbox \"" + other->key.id.str() +
                        "\" of the same pod has not ended yet: its end must be proven first");

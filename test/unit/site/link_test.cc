@@ -92,5 +92,32 @@ TEST_CASE("another node's sandbox is not found") {
   CHECK(lab.site->ListSandboxes(NodeId("n2")).empty());
 }
 
+// Backends know ids alone: n2's remove of n1's ids killed them, and its tombstone took the log.
+TEST_CASE("a node cannot touch another node's ids") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  lab.RunAll(pod, unit);
+  SiteLab::Peer n1 = lab.TakePeer();
+  REQUIRE(lab.LinkNode("n2").ok());
+  const SandboxId own = MintSandboxId();
+  REQUIRE(lab.Run(own, lab.PodBody("own")).ok());
+
+  CHECK(lab.RemoveUnit(pod, unit).status().code() == Code::kNotFound);
+  CHECK(lab.RemoveUnit(pod, MintContainerId()).status().code() == Code::kNotFound);
+  CHECK(lab.RemoveUnit(own, unit).status().code() == Code::kNotFound);
+  CHECK(lab.Create(own, unit, lab.UnitBody("c")).status().code() == Code::kNotFound);
+  CHECK(lab.RemovePod(pod).status().code() == Code::kNotFound);
+  CHECK(lab.Run(pod, lab.PodBody("b", "v")).status().code() == Code::kNotFound);
+
+  lab.SetPeer(n1);
+  CHECK(lab.site->GetContainer(NodeId("n1"), pod, unit)->seen() == SEEN_UP);
+  CHECK(lab.StopUnit(pod, unit)->settled);
+  MutexLock lock(lab.world.mutex);
+  CHECK(lab.world.pods.contains(pod));
+}
+
 }  // namespace
 }  // namespace interlink::test

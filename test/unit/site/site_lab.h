@@ -74,6 +74,27 @@ struct SiteLab {
     return {};
   }
 
+  // What a node keeps of its link. Taking it leaves the state of a node that never linked.
+  struct Peer {
+    std::string lineage = MintLineage().str();
+    uint64_t counter = 0;
+    std::string secret;
+    uint64_t site_counter = 0;
+    site::Caller caller;
+  };
+  Peer TakePeer() {
+    Peer taken{node_lineage, node_counter, secret, site_counter, caller};
+    SetPeer({});
+    return taken;
+  }
+  void SetPeer(const Peer& peer) {
+    node_lineage = peer.lineage;
+    node_counter = peer.counter;
+    secret = peer.secret;
+    site_counter = peer.site_counter;
+    caller = peer.caller;
+  }
+
   template <typename T, typename Start>
   Result<T> Wait(Start start) {
     auto promise = std::make_shared<std::promise<Result<T>>>();
