@@ -1,4 +1,6 @@
 // Creation, start and stop of the site's domain.
+#include <algorithm>
+
 #include "site/live_site.h"
 
 namespace interlink::site {
@@ -37,7 +39,16 @@ LiveSite::LiveSite(const Options& options, const Ports& ports)
       pull_pool_("pulls", options.pull_threads, kMaxPulls),
       steps_("steps", options.step_threads, static_cast<size_t>(options.step_queue)) {}
 
-LiveSite::~LiveSite() { Stop(); }
+LiveSite::~LiveSite() {
+  Stop();
+  // First of all members: a backend with living containers reports to its host until it is gone.
+  std::vector<std::unique_ptr<Plugin>> plugins;
+  {
+    MutexLock lock(mutex_);
+    plugins.swap(plugins_);
+  }
+  plugins.clear();
+}
 
 Status LiveSite::Load() {
   ASSIGN_OR_RETURN(const std::vector<StoredRecord> records, ports_.store.Load());
