@@ -63,7 +63,10 @@ Status LiveSite::Load() {
         if (record.key.kind == kind) RETURN_IF_ERROR(LoadRecordLocked(record, site));
       }
     }
-    epoch_ = site.epoch() + 1;
+    // Also above every epoch that a lost store, or a younger one than this backup, has given out.
+    constexpr int64_t kMillisecond = 1'000'000;
+    const auto by_time = static_cast<uint64_t>(std::max<int64_t>(0, Now() / kMillisecond));
+    epoch_ = std::max(site.epoch(), by_time) + 1;
   }
   site.set_epoch(epoch_);
   Batch batch;

@@ -78,6 +78,7 @@ TEST_CASE("work of a lost store is imported, shown to its node and goes when the
 
   const std::string named_by = lab.site->HostFor("scripted").lineage().str();
   const std::string lost = lab.site_lineage;
+  const uint64_t epoch = lab.last_link.epoch();
 
   lab.Crash();
   lab.disk = SiteDisk();
@@ -86,6 +87,7 @@ TEST_CASE("work of a lost store is imported, shown to its node and goes when the
   REQUIRE(lab.LinkNode().ok());
 
   CHECK(lab.site_lineage != lost);
+  CHECK(lab.last_link.epoch() > epoch);
   CHECK(lab.site->HostFor("scripted").lineage().str() == named_by);
   const auto record = lab.site->GetContainer(NodeId("n1"), pod, unit);
   REQUIRE(record.ok());
