@@ -135,13 +135,14 @@ void LiveSite::Sweep() {
     Change stopped;
     for (const auto& [key, container] : tables_.containers) {
       if (container.record.seen() == interlink::v1::SEEN_GONE && container.linked_since_gone &&
+          container.uncommitted == 0 &&
           now - container.gone_since >= options_.tombstone_retention) {
         erased.touched.push_back(StoreKey(key));
       }
     }
     for (const auto& [key, sandbox] : tables_.sandboxes) {
       if (sandbox.record.seen() == interlink::v1::SEEN_GONE && sandbox.linked_since_gone &&
-          now - sandbox.gone_since >= options_.tombstone_retention) {
+          sandbox.uncommitted == 0 && now - sandbox.gone_since >= options_.tombstone_retention) {
         erased.touched.push_back(StoreKey(key));
       }
     }

@@ -82,28 +82,34 @@ Status LiveSite::CreateContainerLocked(const ContainerKey& key,
   container.record.set_stop_signal(request.config().stop_signal());
   *container.record.mutable_resources() = request.config().linux().resources();
   StampLocked(tables_.Add(std::move(container)));
-  AnswerContainerLocked(key, interlink::v1::WANTED_CREATE, wait, reply);
   CommitLocked({{StoreKey(key)}, {key.Sandbox()}}, true, [this, key](const Status& status) {
     // Not here: a store that refuses at once answers under the lock.
     if (!status.ok())
       timer_.After(Duration::zero(), [this, key, status] { ForgetUnstored(key, status); });
   });
+  AnswerContainerLocked(key, interlink::v1::WANTED_CREATE, wait, reply);
   return {};
 }
 
 // The store refused new work: as if it had never come.
 void LiveSite::ForgetUnstored(const ContainerKey& key, const Status& why) {
   std::vector<std::function<void()>> fires;
+  bool stopped = false;
   {
     MutexLock lock(mutex_);
     Container* unstored = tables_.Find(key);
-    if (unstored == nullptr || unstored->record.wanted() > interlink::v1::WANTED_CREATE) return;
-    MarkFailed(why.WithContext("cannot store the request"), Now(), unstored->record);
-    TakeSettledLocked(StoreKey(key), fires);
+    if (unstored == nullptr) return;
+    stopped = unstored->record.wanted() > interlink::v1::WANTED_CREATE;
+    if (!stopped) {
+      unstored->uncommitted = 0;
+      MarkFailed(why.WithContext("cannot store the request"), Now(), unstored->record);
+      TakeSettledLocked(StoreKey(key), fires);
+      tables_.Erase(key);
+    }
   }
+  // That commit may use the reserve, so it stores the record.
+  if (stopped) return Published({{StoreKey(key)}, {key.Sandbox()}});
   for (auto& fire : fires) fire();
-  MutexLock lock(mutex_);
-  tables_.Erase(key);
 }
 
 void LiveSite::StartContainer(const Call&, const Caller& caller, const SandboxId& sandbox,
@@ -133,11 +139,12 @@ Status LiveSite::StartContainerLocked(const Caller& caller, const ContainerKey& 
   if (!repeat && container->record.seen() != interlink::v1::SEEN_CREATED) {
     return FailedPrecondition("container \"" + key.id.str() + "\" is not in state created");
   }
+  if (!repeat) {
+    container->record.set_wanted(interlink::v1::WANTED_START);
+    StampLocked(*container);
+    CommitLocked({{StoreKey(key)}, {key.Sandbox()}}, false, {});
+  }
   AnswerContainerLocked(key, interlink::v1::WANTED_START, wait, reply);
-  if (repeat) return {};
-  container->record.set_wanted(interlink::v1::WANTED_START);
-  StampLocked(*container);
-  CommitLocked({{StoreKey(key)}, {key.Sandbox()}}, false, {});
   return {};
 }
 

@@ -67,6 +67,17 @@ void LiveSite::Retry(const SandboxKey& key, const std::string& what, const Statu
   DriveLater(key, attempt);
 }
 
+bool LiveSite::DeferLocked(Sandbox& sandbox) {
+  if (sandbox.uncommitted > 0) sandbox.drive_deferred = true;
+  return sandbox.uncommitted > 0;
+}
+
+bool LiveSite::DeferLocked(const Container& container) {
+  if (container.uncommitted == 0) return false;
+  if (Sandbox* owner = tables_.Find(container.key.Sandbox())) owner->drive_deferred = true;
+  return true;
+}
+
 void LiveSite::Drive(const SandboxKey& key) {
   std::vector<ContainerKey> containers;
   Wanted wanted;
@@ -76,7 +87,7 @@ void LiveSite::Drive(const SandboxKey& key) {
   {
     MutexLock lock(mutex_);
     Sandbox* sandbox = tables_.Find(key);
-    if (sandbox == nullptr || stopping_) return;
+    if (sandbox == nullptr || stopping_ || DeferLocked(*sandbox)) return;
     const Plugin* plugin = FindPlugin(sandbox->record.handler());
     // Not inventoried (or missing): recovery drives it again.
     if (plugin == nullptr || plugin->backend == nullptr || !plugin->recovered) return;
@@ -99,8 +110,9 @@ void LiveSite::DriveRun(const SandboxKey& key, sdk::Backend& backend) {
   interlink::v1::RunSandboxRequest request;
   {
     MutexLock lock(mutex_);
-    const Sandbox* sandbox = tables_.Find(key);
-    if (sandbox == nullptr || sandbox->asked) return;
+    Sandbox* sandbox = tables_.Find(key);
+    if (sandbox == nullptr || sandbox->asked || DeferLocked(*sandbox)) return;
+    if (sandbox->record.wanted() != interlink::v1::WANTED_CREATE) return;
     if (!request.ParseFromString(sandbox->body))
       return;  // imported without a config: it is up or ended already
   }

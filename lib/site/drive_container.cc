@@ -22,8 +22,9 @@ void LiveSite::DriveContainer(const ContainerKey& key) {
   {
     MutexLock lock(mutex_);
     const Container* container = tables_.Find(key);
-    const Sandbox* sandbox = tables_.Find(key.Sandbox());
+    Sandbox* sandbox = tables_.Find(key.Sandbox());
     if (container == nullptr || sandbox == nullptr || stopping_) return;
+    if (DeferLocked(*container) || DeferLocked(*sandbox)) return;
     const Plugin* plugin = FindPlugin(container->record.handler());
     if (plugin == nullptr || plugin->backend == nullptr || !plugin->recovered) return;
     backend = plugin->backend.get();

@@ -80,13 +80,13 @@ Status LiveSite::EndContainerLocked(const Caller& caller, const End& end, Durati
     container->grace_seconds = end.grace_seconds;
     changed = true;
   }
-  AnswerContainerLocked(key, end.wanted, wait, reply);
   Change change{{}, {key.Sandbox()}};
   if (changed) {
     StampLocked(*container);
     change.touched = {StoreKey(key.Sandbox()), StoreKey(key)};
   }
   CommitLocked(change, false, {});
+  AnswerContainerLocked(key, end.wanted, wait, reply);
   return {};
 }
 

@@ -69,8 +69,8 @@ Status LiveSite::EndSandboxLocked(const Caller& caller, const SandboxKey& key,
     StampLocked(*container);
     change.touched.push_back(StoreKey(container->key));
   }
-  AnswerSandboxLocked(key, wanted, wait, reply);
   CommitLocked(change, false, {});
+  AnswerSandboxLocked(key, wanted, wait, reply);
   return {};
 }
 

@@ -32,10 +32,11 @@ class LiveEventReader final : public EventReader {
     }
     Node& node = it->second;
     node.last_seen = site_.ports_.clock.Steady();
-    while (events.size() < max && !list_.empty()) {
+    while (events.size() < max && ListGoesOn()) {
       Append(list_.front(), events);
       list_.pop_front();
     }
+    if (!list_.empty()) return events;
     while (events.size() < max) {
       const auto record = node.changed.upper_bound(position_);
       const auto other = node.others.upper_bound(position_);
@@ -44,6 +45,8 @@ class LiveEventReader final : public EventReader {
       if (!has_record && !has_other) break;
       if (has_record && (!has_other || record->first < other->first)) {
         position_ = record->first;
+        // What is not durable is told when it is, under a higher number.
+        if (!site_.DurableLocked(record->second)) continue;
         events.push_back(site_.EventOf(record->second, false));
       } else {
         position_ = other->first;
@@ -61,8 +64,7 @@ class LiveEventReader final : public EventReader {
       MutexLock lock(site_.mutex_);
       const auto it = site_.tables_.nodes.find(caller_.node);
       if (it == site_.tables_.nodes.end() || it->second.reader != id_ || site_.stopping_ ||
-          !list_.empty() || it->second.changed.upper_bound(position_) != it->second.changed.end() ||
-          it->second.others.upper_bound(position_) != it->second.others.end()) {
+          ListGoesOn() || (list_.empty() && HasChanges(it->second))) {
         now = true;
       } else {
         it->second.wake = wake;
@@ -112,6 +114,14 @@ class LiveEventReader final : public EventReader {
     interlink::v1::Event event;
   };
 
+  // A list must not lack a record: it waits for one that is being committed.
+  bool ListGoesOn() const REQUIRES_LOCK(site_.mutex_) {
+    return !list_.empty() && (!list_.front().key || site_.DurableLocked(*list_.front().key));
+  }
+  bool HasChanges(const Node& node) const {
+    return node.changed.upper_bound(position_) != node.changed.end() ||
+           node.others.upper_bound(position_) != node.others.end();
+  }
   void Append(const Item& item, std::vector<interlink::v1::Event>& events)
       REQUIRES_LOCK(site_.mutex_) {
     interlink::v1::Event event = item.key ? site_.EventOf(*item.key, true) : item.event;

@@ -141,21 +141,19 @@ void LiveSite::Start() {
 }
 
 void LiveSite::Stop() {
-  std::multimap<RecordKey, Waiter> waiters;
+  std::vector<std::function<void()>> fires;
   std::vector<std::function<void()>> wakes;
   {
     MutexLock lock(mutex_);
     if (stopping_) return;
     stopping_ = true;
-    waiters.swap(waiters_);
+    // Each waiter answers with the record as it is: not settled, the caller asks again later.
+    for (auto& [key, waiter] : waiters_) fires.push_back(waiter.take());
+    waiters_.clear();
     for (auto& [id, node] : tables_.nodes) WakeReaderLocked(id, wakes);
     for (auto& [id, pull] : pulls_) pull->call.Cancel();
   }
-  // Each waiter answers with the record as it is: not settled, the caller asks again later.
-  for (auto& [key, waiter] : waiters) {
-    timer_.Cancel(waiter.timer);
-    waiter.fire();
-  }
+  for (auto& fire : fires) fire();
   for (auto& wake : wakes) wake();
   timer_.Stop();
   steps_.Stop(kDrain);

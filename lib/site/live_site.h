@@ -146,8 +146,11 @@ class LiveSite final : public Site {
   struct Waiter {
     uint64_t id;
     Wanted asked;
+    Duration wait;
+    bool durable;  // false: `wait` begins when the record is durable
     Timer::Key timer;
-    std::function<void()> fire;  // runs under no lock
+    // Under the lock: the answer with the record as it is now, to be run under no lock.
+    std::function<std::function<void()>()> take;
   };
 
   // What a change did, to be published once it is durable.
@@ -172,13 +175,19 @@ class LiveSite final : public Site {
   Status CheckLink(const Caller& caller) const REQUIRES_LOCK(mutex_);
 
   // --- changes (publish.cc)
-  // Commits the records named and, once durable, publishes them: events, replies, Drive. `done`
-  // (may be empty) runs after that with the commit's status; when it fails nothing was published
-  // and memory is ahead of the store: the record is committed again by the next change or by the
-  // retry that this arranges.
+  // Commits the records named and, once durable, publishes them: events, replies, Drive. Until then
+  // they are `uncommitted` and nothing of them leaves. `done` (may be empty) runs after that with
+  // the commit's status; when it fails nothing was published and memory is ahead of the store: it
+  // is tried again, except for new work, whose caller forgets it.
   void CommitLocked(const Change& change, bool makes_new_work, std::function<void(Status)> done)
       REQUIRES_LOCK(mutex_);
+  void TryCommitLocked(const Change& change, bool makes_new_work, std::function<void(Status)> done)
+      REQUIRES_LOCK(mutex_);
   void Published(const Change& change);
+  // Of that record; null: there is none, or it is of no table.
+  const int* UncommittedLocked(const RecordKey& key) const REQUIRES_LOCK(mutex_);
+  bool DurableLocked(const RecordKey& key) const REQUIRES_LOCK(mutex_);
+  void OneCommitLessLocked(const RecordKey& key, std::set<SandboxKey>& drive) REQUIRES_LOCK(mutex_);
   void AppendPut(const RecordKey& key, Batch& batch) const REQUIRES_LOCK(mutex_);
   void StampLocked(Sandbox& sandbox) REQUIRES_LOCK(mutex_);
   void StampLocked(Container& container) REQUIRES_LOCK(mutex_);
@@ -194,8 +203,12 @@ class LiveSite final : public Site {
   void AnswerContainerLocked(const ContainerKey& key, Wanted asked, Duration wait,
                              const Reply<Answer<ContainerRecord>>& reply) REQUIRES_LOCK(mutex_);
   void AddWaiterLocked(const RecordKey& key, Wanted asked, Duration wait,
-                       std::function<void()> fire) REQUIRES_LOCK(mutex_);
+                       std::function<std::function<void()>()> take) REQUIRES_LOCK(mutex_);
+  Timer::Key TimeWaiterLocked(const RecordKey& key, uint64_t id, Duration limit)
+      REQUIRES_LOCK(mutex_);
+  void WaiterTimedOut(const RecordKey& key, uint64_t id);
   bool SettledLocked(const RecordKey& key, Wanted asked) const REQUIRES_LOCK(mutex_);
+  // The waiters that have settled; the others' time begins when the record has become durable.
   void TakeSettledLocked(const RecordKey& key, std::vector<std::function<void()>>& fires)
       REQUIRES_LOCK(mutex_);
 
@@ -258,6 +271,9 @@ class LiveSite final : public Site {
   // One Drive at or before now + delay; many callers make one.
   void DriveAfter(const SandboxKey& key, Duration delay);
   void Drive(const SandboxKey& key);
+  // True: it is not durable; its Drive comes back when it is.
+  bool DeferLocked(Sandbox& sandbox) REQUIRES_LOCK(mutex_);
+  bool DeferLocked(const Container& container) REQUIRES_LOCK(mutex_);
   void DriveRun(const SandboxKey& key, sdk::Backend& backend);
   void DriveSandboxEnd(const SandboxKey& key, sdk::Backend& backend, Wanted wanted, Seen seen);
   void DriveContainer(const ContainerKey& key);
@@ -282,7 +298,7 @@ class LiveSite final : public Site {
       REQUIRES_LOCK(mutex_);
   void Recover(const std::string& name);
   void MergeInventory(Plugin& plugin, const std::vector<sdk::Observation>& found);
-  void NoteAskedLocked(const sdk::Observation& fact) REQUIRES_LOCK(mutex_);
+  void NoteAskedLocked(const sdk::Observation& fact, Change& change) REQUIRES_LOCK(mutex_);
   void ImportLocked(const Plugin& plugin, const sdk::Observation& fact, Change& change)
       REQUIRES_LOCK(mutex_);
   void OpenHandlers(Plugin& plugin);

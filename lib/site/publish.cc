@@ -1,4 +1,7 @@
 // From a change in memory to what others see: commit, then events, replies and Drive.
+#include <algorithm>
+#include <utility>
+
 #include "interlink/v1/link.pb.h"
 #include "site/live_site.h"
 
@@ -55,8 +58,53 @@ void LiveSite::AppendPut(const RecordKey& key, Batch& batch) const {
   }
 }
 
+const int* LiveSite::UncommittedLocked(const RecordKey& key) const {
+  if (key.kind == RecordKind::kSandbox) {
+    const Sandbox* sandbox = tables_.Find(SandboxKey{key.node, SandboxId(key.key)});
+    return sandbox == nullptr ? nullptr : &sandbox->uncommitted;
+  }
+  if (key.kind == RecordKind::kContainer) {
+    const Container* container = tables_.FindContainer(key.node, ContainerId(key.key));
+    return container == nullptr ? nullptr : &container->uncommitted;
+  }
+  return nullptr;
+}
+
+bool LiveSite::DurableLocked(const RecordKey& key) const {
+  const int* uncommitted = UncommittedLocked(key);
+  return uncommitted == nullptr || *uncommitted == 0;
+}
+
+void LiveSite::OneCommitLessLocked(const RecordKey& key, std::set<SandboxKey>& drive) {
+  Sandbox* owner = nullptr;
+  if (key.kind == RecordKind::kSandbox) {
+    owner = tables_.Find(SandboxKey{key.node, SandboxId(key.key)});
+    if (owner != nullptr) owner->uncommitted = std::max(0, owner->uncommitted - 1);
+  } else if (key.kind == RecordKind::kContainer) {
+    Container* container = tables_.FindContainer(key.node, ContainerId(key.key));
+    if (container == nullptr) return;
+    container->uncommitted = std::max(0, container->uncommitted - 1);
+    owner = tables_.Find(container->key.Sandbox());
+  }
+  if (owner != nullptr && std::exchange(owner->drive_deferred, false)) drive.insert(owner->key);
+}
+
 void LiveSite::CommitLocked(const Change& change, bool makes_new_work,
                             std::function<void(Status)> done) {
+  for (const RecordKey& key : change.touched) {
+    if (key.kind == RecordKind::kSandbox) {
+      if (Sandbox* sandbox = tables_.Find(SandboxKey{key.node, SandboxId(key.key)}))
+        ++sandbox->uncommitted;
+    } else if (key.kind == RecordKind::kContainer) {
+      if (Container* container = tables_.FindContainer(key.node, ContainerId(key.key)))
+        ++container->uncommitted;
+    }
+  }
+  TryCommitLocked(change, makes_new_work, std::move(done));
+}
+
+void LiveSite::TryCommitLocked(const Change& change, bool makes_new_work,
+                               std::function<void(Status)> done) {
   Batch batch;
   batch.makes_new_work = makes_new_work;
   for (const RecordKey& key : change.touched) AppendPut(key, batch);
@@ -74,7 +122,7 @@ void LiveSite::CommitLocked(const Change& change, bool makes_new_work,
       ports_.log.Error("cannot store a change, trying again", {{"error", status.ToString()}});
       timer_.After(kCommitRetry, [this, change] {
         MutexLock lock(mutex_);
-        if (!stopping_) CommitLocked(change, false, {});
+        if (!stopping_) TryCommitLocked(change, false, {});
       });
     }
     if (done) done(status);
@@ -86,9 +134,12 @@ void LiveSite::CommitLocked(const Change& change, bool makes_new_work,
 void LiveSite::Published(const Change& change) {
   std::vector<std::function<void()>> fires;
   std::vector<std::function<void()>> wakes;
+  std::set<SandboxKey> drive(change.drive.begin(), change.drive.end());
   {
     MutexLock lock(mutex_);
+    for (const RecordKey& key : change.touched) OneCommitLessLocked(key, drive);
     for (const RecordKey& key : change.touched) {
+      if (!DurableLocked(key)) continue;  // a later commit publishes it
       NoteChangedLocked(key);
       TakeSettledLocked(key, fires);
     }
@@ -98,7 +149,7 @@ void LiveSite::Published(const Change& change) {
   }
   for (auto& fire : fires) fire();
   for (auto& wake : wakes) wake();
-  for (const SandboxKey& key : change.drive) PostDrive(key);
+  for (const SandboxKey& key : drive) PostDrive(key);
 }
 
 void LiveSite::NoteChangedLocked(const RecordKey& key) {

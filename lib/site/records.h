@@ -51,6 +51,9 @@ struct Sandbox {
       body;  // RunSandboxRequest as it came; empty for a tombstone of an id that was never run
   std::set<ContainerId> containers;
   uint64_t number = 0;  // of the last published change
+  // Commits of it that are not durable yet: until 0 it is not driven, answered or told.
+  int uncommitted = 0;
+  bool drive_deferred = false;  // a Drive of it, or of a container of it, waits for that
   // Not persisted: what this process has done. A restart does it again, which is harmless by the
   // backend's contract.
   bool asked = false;       // RunSandbox was answered OK
@@ -68,6 +71,7 @@ struct Container {
   std::string body;
   int64_t grace_seconds = -1;  // of the stop that was asked for; -1: none
   uint64_t number = 0;
+  int uncommitted = 0;    // see Sandbox
   bool prepared = false;  // PrepareImage was answered OK
   bool preparing = false;
   bool created_unknown = false;  // CreateContainer was called and its outcome is not known

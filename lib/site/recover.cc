@@ -107,7 +107,7 @@ void LiveSite::MergeInventory(Plugin& plugin, const std::vector<sdk::Observation
         ImportLocked(plugin, fact, change);
       } else {
         ApplyFactLocked(fact, change);
-        NoteAskedLocked(fact);
+        NoteAskedLocked(fact, change);
       }
     }
   }
@@ -119,8 +119,15 @@ void LiveSite::MergeInventory(Plugin& plugin, const std::vector<sdk::Observation
     if (!Serves(plugin, container.record.handler()) || present.contains(StoreKey(key))) continue;
     SettleAbsentLocked(container, "nothing of it was found when the site started", change);
   }
+  // With what an inventory before this one could not store: handlers open on a durable one only.
   for (const auto& [key, sandbox] : tables_.sandboxes) {
-    if (Serves(plugin, sandbox.record.handler())) change.drive.push_back(key);
+    if (!Serves(plugin, sandbox.record.handler())) continue;
+    change.drive.push_back(key);
+    if (sandbox.uncommitted > 0) change.touched.push_back(StoreKey(key));
+  }
+  for (const auto& [key, container] : tables_.containers) {
+    if (Serves(plugin, container.record.handler()) && container.uncommitted > 0)
+      change.touched.push_back(StoreKey(key));
   }
   CommitLocked(change, false, [this, &plugin](const Status& status) {
     if (status.ok()) return OpenHandlers(plugin);
@@ -132,19 +139,26 @@ void LiveSite::MergeInventory(Plugin& plugin, const std::vector<sdk::Observation
 }
 
 // A backend that has it was asked: it is not asked to run it a second time.
-void LiveSite::NoteAskedLocked(const sdk::Observation& fact) {
+void LiveSite::NoteAskedLocked(const sdk::Observation& fact, Change& change) {
   if (fact.container.empty()) {
-    if (Sandbox* sandbox = tables_.Find(SandboxKey{fact.node, fact.sandbox})) {
-      sandbox->asked = true;
-      if (sandbox->record.seen() == interlink::v1::SEEN_NOTHING)
-        sandbox->record.set_seen(interlink::v1::SEEN_PENDING);
-      sandbox->record.set_held(false);
-    }
-  } else if (Container* container =
-                 tables_.Find(ContainerKey{fact.node, fact.sandbox, fact.container})) {
-    container->created_unknown = true;
-    container->record.set_held(false);
+    Sandbox* sandbox = tables_.Find(SandboxKey{fact.node, fact.sandbox});
+    if (sandbox == nullptr) return;
+    sandbox->asked = true;
+    if (sandbox->record.seen() != interlink::v1::SEEN_NOTHING && !sandbox->record.held()) return;
+    if (sandbox->record.seen() == interlink::v1::SEEN_NOTHING)
+      sandbox->record.set_seen(interlink::v1::SEEN_PENDING);
+    sandbox->record.set_held(false);
+    StampLocked(*sandbox);
+    change.touched.push_back(StoreKey(sandbox->key));
+    return;
   }
+  Container* container = tables_.Find(ContainerKey{fact.node, fact.sandbox, fact.container});
+  if (container == nullptr) return;
+  container->created_unknown = true;
+  if (!container->record.held()) return;
+  container->record.set_held(false);
+  StampLocked(*container);
+  change.touched.push_back(StoreKey(container->key));
 }
 
 void LiveSite::OpenHandlers(Plugin& plugin) {

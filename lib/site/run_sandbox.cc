@@ -78,31 +78,34 @@ Status LiveSite::RunSandboxLocked(const Call& call, const Caller& caller, const 
   sandbox.record.set_wanted(interlink::v1::WANTED_CREATE);
   sandbox.record.set_created_ns(request.created_ns());
   StampLocked(tables_.Add(std::move(sandbox)));
-  AnswerSandboxLocked(key, interlink::v1::WANTED_CREATE, wait, reply);
   CommitLocked({{StoreKey(key)}, {key}}, true, [this, key](const Status& status) {
     // Not here: a store that refuses at once answers under the lock.
     if (!status.ok())
       timer_.After(Duration::zero(), [this, key, status] { ForgetUnstored(key, status); });
   });
+  AnswerSandboxLocked(key, interlink::v1::WANTED_CREATE, wait, reply);
   return {};
 }
 
 // The store refused new work: as if it had never come.
 void LiveSite::ForgetUnstored(const SandboxKey& key, const Status& why) {
   std::vector<std::function<void()>> fires;
+  bool stopped = false;
   {
     MutexLock lock(mutex_);
     Sandbox* sandbox = tables_.Find(key);
-    if (sandbox == nullptr || sandbox->record.wanted() > interlink::v1::WANTED_CREATE) return;
-    sandbox->record.set_seen(interlink::v1::SEEN_DOWN);
-    sandbox->record.mutable_failure()->set_code(static_cast<int>(why.code()));
-    sandbox->record.mutable_failure()->set_message(
-        Text("cannot store the request: " + why.message()));
-    TakeSettledLocked(StoreKey(key), fires);
+    if (sandbox == nullptr) return;
+    stopped = sandbox->record.wanted() > interlink::v1::WANTED_CREATE;
+    if (!stopped) {
+      sandbox->uncommitted = 0;
+      MarkFailed(why.WithContext("cannot store the request"), Now(), sandbox->record);
+      TakeSettledLocked(StoreKey(key), fires);
+      tables_.Erase(key);
+    }
   }
+  // That commit may use the reserve, so it stores the record.
+  if (stopped) return Published({{StoreKey(key)}, {key}});
   for (auto& fire : fires) fire();
-  MutexLock lock(mutex_);
-  tables_.Erase(key);
 }
 
 Result<SandboxRecord> LiveSite::GetSandbox(const NodeId& node, const SandboxId& id) const {

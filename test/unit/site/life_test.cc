@@ -204,5 +204,36 @@ TEST_CASE("a backend's text that is not valid UTF-8 is told and survives a resta
   CHECK(record->termination_message() == std::string(4095, 'x'));
 }
 
+// Memory was ahead of the store: what a crash would have undone was answered, told and acted upon.
+TEST_CASE("what is not durable is neither answered nor told nor acted upon") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  REQUIRE(lab.Run(pod, lab.PodBody("a")).ok());
+  const SandboxId other = MintSandboxId();
+  REQUIRE(lab.Run(other, lab.PodBody("b")).ok());
+  auto reader = lab.site->ReadEvents(lab.caller, Position());
+  REQUIRE((*reader)->Next(100)->size() == 4);
+  lab.writer->StopDisk();
+
+  auto answered = std::make_shared<std::atomic<bool>>(false);
+  lab.site->RemoveSandbox(SiteLab::call(), lab.caller, pod, "test", Duration::zero(),
+                          [answered](auto) { *answered = true; });
+  // The answer to this one comes later, by the same timer.
+  REQUIRE(lab.Run(other, lab.PodBody("b"), Duration::zero()).ok());
+  CHECK_FALSE(answered->load());
+  CHECK((*reader)->Next(100)->empty());
+  {
+    MutexLock lock(lab.world.mutex);
+    CHECK(lab.world.pods.contains(pod));
+  }
+
+  lab.writer->GoOn();
+  CHECK(Eventually([&] { return answered->load(); }));
+  CHECK(Eventually([&] { return !(*reader)->Next(100)->empty(); }));
+  CHECK(Eventually([&] { return lab.site->GetSandbox(NodeId("n1"), pod)->seen() == SEEN_GONE; }));
+}
+
 }  // namespace
 }  // namespace interlink::test

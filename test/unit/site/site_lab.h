@@ -19,6 +19,43 @@ using interlink::v1::SandboxRecord;
 using SandboxAnswer = site::Answer<SandboxRecord>;
 using ContainerAnswer = site::Answer<ContainerRecord>;
 
+// A disk that can be stopped: what is committed meanwhile becomes durable when it goes on.
+class StoppableStore final : public site::Store {
+ public:
+  explicit StoppableStore(site::Store& disk) : disk_(disk) {}
+
+  Result<std::vector<site::StoredRecord>> Load() override { return disk_.Load(); }
+  void Commit(site::Batch batch, std::function<void(Status)> done) override {
+    MutexLock lock(mutex_);
+    if (stopped_) {
+      waiting_.emplace_back(std::move(batch), std::move(done));
+    } else {
+      disk_.Commit(std::move(batch), std::move(done));
+    }
+  }
+  Status CommitAndWait(const Call& call, site::Batch batch) override {
+    return disk_.CommitAndWait(call, std::move(batch));
+  }
+  const Lineage& lineage() const override { return disk_.lineage(); }
+
+  void StopDisk() {
+    MutexLock lock(mutex_);
+    stopped_ = true;
+  }
+  void GoOn() {
+    MutexLock lock(mutex_);
+    stopped_ = false;
+    for (auto& [batch, done] : waiting_) disk_.Commit(std::move(batch), std::move(done));
+    waiting_.clear();
+  }
+
+ private:
+  site::Store& disk_;
+  Mutex mutex_;
+  bool stopped_ GUARDED_BY(mutex_) = false;
+  std::vector<std::pair<site::Batch, std::function<void(Status)>>> waiting_ GUARDED_BY(mutex_);
+};
+
 struct SiteLab {
   SiteLab() { Boot(); }
   ~SiteLab() {
@@ -28,11 +65,12 @@ struct SiteLab {
 
   void Boot() {
     store = std::make_unique<MemorySiteStore>(disk);
+    writer = std::make_unique<StoppableStore>(*store);
     site::Options options;
     options.name = "lab";
     options.data_folder = folder;
     options.artefact_lineage = artefact_lineage;
-    auto made = site::Site::Create(options, {*store, images, log, metrics, clock});
+    auto made = site::Site::Create(options, {*writer, images, log, metrics, clock});
     REQUIRE(made.ok());
     site = *std::move(made);
     auto made_backend = std::make_unique<ScriptedBackend>(world, site->HostFor("scripted"));
@@ -47,6 +85,7 @@ struct SiteLab {
   void Crash() {
     site->Stop();
     site.reset();
+    writer.reset();
     store.reset();
   }
   void Restart() {
@@ -180,6 +219,7 @@ struct SiteLab {
   NullMetrics metrics;
   SystemClock clock;
   std::unique_ptr<MemorySiteStore> store;
+  std::unique_ptr<StoppableStore> writer;
   std::unique_ptr<site::Site> site;
   ScriptedBackend* backend = nullptr;
 
