@@ -136,8 +136,9 @@ Status LiveSite::StartContainerLocked(const Caller& caller, const ContainerKey& 
   }
   if (container->record.has_failure()) return FailureOf(container->record);
   const bool repeat = container->record.wanted() == interlink::v1::WANTED_START;
-  if (!repeat && container->record.seen() != interlink::v1::SEEN_CREATED) {
-    return FailedPrecondition("container \"" + key.id.str() + "\" is not in state created");
+  // Above CREATED it was started by a request that this store has lost.
+  if (container->record.seen() < interlink::v1::SEEN_CREATED) {
+    return FailedPrecondition("container \"" + key.id.str() + "\" is not created yet");
   }
   if (!repeat) {
     container->record.set_wanted(interlink::v1::WANTED_START);

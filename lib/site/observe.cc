@@ -51,6 +51,9 @@ bool LiveSite::ApplyFactLocked(const sdk::Observation& fact, Change& change) {
   }
   Container* container = tables_.Find(ContainerKey{fact.node, fact.sandbox, fact.container});
   if (container == nullptr || !ApplyFact(fact, container->record)) return false;
+  // What runs was started: it is never started again.
+  if (container->record.seen() >= interlink::v1::SEEN_UP)
+    RaiseWanted(interlink::v1::WANTED_START, container->record);
   StampLocked(*container);
   change.touched.push_back(StoreKey(container->key));
   change.drive.push_back(key);

@@ -121,6 +121,31 @@ TEST_CASE("a backup that knows less than the world duplicates nothing and loses 
   CHECK(lab.world.StartsOf(new_pod.str()) == 1);
 }
 
+// The start was refused with 409, and the node then ended what ran.
+TEST_CASE("a start that the restored store has lost is joined when it is repeated") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  REQUIRE(lab.Run(pod, lab.PodBody("a")).ok());
+  REQUIRE(lab.Create(pod, unit, lab.UnitBody("c")).ok());
+  const SiteDisk backup = lab.disk;
+  REQUIRE(lab.StartUnit(pod, unit).ok());
+
+  lab.Crash();
+  lab.disk = backup;
+  lab.Boot();
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const auto started = lab.StartUnit(pod, unit);
+
+  REQUIRE(started.ok());
+  CHECK(started->record.seen() == SEEN_UP);
+  CHECK(started->record.wanted() == WANTED_START);
+  CHECK(lab.world.StartsOf(unit.str()) == 1);
+}
+
 TEST_CASE("until a backend is inventoried its handler takes no change") {
   SiteLab lab;
   lab.WaitReady();
