@@ -120,7 +120,15 @@ void LiveSite::DriveStart(const ContainerKey& key, sdk::Backend& backend) {
     return;
   }
   if (!IsRefusal(status.code())) return Retry(key.Sandbox(), "StartContainer", status);
+  if (status.code() == Code::kFailedPrecondition) {
+    // It has ended, or its sandbox has: the stop reports that end, which says how.
+    const Status stopped = backend.StopContainer(Call::WithTimeout(kStep), key.sandbox, key.id,
+                                                 std::chrono::seconds(0));
+    if (!stopped.ok()) return Retry(key.Sandbox(), "StopContainer", stopped);
+    return DriveAfter(key.Sandbox(), kAskAgain);
+  }
   FinishContainer(key, [&](ContainerRecord& record) {
+    if (record.seen() != interlink::v1::SEEN_CREATED) return;  // it ran: its exit is a fact
     MarkFailed(status, Now(), record);
     record.clear_failure();  // it was created: this is a start error, told as an exit
   });

@@ -204,6 +204,25 @@ TEST_CASE("a backend's text that is not valid UTF-8 is told and survives a resta
   CHECK(record->termination_message() == std::string(4095, 'x'));
 }
 
+// The exit was on its way while the answer to the start said that the container has ended: exit 3
+// became 128 StartError.
+TEST_CASE("a start that comes after the end tells the container's own exit") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  REQUIRE(lab.Run(pod, lab.PodBody("a")).ok());
+  REQUIRE(lab.Create(pod, unit, lab.UnitBody("c")).ok());
+  lab.world.Fail("StartContainer", FailedPrecondition("it has ended: it runs at most once"));
+
+  const auto started = lab.StartUnit(pod, unit);
+
+  REQUIRE(started.ok());
+  CHECK(started->record.seen() == SEEN_DOWN);
+  CHECK(started->record.exit_code() == 143);  // what the backend says of its end
+}
+
 // Memory was ahead of the store: what a crash would have undone was answered, told and acted upon.
 TEST_CASE("what is not durable is neither answered nor told nor acted upon") {
   SiteLab lab;
