@@ -9,7 +9,9 @@ namespace interlink::site {
 namespace {
 
 constexpr size_t kSecretBytes = 32;
-constexpr size_t kMaxText = 256;
+constexpr size_t kMaxLineage = 256;
+// For so long after a link an older request of the same node may still arrive.
+constexpr auto kLateRequests = std::chrono::seconds(5);
 
 // Whether the node may link with what it sent.
 Status CheckSecret(const NodeId& id, const interlink::v1::StoredNode& stored,
@@ -30,6 +32,19 @@ Status CheckSecret(const NodeId& id, const interlink::v1::StoredNode& stored,
                        id.str());
 }
 
+// The node raises its counter before each link, so one that is not above is a late duplicate: it
+// would rotate the secret under the node's feet. A restored store counts below as well, but its
+// link is nobody's any more.
+Status CheckCounter(const Node& node, const interlink::v1::LinkRequest& request, SteadyTime now) {
+  const auto& stored = node.stored;
+  if (stored.takeover() || stored.lineage() != request.node_lineage() ||
+      request.node_counter() > stored.node_counter())
+    return {};
+  const bool in_force = node.reader != 0 || now - node.linked_at < kLateRequests;
+  if (request.node_counter() < stored.node_counter() && !in_force) return {};
+  return Aborted("stale-link: a later link of this store was made, nothing was done: link again");
+}
+
 }  // namespace
 
 Status LiveSite::CheckLink(const Caller& caller) const {
@@ -43,7 +58,7 @@ Status LiveSite::CheckLink(const Caller& caller) const {
 
 void LiveSite::Link(const Call&, const NodeId& id, const interlink::v1::LinkRequest& request,
                     Reply<interlink::v1::LinkResponse> reply) {
-  if (request.node_lineage().empty() || request.node_lineage().size() > kMaxText) {
+  if (request.node_lineage().empty() || request.node_lineage().size() > kMaxLineage) {
     return reply(InvalidArgument("\"node_lineage\" must name the node's store"));
   }
   interlink::v1::LinkResponse response;
@@ -54,6 +69,7 @@ void LiveSite::Link(const Call&, const NodeId& id, const interlink::v1::LinkRequ
     why = stopping_ ? Unavailable("the site is shutting down") : Status::Ok();
     Node& node = NodeLocked(id);
     if (why.ok()) why = CheckSecret(id, node.stored, request);
+    if (why.ok()) why = CheckCounter(node, request, ports_.clock.Steady());
     if (why.ok()) {
       FillLinkLocked(node, request, response);
       for (auto& [key, sandbox] : tables_.sandboxes) {
@@ -104,6 +120,7 @@ void LiveSite::FillLinkLocked(Node& node, const interlink::v1::LinkRequest& requ
   stored.set_last_seen_ns(Now());
   node.linked = true;
   node.last_seen = ports_.clock.Steady();
+  node.linked_at = node.last_seen;
 
   response.set_link(stored.link());
   response.set_node(node.id.str());

@@ -88,6 +88,7 @@ struct Node {
   interlink::v1::StoredNode stored;
   bool linked = false;  // a link of this epoch is in force
   SteadyTime last_seen;
+  SteadyTime linked_at;
   uint64_t next_number = 1;
   std::map<uint64_t, RecordKey> changed;   // number -> record
   std::map<std::string, uint64_t> images;  // image id or pull id -> number

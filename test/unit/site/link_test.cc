@@ -56,6 +56,38 @@ TEST_CASE("the answer to a later link may be lost") {
   CHECK(lab.LinkNode().ok());
 }
 
+// It rotated the secret once more, under a secret that the node never got: copied-node for ever.
+TEST_CASE("a late duplicate of a link has no effect") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SiteLab::Peer before = lab.KeepPeer();
+  REQUIRE(lab.LinkNode().ok());
+  const SiteLab::Peer after = lab.KeepPeer();
+
+  lab.SetPeer(before);  // the same counter and secret once more
+  CHECK(lab.LinkNode().code() == Code::kAborted);
+
+  lab.SetPeer(after);
+  CHECK(lab.Run(MintSandboxId(), lab.PodBody("a")).ok());
+  CHECK(lab.LinkNode().ok());
+}
+
+TEST_CASE("a restored store whose secret is still known is told so") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SiteLab::Peer backup = lab.KeepPeer();
+  lab.node_counter += 7;  // links that never arrived
+  REQUIRE(lab.LinkNode().ok());
+
+  lab.Restart();
+  lab.SetPeer(backup);
+  REQUIRE(lab.LinkNode().ok());
+
+  CHECK(lab.last_link.node_restored());
+}
+
 TEST_CASE("another store under the same identity waits for a takeover") {
   SiteLab lab;
   lab.WaitReady();

@@ -121,8 +121,9 @@ struct SiteLab {
     uint64_t site_counter = 0;
     site::Caller caller;
   };
+  Peer KeepPeer() const { return {node_lineage, node_counter, secret, site_counter, caller}; }
   Peer TakePeer() {
-    Peer taken{node_lineage, node_counter, secret, site_counter, caller};
+    Peer taken = KeepPeer();
     SetPeer({});
     return taken;
   }
