@@ -46,6 +46,10 @@ Status LiveSite::CreateContainerLocked(const ContainerKey& key,
       return FailedPrecondition("container \"" + key.id.str() +
                                 "\" was stopped or removed: an id runs at most once");
     }
+    if (container->body != body && tables_.Adopt(request, body, *container)) {
+      StampLocked(*container);
+      CommitLocked({{StoreKey(key)}, {key.Sandbox()}}, false, {});
+    }
     if (container->body != body) {
       return AlreadyExists("container \"" + key.id.str() +
                            "\" exists with another request: mint a new id");

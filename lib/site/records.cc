@@ -63,6 +63,37 @@ Container& Tables::Add(Container container) {
   return containers[key] = std::move(container);
 }
 
+bool Tables::Adopt(const interlink::v1::RunSandboxRequest& request, const std::string& body,
+                   Sandbox& sandbox) {
+  interlink::v1::RunSandboxRequest imported;
+  if (!sandbox.record.imported() || request.handler() != sandbox.record.handler()) return false;
+  // A backend that kept no config cannot contradict.
+  if (!sandbox.body.empty() &&
+      (!imported.ParseFromString(sandbox.body) ||
+       PodOf(sandbox.key.node, imported) != PodOf(sandbox.key.node, request)))
+    return false;
+  pods[PodOf(sandbox.key.node, request)].insert(sandbox.key);
+  sandbox.body = body;
+  sandbox.record.set_created_ns(request.created_ns());
+  sandbox.record.set_imported(false);
+  return true;
+}
+
+bool Tables::Adopt(const interlink::v1::CreateContainerRequest& request, const std::string& body,
+                   Container& container) {
+  interlink::v1::CreateContainerRequest imported;
+  if (!container.record.imported()) return false;
+  const std::string& name = request.config().metadata().name();
+  if (!container.body.empty() &&
+      (!imported.ParseFromString(container.body) || imported.config().metadata().name() != name))
+    return false;
+  names[{container.key.Sandbox(), name}].insert(container.key);
+  container.body = body;
+  container.record.set_created_ns(request.created_ns());
+  container.record.set_imported(false);
+  return true;
+}
+
 void Tables::Erase(const SandboxKey& key) {
   const Sandbox* sandbox = Find(key);
   if (sandbox == nullptr) return;

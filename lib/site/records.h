@@ -127,6 +127,12 @@ struct Tables {
 
   Sandbox& Add(Sandbox sandbox);
   Container& Add(Container container);
+  // An imported record becomes its owner's creation, with the bytes that the owner repeats. False:
+  // it is not imported, or is another pod or container.
+  bool Adopt(const interlink::v1::RunSandboxRequest& request, const std::string& body,
+             Sandbox& sandbox);
+  bool Adopt(const interlink::v1::CreateContainerRequest& request, const std::string& body,
+             Container& container);
   void Erase(const SandboxKey& key);
   void Erase(const ContainerKey& key);
 

@@ -46,6 +46,10 @@ Status LiveSite::RunSandboxLocked(const Call& call, const Caller& caller, const 
       return FailedPrecondition("sandbox \"" + key.id.str() +
                                 "\" was stopped or removed: an id runs at most once");
     }
+    if (sandbox->body != body && tables_.Adopt(request, body, *sandbox)) {
+      StampLocked(*sandbox);
+      CommitLocked({{StoreKey(key)}, {key}}, false, {});
+    }
     if (sandbox->body != body) {
       return AlreadyExists("sandbox \"" + key.id.str() +
                            "\" exists with another request: mint a new id");

@@ -121,6 +121,36 @@ TEST_CASE("a backup that knows less than the world duplicates nothing and loses 
   CHECK(lab.world.StartsOf(new_pod.str()) == 1);
 }
 
+// Its bytes differ from what the backend kept, so the repeat was refused as another request.
+TEST_CASE("the owner's repeat of an imported creation joins it") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  REQUIRE(lab.Run(pod, lab.PodBody("a")).ok());
+  REQUIRE(lab.Create(pod, unit, lab.UnitBody("c")).ok());
+  lab.Crash();
+  lab.disk = SiteDisk();
+  lab.Boot();
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+
+  CHECK(lab.Run(pod, lab.PodBody("other")).status().code() == Code::kAlreadyExists);
+  CHECK(lab.Create(pod, unit, lab.UnitBody("other")).status().code() == Code::kAlreadyExists);
+  const auto run = lab.Run(pod, lab.PodBody("a"));
+  REQUIRE(run.ok());
+  CHECK_FALSE(run->record.imported());
+  CHECK(run->record.created_ns() == 1);
+  const auto created = lab.Create(pod, unit, lab.UnitBody("c"));
+  REQUIRE(created.ok());
+  CHECK(created->record.seen() == SEEN_CREATED);
+
+  CHECK(lab.Run(pod, lab.PodBody("a")).ok());
+  CHECK(lab.StartUnit(pod, unit).ok());
+  CHECK(lab.world.StartsOf(pod.str()) == 1);
+}
+
 // The start was refused with 409, and the node then ended what ran.
 TEST_CASE("a start that the restored store has lost is joined when it is repeated") {
   SiteLab lab;
