@@ -72,12 +72,21 @@ void LiveSite::DropNode(const Call&, const NodeId& id, Reply<std::string> reply)
 
 void LiveSite::EndAllLocked(const NodeId& id, Wanted wanted, Change& change) {
   for (auto& [key, sandbox] : tables_.sandboxes) {
-    if (key.node != id || sandbox.record.seen() == interlink::v1::SEEN_GONE) continue;
-    if (RaiseWanted(wanted, sandbox.record)) {
+    if (key.node != id) continue;
+    bool living = sandbox.record.seen() != interlink::v1::SEEN_GONE;
+    if (living && RaiseWanted(wanted, sandbox.record)) {
       StampLocked(sandbox);
       change.touched.push_back(StoreKey(key));
     }
-    change.drive.push_back(key);
+    for (const ContainerId& part : sandbox.containers) {
+      Container* container = tables_.Find(ContainerKey{key.node, key.id, part});
+      if (container == nullptr || container->record.seen() == interlink::v1::SEEN_GONE) continue;
+      living = true;
+      if (!RaiseWanted(wanted, container->record)) continue;
+      StampLocked(*container);
+      change.touched.push_back(StoreKey(container->key));
+    }
+    if (living) change.drive.push_back(key);
   }
 }
 

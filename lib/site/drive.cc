@@ -102,7 +102,8 @@ void LiveSite::Drive(const SandboxKey& key) {
   } else if (seen == interlink::v1::SEEN_NOTHING && !held) {
     DriveRun(key, *backend);
   }
-  if (wanted == interlink::v1::WANTED_REMOVE) return;  // its containers went with it
+  // Its containers go with it; what is left of one that is gone has to be proven by itself.
+  if (wanted == interlink::v1::WANTED_REMOVE && seen != interlink::v1::SEEN_GONE) return;
   for (const ContainerKey& container : containers) DriveContainer(container);
 }
 
@@ -187,33 +188,31 @@ void LiveSite::DriveSandboxEnd(const SandboxKey& key, sdk::Backend& backend, Wan
 
 void LiveSite::FinishSandbox(const SandboxKey& key,
                              const std::function<void(SandboxRecord&)>& change_record) {
-  std::vector<ContainerId> released;
-  {
-    MutexLock lock(mutex_);
-    Sandbox* sandbox = tables_.Find(key);
-    if (sandbox == nullptr) return;
-    SandboxRecord changed = sandbox->record;
-    change_record(changed);
-    if (changed.seen() <= sandbox->record.seen()) return;  // an observation was faster
-    sandbox->record = std::move(changed);
-    sandbox->record.set_held(false);
-    sandbox->attempts = 0;
-    StampLocked(*sandbox);
-    Change change{{StoreKey(key)}, {}};
-    if (sandbox->record.seen() == interlink::v1::SEEN_GONE) {
-      for (const ContainerId& id : sandbox->containers) {
-        Container* container = tables_.Find(ContainerKey{key.node, key.id, id});
-        if (container == nullptr || container->record.seen() == interlink::v1::SEEN_GONE) continue;
-        RaiseWanted(interlink::v1::WANTED_REMOVE, container->record);
-        container->record.set_seen(interlink::v1::SEEN_GONE);
-        StampLocked(*container);
-        change.touched.push_back(StoreKey(container->key));
-        released.push_back(id);
-      }
-    }
-    CommitLocked(change, false, {});
+  MutexLock lock(mutex_);
+  Sandbox* sandbox = tables_.Find(key);
+  if (sandbox == nullptr) return;
+  SandboxRecord changed = sandbox->record;
+  change_record(changed);
+  if (changed.seen() <= sandbox->record.seen()) return;  // an observation was faster
+  sandbox->record = std::move(changed);
+  sandbox->record.set_held(false);
+  sandbox->attempts = 0;
+  StampLocked(*sandbox);
+  Change change{{StoreKey(key)}, {}};
+  if (sandbox->record.seen() == interlink::v1::SEEN_GONE) ContainersGoLocked(*sandbox, change);
+  CommitLocked(change, false, {});
+}
+
+void LiveSite::ContainersGoLocked(const Sandbox& sandbox, Change& change) {
+  for (const ContainerId& id : sandbox.containers) {
+    Container* container = tables_.Find(ContainerKey{sandbox.key.node, sandbox.key.id, id});
+    if (container == nullptr || container->record.seen() == interlink::v1::SEEN_GONE) continue;
+    RaiseWanted(interlink::v1::WANTED_REMOVE, container->record);
+    container->record.set_seen(interlink::v1::SEEN_GONE);
+    StampLocked(*container);
+    change.touched.push_back(StoreKey(container->key));
+    change.released.push_back(id);
   }
-  for (const ContainerId& id : released) ports_.images.Release(id);
 }
 
 }  // namespace interlink::site

@@ -157,6 +157,7 @@ class LiveSite final : public Site {
   struct Change {
     std::vector<RecordKey> touched;
     std::vector<SandboxKey> drive;
+    std::vector<ContainerId> released = {};  // their images are not needed any more
   };
 
   // One pull, joined by its id. Owners: the table, the thread that pulls, replies that wait.
@@ -285,6 +286,8 @@ class LiveSite final : public Site {
   // Raises `seen` by what the backend answered; does nothing when an observation was faster.
   void FinishContainer(const ContainerKey& key,
                        const std::function<void(ContainerRecord&)>& change);
+  // The sandbox is gone, and by its proof all of its containers.
+  void ContainersGoLocked(const Sandbox& sandbox, Change& change) REQUIRES_LOCK(mutex_);
   void FinishSandbox(const SandboxKey& key, const std::function<void(SandboxRecord&)>& change);
 
   // --- facts (observe.cc) and recovery (recover.cc)

@@ -80,6 +80,7 @@ bool LiveSite::SettleAbsentLocked(Sandbox& sandbox, const std::string& why, Chan
   if (record.wanted() == interlink::v1::WANTED_REMOVE) {
     if (record.seen() == interlink::v1::SEEN_GONE) return false;
     record.set_seen(interlink::v1::SEEN_GONE);
+    ContainersGoLocked(sandbox, change);
   } else if (record.seen() >= interlink::v1::SEEN_DOWN) {
     return false;
   } else if (record.seen() == interlink::v1::SEEN_UP ||

@@ -150,6 +150,12 @@ void LiveSite::Published(const Change& change) {
   for (auto& fire : fires) fire();
   for (auto& wake : wakes) wake();
   for (const SandboxKey& key : drive) PostDrive(key);
+  if (change.released.empty()) return;
+  const Status posted = steps_.PostAlways("images", [this, released = change.released] {
+    for (const ContainerId& id : released) ports_.images.Release(id);
+  });
+  // Only at shutdown: the next start keeps the images of living containers alone.
+  if (!posted.ok()) ports_.log.Debug("images are released later", {{"why", posted.message()}});
 }
 
 void LiveSite::NoteChangedLocked(const RecordKey& key) {

@@ -223,6 +223,38 @@ TEST_CASE("a start that comes after the end tells the container's own exit") {
   CHECK(started->record.exit_code() == 143);  // what the backend says of its end
 }
 
+TEST_CASE("a container's end is proven also when its sandbox is gone already") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  REQUIRE(lab.Run(pod, lab.PodBody("a")).ok());
+  REQUIRE(lab.RemovePod(pod)->settled);
+
+  const auto removed = lab.RemoveUnit(pod, MintContainerId());
+
+  REQUIRE(removed.ok());
+  CHECK(removed->settled);
+}
+
+TEST_CASE("a dropped node's pods and containers go") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  lab.RunAll(pod, unit);
+
+  REQUIRE(lab.Wait<std::string>(
+                 [&](auto reply) { lab.site->DropNode(SiteLab::call(), NodeId("n1"), reply); })
+              .ok());
+
+  CHECK(Eventually([&] { return lab.site->GetSandbox(NodeId("n1"), pod)->seen() == SEEN_GONE; }));
+  const auto container = lab.site->GetContainer(NodeId("n1"), pod, unit);
+  CHECK(container->seen() == SEEN_GONE);
+  CHECK(container->wanted() == WANTED_REMOVE);
+}
+
 // Memory was ahead of the store: what a crash would have undone was answered, told and acted upon.
 TEST_CASE("what is not durable is neither answered nor told nor acted upon") {
   SiteLab lab;
