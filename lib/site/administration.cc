@@ -59,9 +59,10 @@ void LiveSite::DropNode(const Call&, const NodeId& id, Reply<std::string> reply)
       it->second.linked = false;
       Change change{{RecordKey{RecordKind::kNode, id, ""}}, {}};
       EndAllLocked(id, interlink::v1::WANTED_REMOVE, change);
-      const std::string text = std::to_string(change.drive.size()) + " sandboxes of node \"" +
-                               id.str() +
-                               "\" are being removed; the node is forgotten when nothing is left";
+      const std::string text =
+          std::to_string(change.drive.size()) + " sandboxes of node \"" + id.str() +
+          "\" are being removed; the node is forgotten, and may link again, when their "
+          "tombstones have expired";
       CommitLocked(change, false, [reply, text](const Status& status) {
         status.ok() ? reply(text) : reply(status);
       });
@@ -132,6 +133,13 @@ void LiveSite::ScheduleSweep() {
   });
 }
 
+bool LiveSite::ExpiredLocked(const NodeId& id, bool linked_since, SteadyTime gone_since) const {
+  const auto node = tables_.nodes.find(id);
+  // A node that is dropped does not come back to see them.
+  const bool seen = linked_since || (node != tables_.nodes.end() && node->second.stored.dropping());
+  return seen && ports_.clock.Steady() - gone_since >= options_.tombstone_retention;
+}
+
 // Tombstones go after their node's next link, and not before the retention is over. Nodes that were
 // dropped go with their last record. Work of a node that is gone for too long is stopped, where
 // that is configured.
@@ -142,17 +150,21 @@ void LiveSite::Sweep() {
     if (stopping_) return;
     Change erased;
     Change stopped;
+    std::set<NodeId> owners;  // of any record that stays
     for (const auto& [key, container] : tables_.containers) {
-      if (container.record.seen() == interlink::v1::SEEN_GONE && container.linked_since_gone &&
-          container.uncommitted == 0 &&
-          now - container.gone_since >= options_.tombstone_retention) {
+      if (container.record.seen() == interlink::v1::SEEN_GONE && container.uncommitted == 0 &&
+          ExpiredLocked(key.node, container.linked_since_gone, container.gone_since)) {
         erased.touched.push_back(StoreKey(key));
+      } else {
+        owners.insert(key.node);
       }
     }
     for (const auto& [key, sandbox] : tables_.sandboxes) {
-      if (sandbox.record.seen() == interlink::v1::SEEN_GONE && sandbox.linked_since_gone &&
-          sandbox.uncommitted == 0 && now - sandbox.gone_since >= options_.tombstone_retention) {
+      if (sandbox.record.seen() == interlink::v1::SEEN_GONE && sandbox.uncommitted == 0 &&
+          ExpiredLocked(key.node, sandbox.linked_since_gone, sandbox.gone_since)) {
         erased.touched.push_back(StoreKey(key));
+      } else {
+        owners.insert(key.node);
       }
     }
     for (const RecordKey& key : erased.touched) {
@@ -166,8 +178,8 @@ void LiveSite::Sweep() {
     std::vector<NodeId> dropped;
     for (auto& [id, node] : tables_.nodes) {
       if (node.reader != 0) node.last_seen = now;
-      const auto [sandboxes, containers] = CountLocked(id);
-      if (node.stored.dropping() && sandboxes == 0 && containers == 0) dropped.push_back(id);
+      if (node.stored.dropping() && !owners.contains(id) && !node.linked && node.reader == 0)
+        dropped.push_back(id);
       if (options_.node_gone_after > Duration::zero() &&
           now - node.last_seen > options_.node_gone_after) {
         EndAllLocked(id, interlink::v1::WANTED_STOP, stopped);

@@ -68,6 +68,9 @@ void LiveSite::Link(const Call&, const NodeId& id, const interlink::v1::LinkRequ
     MutexLock lock(mutex_);
     why = stopping_ ? Unavailable("the site is shutting down") : Status::Ok();
     Node& node = NodeLocked(id);
+    if (why.ok() && node.stored.dropping())
+      why = Unavailable("node \"" + id.str() +
+                        "\" is being dropped at the site: its records go first");
     if (why.ok()) why = CheckSecret(id, node.stored, request);
     if (why.ok()) why = CheckCounter(node, request, ports_.clock.Steady());
     if (why.ok()) {

@@ -311,6 +311,9 @@ class LiveSite final : public Site {
   // --- retention and administration (administration.cc)
   void Sweep();
   void ScheduleSweep();
+  // A tombstone whose node has seen it, or never will, and whose retention is over.
+  bool ExpiredLocked(const NodeId& id, bool linked_since, SteadyTime gone_since) const
+      REQUIRES_LOCK(mutex_);
   void EndAllLocked(const NodeId& id, Wanted wanted, Change& change) REQUIRES_LOCK(mutex_);
   void ForgetContainerLocked(const ContainerKey& key, const std::string& why, Change& change)
       REQUIRES_LOCK(mutex_);

@@ -237,7 +237,7 @@ TEST_CASE("a container's end is proven also when its sandbox is gone already") {
   CHECK(removed->settled);
 }
 
-TEST_CASE("a dropped node's pods and containers go") {
+TEST_CASE("a dropped node's pods and containers go, and it links again only after them") {
   SiteLab lab;
   lab.WaitReady();
   REQUIRE(lab.LinkNode().ok());
@@ -253,6 +253,7 @@ TEST_CASE("a dropped node's pods and containers go") {
   const auto container = lab.site->GetContainer(NodeId("n1"), pod, unit);
   CHECK(container->seen() == SEEN_GONE);
   CHECK(container->wanted() == WANTED_REMOVE);
+  CHECK(lab.LinkNode().code() == Code::kUnavailable);
 }
 
 // Memory was ahead of the store: what a crash would have undone was answered, told and acted upon.
