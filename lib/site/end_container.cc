@@ -97,6 +97,8 @@ void LiveSite::UpdateContainer(const Call& call, const Caller& caller, const San
   const ContainerKey key{caller.node, sandbox, id};
   sdk::Backend* backend = nullptr;
   Status why;
+  if (request.sequence() == 0)
+    return reply(InvalidArgument("\"sequence\" is 0: the first update has sequence 1"));
   {
     MutexLock lock(mutex_);
     why = CheckLink(caller);
@@ -125,9 +127,8 @@ void LiveSite::UpdateContainerStep(const Call& call, const ContainerKey& key,
                                    sdk::Backend& backend,
                                    const Reply<Answer<ContainerRecord>>& reply) {
   const auto answer = [this, key, reply] {
-    auto record = GetContainer(key.node, key.sandbox, key.id);
-    if (!record.ok()) return reply(record.status());
-    reply(Answer<ContainerRecord>{*std::move(record), true});
+    MutexLock lock(mutex_);
+    AnswerContainerLocked(key, interlink::v1::WANTED_CREATE, Duration::zero(), reply);
   };
   auto before = GetContainer(key.node, key.sandbox, key.id);
   if (!before.ok()) return reply(before.status());

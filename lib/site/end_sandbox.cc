@@ -1,6 +1,8 @@
 // POST /v1/sandboxes/{id}/stop and DELETE /v1/sandboxes/{id}: idempotent; an id without a record is
 // carried out at the backend too and leaves a tombstone, so that nothing that arrives late can
 // start it.
+#include <algorithm>
+
 #include "base/utf8.h"
 #include "site/live_site.h"
 
@@ -80,6 +82,8 @@ void LiveSite::UpdateSandbox(const Call& call, const Caller& caller, const Sandb
   const SandboxKey key{caller.node, id};
   sdk::Backend* backend = nullptr;
   Status why;
+  if (request.sequence() == 0)
+    return reply(InvalidArgument("\"sequence\" is 0: the first update has sequence 1"));
   {
     MutexLock lock(mutex_);
     why = CheckLink(caller);
@@ -101,14 +105,28 @@ void LiveSite::UpdateSandbox(const Call& call, const Caller& caller, const Sandb
   if (!why.ok()) return reply(why);
   PostOrFail<Answer<SandboxRecord>>(
       key.Lane(), std::move(reply),
-      [this, call, key, request, backend](Reply<Answer<SandboxRecord>> answer) {
-        const Status status =
-            backend->UpdateSandbox(call, key.node, key.id, request.resources(), request.overhead());
-        if (!status.ok()) return answer(status);
-        auto record = GetSandbox(key.node, key.id);
-        if (!record.ok()) return answer(record.status());
-        answer(Answer<SandboxRecord>{*std::move(record), true});
+      [this, call, caller, key, request, backend](Reply<Answer<SandboxRecord>> answer) {
+        if (!IsLateUpdate(caller, key, request.sequence())) {
+          const Status status = backend->UpdateSandbox(call, key.node, key.id, request.resources(),
+                                                       request.overhead());
+          if (!status.ok()) return answer(status);
+        }
+        MutexLock lock(mutex_);
+        if (Sandbox* sandbox = tables_.Find(key)) {
+          sandbox->update_link = caller.link;
+          sandbox->update_sequence = std::max(sandbox->update_sequence, request.sequence());
+        }
+        AnswerSandboxLocked(key, interlink::v1::WANTED_CREATE, Duration::zero(), answer);
       });
+}
+
+bool LiveSite::IsLateUpdate(const Caller& caller, const SandboxKey& key, uint64_t sequence) {
+  MutexLock lock(mutex_);
+  Sandbox* sandbox = tables_.Find(key);
+  if (sandbox == nullptr) return true;
+  // A new link begins anew: the node's store may have been restored.
+  if (sandbox->update_link != caller.link) sandbox->update_sequence = 0;
+  return sequence <= sandbox->update_sequence;
 }
 
 void LiveSite::InspectSandbox(const Call& call, const NodeId& node, const SandboxId& id,

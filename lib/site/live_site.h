@@ -222,6 +222,8 @@ class LiveSite final : public Site {
   void ForgetUnstored(const ContainerKey& key, const Status& why);
   void EndSandbox(const Caller& caller, const SandboxKey& key, const std::string& handler,
                   Wanted wanted, Duration wait, const Reply<Answer<SandboxRecord>>& reply);
+  // An update of this link that a later one has overtaken.
+  bool IsLateUpdate(const Caller& caller, const SandboxKey& key, uint64_t sequence);
   Status EndSandboxLocked(const Caller& caller, const SandboxKey& key, const std::string& handler,
                           Wanted wanted, Duration wait, const Reply<Answer<SandboxRecord>>& reply)
       REQUIRES_LOCK(mutex_);

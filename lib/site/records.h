@@ -59,6 +59,8 @@ struct Sandbox {
   bool asked = false;       // RunSandbox was answered OK
   bool stop_asked = false;  // StopSandbox was answered OK
   SteadyTime stop_asked_at;
+  uint64_t update_link = 0;  // of the last update that took effect
+  uint64_t update_sequence = 0;
   SteadyTime drive_at;  // when its next Drive is due; zero: none
   int attempts = 0;
   SteadyTime gone_since;

@@ -256,6 +256,39 @@ TEST_CASE("a dropped node's pods and containers go, and it links again only afte
   CHECK(lab.LinkNode().code() == Code::kUnavailable);
 }
 
+TEST_CASE("an update without a sequence is refused, an overtaken one has no effect") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  lab.RunAll(pod, unit);
+  const auto update = [&](uint64_t sequence, int64_t shares) {
+    UpdateContainerRequest request;
+    request.set_sequence(sequence);
+    request.mutable_linux()->set_cpu_shares(shares);
+    return lab.Wait<ContainerAnswer>([&](auto reply) {
+      lab.site->UpdateContainer(SiteLab::call(), lab.caller, pod, unit, request, reply);
+    });
+  };
+  const auto update_pod = [&](uint64_t sequence) {
+    UpdateSandboxRequest request;
+    request.set_sequence(sequence);
+    return lab.Wait<SandboxAnswer>([&](auto reply) {
+      lab.site->UpdateSandbox(SiteLab::call(), lab.caller, pod, request, reply);
+    });
+  };
+
+  CHECK(update(0, 5).status().code() == Code::kInvalidArgument);
+  REQUIRE(update(2, 20).ok());
+  const auto late = update(1, 10);
+  REQUIRE(late.ok());
+  CHECK(late->record.resources().cpu_shares() == 20);
+  CHECK(update_pod(0).status().code() == Code::kInvalidArgument);
+  CHECK(update_pod(2)->settled);
+  CHECK(update_pod(1)->settled);
+}
+
 // Memory was ahead of the store: what a crash would have undone was answered, told and acted upon.
 TEST_CASE("what is not durable is neither answered nor told nor acted upon") {
   SiteLab lab;
