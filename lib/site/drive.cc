@@ -154,7 +154,8 @@ void LiveSite::DriveSandboxEnd(const SandboxKey& key, sdk::Backend& backend, Wan
     MutexLock lock(mutex_);
     Sandbox* sandbox = tables_.Find(key);
     if (sandbox == nullptr) return;
-    never_ran = seen == interlink::v1::SEEN_NOTHING;
+    // Held: its backend has no trace of it, so no end of it will ever be reported.
+    never_ran = seen == interlink::v1::SEEN_NOTHING || sandbox->record.held();
     const bool asked =
         sandbox->stop_asked && ports_.clock.Steady() - sandbox->stop_asked_at < kAskAgain;
     if (asked) return;

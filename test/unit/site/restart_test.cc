@@ -121,6 +121,32 @@ TEST_CASE("a backup that knows less than the world duplicates nothing and loses 
   CHECK(lab.world.StartsOf(new_pod.str()) == 1);
 }
 
+// Queued, then lost with its backend's memory: the stop waited for a report of something unknown.
+TEST_CASE("a stop of a held pod ends") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  lab.world.SetSilent(true);
+  REQUIRE(lab.Run(pod, lab.PodBody("a"), Duration::zero()).ok());
+  REQUIRE(
+      Eventually([&] { return lab.site->GetSandbox(NodeId("n1"), pod)->seen() == SEEN_PENDING; }));
+  lab.Crash();
+  {
+    MutexLock lock(lab.world.mutex);
+    lab.world.pods.clear();
+  }
+  lab.Boot();
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  REQUIRE(lab.site->GetSandbox(NodeId("n1"), pod)->held());
+
+  const auto stopped = lab.StopPod(pod);
+
+  REQUIRE(stopped.ok());
+  CHECK(stopped->settled);
+}
+
 // Its bytes differ from what the backend kept, so the repeat was refused as another request.
 TEST_CASE("the owner's repeat of an imported creation joins it") {
   SiteLab lab;
