@@ -23,8 +23,17 @@ void LiveSite::ExecSync(const Call& call, const Caller& caller, const SandboxId&
     why = AdmitExecLocked(caller, key, request, backend);
   }
   if (!why.ok()) return reply(why);
+  Reply<interlink::v1::ExecSyncResponse> counted =
+      [this, node = caller.node,
+       reply = std::move(reply)](Result<interlink::v1::ExecSyncResponse> response) {
+        {
+          MutexLock lock(mutex_);
+          if (--execs_[node] == 0) execs_.erase(node);
+        }
+        reply(std::move(response));
+      };
   PostOrFail<interlink::v1::ExecSyncResponse>(
-      "exec/" + request.exec_id(), std::move(reply),
+      "exec/" + request.exec_id(), std::move(counted),
       [this, call, key, request, backend](Reply<interlink::v1::ExecSyncResponse> answer) {
         sdk::SessionSpec spec;
         spec.session = SessionId(request.exec_id());
@@ -54,8 +63,9 @@ Status LiveSite::AdmitExecLocked(const Caller& caller, const ContainerKey& key,
   if (request.timeout_ms() < 0) return InvalidArgument("\"timeout_ms\" is negative");
   if (!IsFullId(request.exec_id())) return InvalidArgument("\"exec_id\" must be 64 hex digits");
   ASSIGN_OR_RETURN(Plugin * plugin, PluginForChange(container->record.handler()));
-  if (exec_sync_.size() >= options_.max_exec_sync_per_node) {
-    return ResourceExhausted("too many commands run at once, try again later");
+  const auto running = execs_.find(caller.node);
+  if (running != execs_.end() && running->second >= options_.max_exec_sync_per_node) {
+    return ResourceExhausted("too many commands of this node run at once, try again later");
   }
   if (!exec_ids_.insert(request.exec_id()).second) {
     return AlreadyExists("exec \"" + request.exec_id() +
@@ -66,6 +76,7 @@ Status LiveSite::AdmitExecLocked(const Caller& caller, const ContainerKey& key,
     exec_ids_.erase(exec_order_.front());
     exec_order_.pop_front();
   }
+  ++execs_[caller.node];
   backend = plugin->backend.get();
   return {};
 }

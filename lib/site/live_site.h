@@ -361,6 +361,7 @@ class LiveSite final : public Site {
   std::set<SandboxKey> drive_posted_ GUARDED_BY(mutex_);
   std::set<std::string> exec_ids_ GUARDED_BY(mutex_);
   std::deque<std::string> exec_order_ GUARDED_BY(mutex_);
+  std::map<NodeId, size_t> execs_ GUARDED_BY(mutex_);  // from admission to reply
   SteadyTime measured_at_ GUARDED_BY(mutex_);
   std::map<std::string, runtime::v1::ContainerStats> container_stats_ GUARDED_BY(mutex_);
   std::map<std::string, runtime::v1::PodSandboxStats> sandbox_stats_ GUARDED_BY(mutex_);
