@@ -164,47 +164,62 @@ void LiveSite::Stats(const Call& call, const NodeId& node,
   // One lane: callers that come together share one measurement.
   PostOrFail<interlink::v1::StatsResponse>(
       "stats", std::move(reply), [this, call, node](Reply<interlink::v1::StatsResponse> answer) {
-        if (const Status status = MeasureStats(call); !status.ok()) return answer(status);
+        MeasureStats(call);
         answer(StatsOf(node));
       });
 }
 
-Status LiveSite::MeasureStats(const Call& call) {
-  std::vector<sdk::Backend*> backends;
+void LiveSite::MeasureStats(const Call& call) {
+  std::map<std::string, sdk::Backend*> backends;
   {
     MutexLock lock(mutex_);
-    if (ports_.clock.Steady() - measured_at_ < kStatsAge && measured_at_ != SteadyTime{}) return {};
+    if (ports_.clock.Steady() - measured_at_ < kStatsAge && measured_at_ != SteadyTime{}) return;
     for (const auto& plugin : plugins_) {
       if (plugin->backend != nullptr && plugin->recovered)
-        backends.push_back(plugin->backend.get());
+        backends[plugin->name] = plugin->backend.get();
     }
   }
-  std::map<std::string, runtime::v1::ContainerStats> containers;
-  std::map<std::string, runtime::v1::PodSandboxStats> sandboxes;
-  for (sdk::Backend* backend : backends) {
-    ASSIGN_OR_RETURN(sdk::Usage usage, backend->Stats(call));
-    for (auto& stats : usage.containers) containers[stats.attributes().id()] = std::move(stats);
-    for (auto& stats : usage.sandboxes) sandboxes[stats.attributes().id()] = std::move(stats);
+  std::map<std::string, Numbers> measured;
+  for (const auto& [name, backend] : backends) {
+    Result<sdk::Usage> usage = backend->Stats(call);
+    if (!usage.ok()) {
+      // Its last numbers stay; the others' are not withheld.
+      ports_.log.Warning("a plugin cannot measure what runs",
+                         {{"plugin", name}, {"error", usage.status().ToString()}});
+      continue;
+    }
+    Numbers& numbers = measured[name];
+    for (auto& stats : usage->containers)
+      numbers.containers[stats.attributes().id()] = std::move(stats);
+    for (auto& stats : usage->sandboxes)
+      numbers.sandboxes[stats.attributes().id()] = std::move(stats);
   }
   MutexLock lock(mutex_);
-  container_stats_ = std::move(containers);
-  sandbox_stats_ = std::move(sandboxes);
+  for (auto& [name, numbers] : measured) numbers_[name] = std::move(numbers);
   measured_at_ = ports_.clock.Steady();
-  return {};
 }
 
 interlink::v1::StatsResponse LiveSite::StatsOf(const NodeId& node) const {
   interlink::v1::StatsResponse response;
   MutexLock lock(mutex_);
+  const auto numbers_of = [this](const std::string& handler) NO_LOCK_ANALYSIS -> const Numbers* {
+    const Plugin* plugin = FindPlugin(handler);
+    const auto it = plugin == nullptr ? numbers_.end() : numbers_.find(plugin->name);
+    return it == numbers_.end() ? nullptr : &it->second;
+  };
   for (const auto& [key, container] : tables_.containers) {
     if (key.node != node || container.record.seen() != interlink::v1::SEEN_UP) continue;
-    const auto stats = container_stats_.find(key.id.str());
-    if (stats != container_stats_.end()) *response.add_containers() = stats->second;
+    const Numbers* numbers = numbers_of(container.record.handler());
+    if (numbers == nullptr) continue;
+    const auto stats = numbers->containers.find(key.id.str());
+    if (stats != numbers->containers.end()) *response.add_containers() = stats->second;
   }
   for (const auto& [key, sandbox] : tables_.sandboxes) {
     if (key.node != node || sandbox.record.seen() != interlink::v1::SEEN_UP) continue;
-    const auto stats = sandbox_stats_.find(key.id.str());
-    if (stats != sandbox_stats_.end()) *response.add_sandboxes() = stats->second;
+    const Numbers* numbers = numbers_of(sandbox.record.handler());
+    if (numbers == nullptr) continue;
+    const auto stats = numbers->sandboxes.find(key.id.str());
+    if (stats != numbers->sandboxes.end()) *response.add_sandboxes() = stats->second;
   }
   return response;
 }

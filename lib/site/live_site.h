@@ -142,6 +142,12 @@ class LiveSite final : public Site {
     int recover_attempts = 0;
   };
 
+  // What a backend measured last, by id.
+  struct Numbers {
+    std::map<std::string, runtime::v1::ContainerStats> containers;
+    std::map<std::string, runtime::v1::PodSandboxStats> sandboxes;
+  };
+
   // A reply that waits for a record to settle, or for its time to pass.
   struct Waiter {
     uint64_t id;
@@ -258,7 +264,7 @@ class LiveSite final : public Site {
   // Whom to ask for the log, or why it cannot be read (kNotFound: never again).
   Result<sdk::Backend*> LogSourceLocked(const ContainerKey& key) const REQUIRES_LOCK(mutex_);
   void LogGrew(const ContainerId& id);
-  Status MeasureStats(const Call& call);
+  void MeasureStats(const Call& call);
   interlink::v1::StatsResponse StatsOf(const NodeId& node) const;
   void RunPull(const std::shared_ptr<Pull>& pull, const Caller& caller,
                const interlink::v1::PullImageRequest& request);
@@ -363,8 +369,7 @@ class LiveSite final : public Site {
   std::deque<std::string> exec_order_ GUARDED_BY(mutex_);
   std::map<NodeId, size_t> execs_ GUARDED_BY(mutex_);  // from admission to reply
   SteadyTime measured_at_ GUARDED_BY(mutex_);
-  std::map<std::string, runtime::v1::ContainerStats> container_stats_ GUARDED_BY(mutex_);
-  std::map<std::string, runtime::v1::PodSandboxStats> sandbox_stats_ GUARDED_BY(mutex_);
+  std::map<std::string, Numbers> numbers_ GUARDED_BY(mutex_);  // by plugin
 
   Timer timer_;
   ExecSyncCollector exec_sync_;
