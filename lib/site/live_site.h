@@ -18,6 +18,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -314,6 +315,8 @@ class LiveSite final : public Site {
       REQUIRES_LOCK(mutex_);
   void OpenHandlers(Plugin& plugin);
   void AfterAllRecovered();
+  // A hold that began after the living were counted would be dropped with those of the dead.
+  Status CheckHolder(const ContainerId& id) const;
   static bool Serves(const Plugin& plugin, const std::string& handler);
 
   // --- retention and administration (administration.cc)
@@ -369,6 +372,7 @@ class LiveSite final : public Site {
   std::deque<std::string> exec_order_ GUARDED_BY(mutex_);
   std::map<NodeId, size_t> execs_ GUARDED_BY(mutex_);  // from admission to reply
   SteadyTime measured_at_ GUARDED_BY(mutex_);
+  std::optional<std::set<ContainerId>> counted_holders_ GUARDED_BY(mutex_);
   std::map<std::string, Numbers> numbers_ GUARDED_BY(mutex_);  // by plugin
 
   Timer timer_;

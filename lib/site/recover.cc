@@ -185,7 +185,9 @@ void LiveSite::OpenHandlers(Plugin& plugin) {
   ports_.log.Info("a plugin is inventoried: its handlers are open", {{"plugin", plugin.name}});
   for (auto& wake : wakes) wake();
   for (const SandboxKey& key : drive) PostDrive(key);
-  if (all) AfterAllRecovered();
+  if (!all) return;
+  // Not here: this is the store's writer.
+  if (!steps_.PostAlways("images", [this] { AfterAllRecovered(); }).ok()) return;  // shutting down
 }
 
 void LiveSite::AfterAllRecovered() {
@@ -199,8 +201,17 @@ void LiveSite::AfterAllRecovered() {
     for (const auto& plugin : plugins_) {
       if (plugin->backend == nullptr) return;
     }
+    counted_holders_ = std::set<ContainerId>(living.begin(), living.end());
   }
   ports_.images.KeepHolders(living);
+  MutexLock lock(mutex_);
+  counted_holders_.reset();
+}
+
+Status LiveSite::CheckHolder(const ContainerId& id) const {
+  MutexLock lock(mutex_);
+  if (!counted_holders_ || counted_holders_->contains(id)) return {};
+  return Unavailable("the images in use are being counted, try again");
 }
 
 // Work under our names without a record: the store is older than the work, or was lost. It is shown
