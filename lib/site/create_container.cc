@@ -16,13 +16,22 @@ void LiveSite::CreateContainer(const Call& call, const Caller& caller, const San
     return reply(
         InvalidArgument("\"created_ns\" must be the time at which the node minted the id"));
   }
+  const ContainerKey key{caller.node, sandbox, id};
+  // References are per node: what another node pulled is not this one's to run.
+  const auto images = ports_.images.Find(caller.node, request.image_id());
   Status why;
   {
     MutexLock lock(mutex_);
     why = call.Check("create a container");
     if (why.ok()) why = CheckLink(caller);
-    if (why.ok())
-      why = CreateContainerLocked({caller.node, sandbox, id}, request, body, wait, reply);
+    if (why.ok() && tables_.FindContainer(key.node, key.id) == nullptr) {
+      if (!images.ok()) {
+        why = images.status();
+      } else if (images->empty() || images->front().image.id() != request.image_id()) {
+        why = NotFound("no image \"" + request.image_id() + "\" of this node: pull it first");
+      }
+    }
+    if (why.ok()) why = CreateContainerLocked(key, request, body, wait, reply);
   }
   if (!why.ok()) reply(why);
 }

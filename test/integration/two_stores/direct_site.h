@@ -22,6 +22,9 @@ namespace interlink::test {
 // One image for everybody.
 class OneImage final : public NoImages {
  public:
+  Result<std::vector<site::Image>> Find(const NodeId& node, const std::string&) const override {
+    return List(node);
+  }
   std::vector<site::Image> List(const NodeId&) const override {
     site::Image image;
     image.image.set_id("sha256:busybox");

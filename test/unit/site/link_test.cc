@@ -113,6 +113,23 @@ TEST_CASE("another store under the same identity waits for a takeover") {
   CHECK(lab.LinkNode().ok());
 }
 
+TEST_CASE("a node runs only images that it has pulled itself") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  REQUIRE(lab.Run(pod, lab.PodBody("a")).ok());
+  REQUIRE(lab.Create(pod, unit, lab.UnitBody("c")).ok());
+  lab.images.SetMissing(NodeId("n1"), "sha256:x");
+
+  const auto created = lab.Create(pod, MintContainerId(), lab.UnitBody("d"));
+
+  CHECK(created.status().code() == Code::kNotFound);
+  CHECK(created.status().message().find("pull it first") != std::string::npos);
+  CHECK(lab.Create(pod, unit, lab.UnitBody("c")).ok());
+}
+
 TEST_CASE("another node's sandbox is not found") {
   SiteLab lab;
   lab.WaitReady();
