@@ -9,6 +9,7 @@ namespace interlink::site {
 namespace {
 
 constexpr auto kRecover = std::chrono::seconds(60);
+constexpr auto kUntilStored = std::chrono::milliseconds(200);
 
 using State = sdk::Observation::State;
 
@@ -167,6 +168,16 @@ void LiveSite::OpenHandlers(Plugin& plugin) {
   bool all = true;
   {
     MutexLock lock(mutex_);
+    // What an inventory before this one has imported and could not store: a list would lack it.
+    const auto never_told = [&plugin](const auto& item) {
+      return item.second.number == 0 && item.second.uncommitted > 0 &&
+             Serves(plugin, item.second.record.handler());
+    };
+    if (std::any_of(tables_.sandboxes.begin(), tables_.sandboxes.end(), never_told) ||
+        std::any_of(tables_.containers.begin(), tables_.containers.end(), never_told)) {
+      timer_.After(kUntilStored, [this, &plugin] { OpenHandlers(plugin); });
+      return;
+    }
     plugin.recovered = true;
     plugin.recover_attempts = 0;
     for (auto& [id, node] : tables_.nodes) {

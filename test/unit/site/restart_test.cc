@@ -121,6 +121,35 @@ TEST_CASE("a backup that knows less than the world duplicates nothing and loses 
   CHECK(lab.world.StartsOf(new_pod.str()) == 1);
 }
 
+// The second inventory found nothing new in memory, so nothing of it was stored, and a list lacked
+// what the first had imported.
+TEST_CASE("an inventory that was not stored opens no handler, the next one lists all") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  lab.RunAll(pod, unit);
+  lab.Crash();
+  lab.disk = SiteDisk();
+  lab.refuse_inventory = true;
+  lab.Boot();
+  REQUIRE(Eventually([&] { return lab.writer->HasRefused(); }));
+  REQUIRE(lab.LinkNode().ok());
+  CHECK_FALSE(lab.site->Ready());
+
+  lab.WaitReady();
+
+  auto reader = lab.site->ReadEvents(lab.caller, Position());
+  REQUIRE(reader.ok());
+  const auto events = (*reader)->Next(100);
+  REQUIRE(events.ok());
+  REQUIRE(events->size() == 4);
+  CHECK(events->at(1).record().sandbox().id() == pod.str());
+  CHECK(events->at(2).record().container().id() == unit.str());
+  CHECK(lab.store->Backup().records.size() == 4);  // the site, the node and both of them
+}
+
 // Queued, then lost with its backend's memory: the stop waited for a report of something unknown.
 TEST_CASE("a stop of a held pod ends") {
   SiteLab lab;

@@ -48,7 +48,9 @@ class StoppableStore final : public site::Store {
   Result<std::vector<site::StoredRecord>> Load() override { return disk_.Load(); }
   void Commit(site::Batch batch, std::function<void(Status)> done) override {
     MutexLock lock(mutex_);
-    if (stopped_) {
+    if (std::exchange(refuse_next_, false)) {
+      done(Unavailable("the disk does not answer"));
+    } else if (stopped_) {
       waiting_.emplace_back(std::move(batch), std::move(done));
     } else {
       disk_.Commit(std::move(batch), std::move(done));
@@ -59,6 +61,14 @@ class StoppableStore final : public site::Store {
   }
   const Lineage& lineage() const override { return disk_.lineage(); }
 
+  void RefuseNext() {
+    MutexLock lock(mutex_);
+    refuse_next_ = true;
+  }
+  bool HasRefused() {
+    MutexLock lock(mutex_);
+    return !refuse_next_;
+  }
   void StopDisk() {
     MutexLock lock(mutex_);
     stopped_ = true;
@@ -74,6 +84,7 @@ class StoppableStore final : public site::Store {
   site::Store& disk_;
   Mutex mutex_;
   bool stopped_ GUARDED_BY(mutex_) = false;
+  bool refuse_next_ GUARDED_BY(mutex_) = false;
   std::vector<std::pair<site::Batch, std::function<void(Status)>>> waiting_ GUARDED_BY(mutex_);
 };
 
@@ -97,6 +108,7 @@ struct SiteLab {
     auto made_backend = std::make_unique<ScriptedBackend>(world, site->HostFor("scripted"));
     backend = made_backend.get();
     REQUIRE(site->AddBackend("scripted", {"test"}, std::move(made_backend)).ok());
+    if (refuse_inventory) writer->RefuseNext();
     site->Start();
   }
   void WaitReady() {
@@ -233,6 +245,7 @@ struct SiteLab {
   }
 
   std::string folder = std::filesystem::temp_directory_path() / ("interlink-site-" + RandomHex(6));
+  bool refuse_inventory = false;  // the commit of the next Boot's inventory fails
   SiteDisk disk;
   Lineage artefact_lineage = MintLineage();
   World world;
