@@ -191,6 +191,17 @@ Result<std::string> Dump(const json& value) {
     return value.dump();
   } catch (const json::type_error&) {
     return InvalidArgument("the container's config has text that is not UTF-8");
+template <size_t kCount>
+json Paths(const std::array<const char*, kCount>& standard, const std::vector<std::string>& own,
+           bool own_only) {
+  if (own_only && !own.empty()) return own;
+  std::vector<std::string> paths(standard.begin(), standard.end());
+  for (const std::string& path : own) {
+    if (std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
+  }
+  return paths;
+}
+
   }
 }
 
@@ -205,11 +216,8 @@ Result<std::string> OciSpec(const SpecInputs& inputs,
                      {"resources", limits},
                      {"devices", Devices(inputs)}};
   if (!inputs.privileged) {
-    const json masked = inputs.masked_paths.empty() ? json(kMasked) : json(inputs.masked_paths);
-    const json fixed =
-        inputs.read_only_paths.empty() ? json(kReadOnly) : json(inputs.read_only_paths);
-    linux_part["maskedPaths"] = masked;
-    linux_part["readonlyPaths"] = fixed;
+    linux_part["maskedPaths"] = Paths(kMasked, inputs.masked_paths, inputs.own_paths_only);
+    linux_part["readonlyPaths"] = Paths(kReadOnly, inputs.read_only_paths, inputs.own_paths_only);
     if (!inputs.seccomp.empty()) linux_part["seccomp"] = json::parse(inputs.seccomp);
   }
   json spec = {{"ociVersion", "1.0.2"},

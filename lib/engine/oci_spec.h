@@ -63,10 +63,12 @@ struct SpecInputs {
   std::vector<SpecMount> mounts;  // the pod's own; they replace the standard ones of a destination
   std::vector<SpecDevice> devices;
   std::vector<SpecNamespace> namespaces;  // without mount, which is always new
-  std::vector<std::string> masked_paths;  // empty: the standard ones
+  // In addition to the standard ones.
+  std::vector<std::string> masked_paths;
   std::vector<std::string> read_only_paths;
-  std::string seccomp;  // JSON; empty: none
-  std::string cgroup;   // absolute path in each hierarchy
+  bool own_paths_only = false;  // where such paths are given, they replace the standard ones
+  std::string seccomp;          // JSON; empty: none
+  std::string cgroup;           // absolute path in each hierarchy
   CgroupFeatures features;
   std::map<std::string, std::string> annotations;
 };

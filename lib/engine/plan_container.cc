@@ -297,3 +297,5 @@ Result<std::string> PlanContainer(const ContainerPlace& place, const ContainerCo
 }
 
 }  // namespace interlink::engine
+  // Fewer of them open the machine's /proc and /sys to the container's root.
+  inputs.own_paths_only = PolicyOf(place.options, place.pod.handler).allow_privileged;
