@@ -56,6 +56,10 @@ constexpr std::array kNames = {"CAP_CHOWN",
 // What a container has when nothing is asked: what users of containers are used to.
 constexpr CapabilitySet kDefault = 0xa80425fb;
 
+constexpr size_t kNetBroadcast = 11;
+constexpr size_t kNetAdmin = 12;
+constexpr size_t kIpcLock = 14;
+
 constexpr CapabilitySet Bit(size_t number) { return CapabilitySet{1} << number; }
 
 std::string Canonical(std::string_view name) {
@@ -126,6 +130,12 @@ Result<ProcessCapabilities> ResolveCapabilities(const CapabilityRequest& request
   result.ambient = ambient.all ? set & own : ambient.named & ~drop.named;
   result.bounding = (set | result.ambient) & own;
   return result;
+}
+
+CapabilitySet HarmlessCapabilities(bool own_network) {
+  CapabilitySet set = kDefault | Bit(kNetBroadcast) | Bit(kIpcLock);
+  if (own_network) set |= Bit(kNetAdmin);
+  return set;
 }
 
 std::vector<std::string> CapabilityNames(CapabilitySet set) {

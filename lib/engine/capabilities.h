@@ -33,6 +33,10 @@ struct CapabilityRequest {
 Result<ProcessCapabilities> ResolveCapabilities(const CapabilityRequest& request,
                                                 CapabilitySet own);
 
+// What a pod may have without AllowPrivileged. Some rule only over what is the pod's own, which for
+// NET_ADMIN is true in a network namespace of its own.
+CapabilitySet HarmlessCapabilities(bool own_network);
+
 // "CAP_CHOWN", ... in the order of their numbers.
 std::vector<std::string> CapabilityNames(CapabilitySet set);
 

@@ -120,6 +120,18 @@ std::string SignalName(runtime::v1::Signal signal) {
   }
   return name;
 }
+Status CheckCapabilities(const ContainerPlace& place,
+                         const runtime::v1::LinuxContainerSecurityContext& security,
+                         const Policy& policy) {
+  ASSIGN_OR_RETURN(const ProcessCapabilities wanted,
+                   ResolveCapabilities(CapabilityRequestOf(security), place.own_capabilities));
+  const CapabilitySet all = wanted.bounding | wanted.ambient;
+  const CapabilitySet beyond = all & ~HarmlessCapabilities(place.pod.own_network);
+  if (policy.allow_privileged || beyond == 0) return {};
+  return PermissionDenied("capability " + CapabilityNames(beyond).front() +
+                          ": AllowPrivileged of this handler is not set");
+}
+
 
 Result<int> StopSignal(const ContainerPlace& place, const ContainerConfig& config) {
   const bool own = config.stop_signal() != runtime::v1::SIGNAL_RUNTIME_DEFAULT;
@@ -242,8 +254,7 @@ Status CheckContainer(const ContainerPlace& place, const ContainerConfig& config
   }
   if (config.cdi_devices_size() > 0) return Unimplemented("CDI_devices are not supported");
   for (const auto& mount : config.mounts()) RETURN_IF_ERROR(CheckMount(place, mount));
-  RETURN_IF_ERROR(
-      ResolveCapabilities(CapabilityRequestOf(security), place.own_capabilities).status());
+  RETURN_IF_ERROR(CheckCapabilities(place, security, policy));
   RETURN_IF_ERROR(OciResources(place.features, config.linux().resources()).status());
   return StopSignal(place, config).status();
 }
