@@ -86,9 +86,9 @@ Result<bool> LayerWriter::Begin(archive_entry* entry) {
   if (hard_link) RETURN_IF_ERROR(PrepareHardLink(entry, where_));
   FilterAttributes(entry);
   archive_entry_set_pathname(entry, path.empty() ? "." : path.c_str());
+  implied_.erase(path);
   if (folder) {
     folders_.insert(path);
-    implied_.erase(path);
   } else {
     folders_.erase(path);
   }
@@ -121,10 +121,13 @@ Result<std::vector<ImpliedFolder>> LayerWriter::Finish() {
   }
   std::vector<ImpliedFolder> out;
   for (const auto& [path, meta] : implied_) {
-    if (::chmod(path.c_str(), meta.mode) != 0)
+    // Never by path: whatever an entry put there must not be followed out of the layer.
+    const auto folder = OpenBeneath(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (!folder.ok()) return folder.status().WithContext("finish " + QuotedEntry(path));
+    if (::fchmod(folder->get(), meta.mode) != 0)
       return ErrnoStatus(errno, "set the mode of " + QuotedEntry(path));
     const timespec times[2] = {meta.modified, meta.modified};
-    if (::utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0)
+    if (::futimens(folder->get(), times) != 0)
       return ErrnoStatus(errno, "set the time of " + QuotedEntry(path));
     out.push_back({path, meta});
   }

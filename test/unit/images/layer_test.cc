@@ -86,6 +86,24 @@ TEST_CASE("Layers are unpacked whatever their packing") {
   CHECK(unpacked->bytes == 6);
 }
 
+// A layer first implied a folder (by a whiteout in it), then put a link in its place: the mode that
+// the folder had to get went through the link, to any path of the machine, as root.
+TEST_CASE("An implied folder that becomes a link leaves what it leads to alone") {
+  Bench bench;
+  const std::string outside = bench.temp / "outside";
+  REQUIRE(::mkdir(outside.c_str(), 0700) == 0);
+  TarBuilder tar;
+  tar.File("a/.wh..wh..opq", "").Add({"a", AE_IFLNK, 0777, "", outside, ""});
+
+  const auto unpacked = bench.Unpack(tar.Finish());
+
+  REQUIRE(unpacked.status().ToString() == "OK");
+  CHECK(S_ISLNK(bench.Stat("a").st_mode));
+  struct stat about {};
+  REQUIRE(::stat(outside.c_str(), &about) == 0);
+  CHECK((about.st_mode & 07777U) == 0700);
+}
+
 TEST_CASE("Entries that leave the layer or go through its links are refused by name") {
   const auto [entry, word] = GENERATE(table<TarEntry, std::string>({
       {{"../evil", AE_IFREG, 0644, "x", "", ""}, "leaves its root"},
