@@ -38,15 +38,18 @@ Result<Rootfs> Rootfs::Open(const std::string& path) {
 }
 
 Result<std::string> Rootfs::Read(const std::string& path, size_t limit) const {
-  // O_NONBLOCK: the image may have put a fifo there.
-  const UniqueFd fd = OpenInRoot(root_.get(), path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-  if (!fd) {
+  // To open a device is to use it, and the image may have put one there, or a fifo.
+  const UniqueFd found = OpenInRoot(root_.get(), path, O_PATH);
+  if (!found) {
     if (errno == ENOENT || errno == ENOTDIR) return std::string();
     return InvalidArgument("the image's \"" + path + "\" cannot be read");
   }
   struct stat about {};
-  if (fstat(fd.get(), &about) != 0) return ErrnoStatus(errno, "stat \"" + path + "\"");
+  if (fstat(found.get(), &about) != 0) return ErrnoStatus(errno, "stat \"" + path + "\"");
   if (!S_ISREG(about.st_mode)) return InvalidArgument("the image's \"" + path + "\" is no file");
+  const std::string link = "/proc/self/fd/" + std::to_string(found.get());
+  const UniqueFd fd(open(link.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return ErrnoStatus(errno, "open the image's \"" + path + "\"");
   std::string bytes;
   std::array<char, 16384> buffer;
   while (true) {
