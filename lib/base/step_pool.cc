@@ -1,5 +1,8 @@
 #include "base/step_pool.h"
 
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
 #include <utility>
 
 namespace interlink {
@@ -55,7 +58,14 @@ void StepPool::Run() {
     --queued_;
     ++running_;
     mutex_.Unlock();
-    step();
+    try {
+      step();
+    } catch (const std::exception& error) {
+      // Nobody knows what it left half done. A new start of the daemon reads it from disk.
+      std::fprintf(stderr, "%s: a step of \"%s\" ended by an exception: %s\n", name_.c_str(),
+                   key.c_str(), error.what());
+      std::abort();
+    }
     step = nullptr;  // what it captured dies before the next step of this key begins
     mutex_.Lock();
     --running_;

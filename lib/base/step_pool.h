@@ -24,8 +24,9 @@ class StepPool {
   StepPool(const StepPool&) = delete;
   StepPool& operator=(const StepPool&) = delete;
 
-  // A step is one commit, one request or one backend call, <= 10 s. kUnavailable: the queue is full
-  // or Stop was called; then `step` will never run.
+  // A step is one commit, one request or one backend call, <= 10 s. It must not throw: that ends
+  // the daemon, with the key and the words on stderr. kUnavailable: the queue is full or Stop was
+  // called; then `step` will never run.
   Status Post(const std::string& key, std::function<void()> step);
   // Like Post for work that must not be lost to a full queue: stops, removes and what was already
   // accepted.

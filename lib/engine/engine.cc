@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include "base/file.h"
@@ -84,14 +85,28 @@ Engine::~Engine() {
 
 void Engine::Post(const SandboxId& sandbox, std::function<void()> step) {
   // Refused only at the end of the daemon: the next start scans.
-  const Status posted = steps_.PostAlways(sandbox.str(), std::move(step));
+  const Status posted = steps_.PostAlways(sandbox.str(), [this, sandbox, step = std::move(step)] {
+    try {
+      step();
+    } catch (const std::exception& error) {
+      // The last resort: a defect in one pod's step must not end what other pods need.
+      host_.log().Error("a step ended by an exception",
+                        {{"sandbox", sandbox.str()}, {"error", error.what()}});
+    }
+  });
   if (!posted.ok()) host_.log().Debug("a step was not taken", {{"why", posted.message()}});
 }
 
 Status Engine::RunInLane(const Call& call, const SandboxId& sandbox, std::function<Status()> step) {
   auto completion = std::make_shared<Completion>();  // owners: this thread and the step
   RETURN_IF_ERROR(steps_.PostAlways(sandbox.str(), [completion, step = std::move(step)] {
-    Status status = step();
+    Status status;
+    try {
+      status = step();
+    } catch (const std::exception& error) {
+      // The last resort, as in Post.
+      status = InternalError(std::string("the step ended by an exception: ") + error.what());
+    }
     MutexLock lock(completion->mutex);
     completion->status = std::move(status);
     completion->is_done = true;

@@ -1,5 +1,8 @@
 #include "engine/plan_container.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
@@ -26,7 +29,7 @@ std::vector<std::string> Strings(const Words& words) {
   return {words.begin(), words.end()};
 }
 
-bool KernelHasAppArmor() { return std::filesystem::exists("/sys/kernel/security/apparmor"); }
+bool KernelHasAppArmor() { return access("/sys/kernel/security/apparmor", F_OK) == 0; }
 
 Status CheckProfiles(const runtime::v1::LinuxContainerSecurityContext& security) {
   if (security.has_seccomp() && security.seccomp().profile_type() == SecurityProfile::Localhost) {
@@ -198,17 +201,30 @@ Result<std::vector<SpecMount>> Mounts(const ContainerPlace& place, const Contain
   std::vector<SpecMount> mounts = PodMounts(place, config, read_only);
   for (const std::string& volume : place.image.volumes) {
     // The overlay's upper layer is the anonymous volume, with the image's content in it; a second
+// One spelling for each place, so that one mount replaces the other.
+std::string MountPoint(const std::string& path) {
+  std::filesystem::path target = std::filesystem::path(path).lexically_normal();
+  if (target.has_relative_path() && target.filename().empty()) target = target.parent_path();
+  return target.string();
+}
+
+Status MakeMissing(const std::string& source) {
+  struct stat about {};
+  if (stat(source.c_str(), &about) == 0) return {};
+  if (errno != ENOENT) return ErrnoStatus(errno, "host path \"" + source + "\"");
+  return MakeDirectories(source, 0755);
+}
+
     // mount of that folder stays writable below a read-only root.
     ASSIGN_OR_RETURN(const std::string source, root.MakeFolder(volume));
-    if (read_only) Replace(mounts, Bind(volume, source, false));
+    const std::string target = MountPoint(volume);
+    if (read_only && target != "/") Replace(mounts, Bind(target, source, false));
   }
   for (const auto& mount : config.mounts()) {
     ASSIGN_OR_RETURN(const std::string source,
                      AllowedHostPath(mount.host_path(), AllowedFolders(place)));
-    if (!std::filesystem::exists(source)) RETURN_IF_ERROR(MakeDirectories(source, 0755));
-    std::filesystem::path target = std::filesystem::path(mount.container_path()).lexically_normal();
-    if (target.has_relative_path() && target.filename().empty()) target = target.parent_path();
-    Replace(mounts, Bind(target.string(), source, mount.readonly()));
+    RETURN_IF_ERROR(MakeMissing(source));
+    Replace(mounts, Bind(MountPoint(mount.container_path()), source, mount.readonly()));
   }
   return mounts;
 }
