@@ -15,6 +15,7 @@ using State = sdk::Observation::State;
 constexpr auto kStep = std::chrono::seconds(30);
 constexpr auto kKilled = std::chrono::seconds(5);  // from KILL to the exit record
 constexpr int kLost = 255;
+constexpr auto kWatchAgain = std::chrono::seconds(1);
 constexpr int kKilledCode = 137;
 
 // Bytes of log that there are. After a crash of the machine the file may be shorter than the exit
@@ -47,38 +48,58 @@ void FillEnd(const ForcedEnd& end, sdk::Observation& fact) {
 
 void Engine::WatchContainer(const SandboxId& sandbox, const ContainerId& id, uint64_t log_offset) {
   const auto pod = View(sandbox);
-  if (!pod) return;
+  if (!pod || AwaitEnd(sandbox, id, Duration::zero())) return;
+  const auto again = [&](const Status& why) {
+    host_.log().Warning("a container cannot be watched yet",
+                        {{"container", id.str()}, {"error", why.ToString()}});
+    WatchLater(sandbox, id);
+  };
   auto connection = shim_.Watch(Call::WithTimeout(kStep), pod->folder.Shim(id));
-  if (!connection.ok()) return OnEnded(sandbox, id, false);
+  // Only a shim that is gone has ended: one that is slow, or a machine without descriptors, says
+  // nothing about the container.
+  if (connection.status().code() == Code::kNotFound) return OnEnded(sandbox, id, false);
+  if (!connection.ok()) return again(connection.status());
   ShimWatch::Callbacks callbacks;
   callbacks.log_grew = [this, id] { host_.LogGrew(id); };
   callbacks.ended = [this, sandbox, id](bool recorded) { OnEnded(sandbox, id, recorded); };
   const auto watch = watch_->Add(*std::move(connection), std::move(callbacks));
-  if (!watch.ok()) {
-    host_.log().Error("a container cannot be watched",
-                      {{"container", id.str()}, {"error", watch.status().ToString()}});
-    return;
-  }
+  if (!watch.ok()) return again(watch.status());
   {
     MutexLock lock(mutex_);
-    if (Container* container = FindLocked(sandbox, id)) container->watch = *watch;
+    if (Container* container = FindLocked(sandbox, id)) {
+      container->watch = *watch;
+      container->shim_lost = false;
+    }
   }
   watch_->Arm(*watch, log_offset);
 }
 
 void Engine::OnEnded(const SandboxId& sandbox, const ContainerId& id, bool recorded) {
+void Engine::LogUnsettled(const ContainerId& id, const Status& why) {
+  host_.log().Warning("a container is not settled yet",
+                      {{"container", id.str()}, {"error", why.ToString()}});
+}
+
+void Engine::WatchLater(const SandboxId& sandbox, const ContainerId& id) {
+  timer_.After(kWatchAgain, [this, sandbox, id] {
+    Post(sandbox, [this, sandbox, id] { WatchContainer(sandbox, id, 0); });
+  });
+}
+
   const auto pod = View(sandbox);
   if (!pod) return;
   const auto exit = ReadExit(pod->folder.Shim(id));
   const bool has_record = exit.ok() && exit->has_value();
   {
+  bool forced = false;  // its end is decided, and under way in another step or not finished
     MutexLock lock(mutex_);
     Container* container = FindLocked(sandbox, id);
-    if (container == nullptr || container->record.end.is_set) return;
+    if (container == nullptr || container->fact.state >= State::kDown) return;
+    forced = container->record.end.is_set;
     if (!has_record) container->shim_lost = true;
     changed_.NotifyAll();
   }
-  if (has_record) {
+  if (has_record && !forced) {
     const uint64_t log_end = LogSize(pod->folder, id);
     MoveContainer(sandbox, id, [&](sdk::Observation& fact) {
       FillEnd(**exit, fact);
@@ -86,37 +107,52 @@ void Engine::OnEnded(const SandboxId& sandbox, const ContainerId& id, bool recor
     });
     return;
   }
-  if (recorded) {
+  if (recorded && !has_record) {
     host_.log().Error("an exit record cannot be read",
                       {{"container", id.str()}, {"error", exit.status().ToString()}});
   }
   Post(sandbox, [this, sandbox, id] {
     const Status settled = SettleEnd(Call::WithTimeout(kStep), sandbox, id);
     if (settled.ok()) return;
-    host_.log().Warning("the end of a container is not settled",
-                        {{"container", id.str()}, {"error", settled.ToString()}});
+    LogUnsettled(id, settled);
+    // Watched again if its shim lives after all, else this comes again.
+    WatchLater(sandbox, id);
   });
 }
 
 Status Engine::SettleEnd(const Call& call, const SandboxId& sandbox, const ContainerId& id) {
   const auto pod = View(sandbox);
   if (!pod || AwaitEnd(sandbox, id, Duration::zero())) return {};
-  const auto exit = ReadExit(pod->folder.Shim(id));
-  if (!exit.ok() && exit.status().code() != Code::kDataLoss) return exit.status();
-  if (exit.ok() && exit->has_value()) {
-    const uint64_t log_end = LogSize(pod->folder, id);
-    MoveContainer(sandbox, id, [&](sdk::Observation& fact) {
-      FillEnd(**exit, fact);
-      fact.log_end = log_end;
-    });
-    return {};
-  }
+  ASSIGN_OR_RETURN(const ContainerRecord record, RecordOf(sandbox, id));
+  if (record.end.is_set) return ForceEnd(call, sandbox, id, record.end);
+  ASSIGN_OR_RETURN(bool ended, TakeExit(*pod, id));
+  if (ended) return {};
+  const auto state = shim_.State(call, pod->folder.Shim(id));
+  // Slow (a large core dump, a stuck mount): force would lose the exit code that it will bring.
+  if (state.ok()) return Unavailable("its shim lives: the end is under way");
+  if (state.status().code() != Code::kNotFound) return state.status();
+  // It may have ended well between the two.
+  ASSIGN_OR_RETURN(ended, TakeExit(*pod, id));
+  if (ended) return {};
   return ForceEnd(call, sandbox, id,
                   {true, kLost, "Error", "lost: its shim was killed, the exit code is not known",
                    host_.clock().WallNanos()});
 }
 
 Status Engine::ForceEnd(const Call& call, const SandboxId& sandbox, const ContainerId& id,
+Result<bool> Engine::TakeExit(const PodView& pod, const ContainerId& id) {
+  const auto exit = ReadExit(pod.folder.Shim(id));
+  if (exit.status().code() == Code::kDataLoss) return false;
+  if (!exit.ok()) return exit.status();
+  if (!exit->has_value()) return false;
+  const uint64_t log_end = LogSize(pod.folder, id);
+  MoveContainer(pod.record.id, id, [&](sdk::Observation& fact) {
+    FillEnd(**exit, fact);
+    fact.log_end = log_end;
+  });
+  return true;
+}
+
                         ForcedEnd end) {
   const auto pod = View(sandbox);
   ASSIGN_OR_RETURN(ContainerRecord record, RecordOf(sandbox, id));

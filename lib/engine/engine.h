@@ -135,11 +135,15 @@ class Engine final : public sdk::Backend {
   void KillAt(const SandboxId& sandbox, const ContainerId& id, SteadyTime when);
   void WatchContainer(const SandboxId& sandbox, const ContainerId& id, uint64_t log_offset);
   void OnEnded(const SandboxId& sandbox, const ContainerId& id, bool recorded);
-  // From the exit record, or else by killing what is left.
+  // Shows the end that the exit record tells; false: there is none that can be read.
+  Result<bool> TakeExit(const PodView& pod, const ContainerId& id);
+  // From the exit record, or else by killing what is left. kUnavailable: its shim lives.
   Status SettleEnd(const Call& call, const SandboxId& sandbox, const ContainerId& id);
   Status ForceEnd(const Call& call, const SandboxId& sandbox, const ContainerId& id, ForcedEnd end);
   bool AwaitEnd(const SandboxId& sandbox, const ContainerId& id, Duration timeout);
   Status DeleteRemains(const Call& call, const PodView& pod, const ContainerId& id);
+  void WatchLater(const SandboxId& sandbox, const ContainerId& id);
+  void LogUnsettled(const ContainerId& id, const Status& why);
 
   // Recovery.
   Status RecoverPod(const Call& call, const SandboxId& id);

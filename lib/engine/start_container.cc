@@ -92,6 +92,10 @@ void Engine::KillAt(const SandboxId& sandbox, const ContainerId& id, SteadyTime 
   }
   const auto kill = [this, sandbox, id] {
     const auto pod = View(sandbox);
+    {
+      MutexLock lock(mutex_);
+      if (Container* container = FindLocked(sandbox, id)) container->kill_at.reset();
+    }
     if (!pod || AwaitEnd(sandbox, id, Duration::zero())) return;
     const Call call = Call::WithTimeout(kStep);
     const Status sent = shim_.Signal(call, pod->folder.Shim(id), SIGKILL, true);
@@ -105,10 +109,9 @@ void Engine::KillAt(const SandboxId& sandbox, const ContainerId& id, SteadyTime 
       Post(sandbox, [this, sandbox, id] {
         if (AwaitEnd(sandbox, id, Duration::zero())) return;
         const Status settled = SettleEnd(Call::WithTimeout(kStep), sandbox, id);
-        if (!settled.ok()) {
-          host_.log().Warning("the end of a container is not settled",
-                              {{"container", id.str()}, {"error", settled.ToString()}});
-        }
+        if (settled.ok()) return;
+        LogUnsettled(id, settled);
+        KillAt(sandbox, id, host_.clock().Steady() + kKilled);
       });
     });
   };
