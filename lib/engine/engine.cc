@@ -78,9 +78,9 @@ Status Engine::Begin() {
 }
 
 Engine::~Engine() {
-  watch_.reset();
   timer_.Stop();
   steps_.Stop(std::chrono::seconds(5));
+  watch_.reset();  // last: steps use it
 }
 
 void Engine::Post(const SandboxId& sandbox, std::function<void()> step) {
