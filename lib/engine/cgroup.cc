@@ -21,6 +21,8 @@ namespace interlink::engine {
 namespace {
 
 constexpr const char* kMount = "/sys/fs/cgroup";
+constexpr std::chrono::duration<int, std::milli> kBusyPause(5);
+constexpr auto kBusyTime = std::chrono::seconds(5);
 
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
@@ -45,13 +47,15 @@ uint64_t Field(const std::string& text, const std::string& key) {
   return 0;
 }
 
-Status RemoveGroups(const std::string& folder) {
+Status RemoveGroups(const Call& call, const std::string& folder) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    if (entry.is_directory(error)) RETURN_IF_ERROR(RemoveGroups(entry.path().string()));
+    if (entry.is_directory(error)) RETURN_IF_ERROR(RemoveGroups(call, entry.path().string()));
   }
-  if (rmdir(folder.c_str()) != 0 && errno != ENOENT) {
-    return ErrnoStatus(errno, "remove cgroup \"" + folder + "\"");
+  while (rmdir(folder.c_str()) != 0 && errno != ENOENT) {
+    const Status failed = ErrnoStatus(errno, "remove cgroup \"" + folder + "\"");
+    if (errno != EBUSY || call.remaining() <= kBusyPause) return failed;
+    poll(nullptr, 0, kBusyPause.count());
   }
   return {};
 }
@@ -152,8 +156,9 @@ Status Cgroups::Kill(const Call& call, const std::string& path) const {
   }
 }
 
-Status Cgroups::Remove(const std::string& path) const {
-  for (const std::string& root : roots_) RETURN_IF_ERROR(RemoveGroups(root + path));
+Status Cgroups::Remove(const Call& call, const std::string& path) const {
+  const Call moments = call.Capped(kBusyTime);
+  for (const std::string& root : roots_) RETURN_IF_ERROR(RemoveGroups(moments, root + path));
   return {};
 }
 

@@ -37,8 +37,9 @@ class Cgroups {
   Result<std::optional<CgroupUsage>> Usage(const std::string& path) const;
   // KILLs everything in it and below until nothing is left.
   Status Kill(const Call& call, const std::string& path) const;
-  // Removes it with what is below, in every hierarchy. REQUIRES: no processes. Absent is OK.
-  Status Remove(const std::string& path) const;
+  // Removes it with what is below, in every hierarchy. REQUIRES: no processes. Absent is OK. A
+  // group whose last process has just died is busy for moments: tried again for at most 5 s.
+  Status Remove(const Call& call, const std::string& path) const;
   // Makes it in every hierarchy; answers the cgroup.procs files.
   Result<std::vector<std::string>> Make(const std::string& path) const;
 

@@ -137,7 +137,7 @@ Status Engine::DeleteRemains(const Call& call, const PodView& pod, const Contain
   RETURN_IF_ERROR(shim_.DeleteContainer(call, pod.folder.RuntimeRoot(), id.str()));
   const std::string cgroup = pod.record.cgroup + "/" + id.str();
   RETURN_IF_ERROR(cgroups_.Kill(call, cgroup));
-  RETURN_IF_ERROR(cgroups_.Remove(cgroup));
+  RETURN_IF_ERROR(cgroups_.Remove(call, cgroup));
   RETURN_IF_ERROR(Unmount(pod.folder.Root(id)));
   RETURN_IF_ERROR(RemoveTree(base));
   host_.ReleaseImage(id);

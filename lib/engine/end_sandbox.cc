@@ -108,7 +108,7 @@ Status Engine::RemoveStep(const SandboxId& id) {
   const bool own_cgroup = pod->record.init_cgroup == pod->record.cgroup + "/init";
   if (own_cgroup) {
     RETURN_IF_ERROR(cgroups_.Kill(call, pod->record.cgroup));
-    RETURN_IF_ERROR(cgroups_.Remove(pod->record.cgroup));
+    RETURN_IF_ERROR(cgroups_.Remove(call, pod->record.cgroup));
   }
   RETURN_IF_ERROR(RemoveTree(pod->folder.path()));
   MutexLock lock(mutex_);

@@ -156,8 +156,9 @@ Status Engine::TearDown(const Call& call, const PodView& pod) {
     if (access(pins.c_str(), F_OK) == 0) keep(shim_.Unpin(call, pins));
   }
   keep(Unmount(folder.SharedMemory()));
-  if (pod.record.shared_pid) keep(cgroups_.Kill(call, pod.record.init_cgroup));
-  keep(cgroups_.Remove(pod.record.init_cgroup));
+  // Also without shared_pid: a container may have asked for the shared namespace.
+  keep(cgroups_.Kill(call, pod.record.init_cgroup));
+  keep(cgroups_.Remove(call, pod.record.init_cgroup));
   return first;
 }
 
