@@ -49,18 +49,33 @@ Result<std::string> Cni::LoadConflist() const {
   return ReadFile(*std::min_element(names.begin(), names.end()), 1U << 20U);
 }
 
+std::string Cni::Path() const {
+  std::string path;
+  for (const std::string& folder : bin_folders_) path += (path.empty() ? "" : ":") + folder;
+  return path;
+}
+
+Result<std::string> Cni::Binary(const std::string& type) const {
+  for (const std::string& folder : bin_folders_) {
+    const std::string candidate = folder + "/" + type;
+    if (access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return FailedPrecondition("CNI plugin \"" + type + "\" is in none of " + Path());
+}
+
+Status Cni::Check(const std::string& conflist, const std::vector<HostPort>& ports) const {
+  const auto steps = CniSteps(conflist, ports);
+  // The site's own configuration, not what the pod asked.
+  if (!steps.ok()) return FailedPrecondition(steps.status().message());
+  for (const CniStep& step : *steps) RETURN_IF_ERROR(Binary(step.type).status());
+  if (ports.empty() || MapsHostPorts(conflist)) return {};
+  return FailedPrecondition(
+      "port_mappings: no plugin of the CNI configuration has the capability \"portMappings\"");
+}
+
 Result<std::string> Cni::Run(const Call& call, const char* command, const CniAttachment& attachment,
                              const std::string& type, const std::string& config) const {
-  std::string binary;
-  std::string path;
-  for (const std::string& folder : bin_folders_) {
-    path += (path.empty() ? "" : ":") + folder;
-    const std::string candidate = folder + "/" + type;
-    if (binary.empty() && access(candidate.c_str(), X_OK) == 0) binary = candidate;
-  }
-  if (binary.empty()) {
-    return FailedPrecondition("CNI plugin \"" + type + "\" is in none of " + path);
-  }
+  ASSIGN_OR_RETURN(const std::string binary, Binary(type));
   SpawnOptions options;
   options.argv = {binary};
   options.environment = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -69,7 +84,7 @@ Result<std::string> Cni::Run(const Call& call, const char* command, const CniAtt
                          "CNI_NETNS=" + (IsNamespace(attachment.netns) ? attachment.netns : ""),
                          std::string("CNI_IFNAME=") + kInterface,
                          "CNI_ARGS=" + Joined(attachment.arguments),
-                         "CNI_PATH=" + path};
+                         "CNI_PATH=" + Path()};
   ASSIGN_OR_RETURN(const Output output, RunCommand(call.Capped(kPluginTime), options, config));
   if (output.exit.code != 0) {
     return Unavailable("CNI plugin \"" + type + "\" " + command + ": " +

@@ -30,6 +30,10 @@ class Cni {
   // The first configuration of the folder, by name. kFailedPrecondition: there is none.
   Result<std::string> LoadConflist() const;
 
+  // That Add can do its part: the configuration is one, its plugins are installed and it maps host
+  // ports if there are some. kFailedPrecondition says what the machine lacks.
+  Status Check(const std::string& conflist, const std::vector<HostPort>& ports) const;
+
   // Answers the final result (JSON). On failure nothing is undone: the caller runs Delete.
   Result<std::string> Add(const Call& call, const CniAttachment& attachment) const;
   // In reverse, whatever was done and as often as you like; `result` may be empty. All plugins are
@@ -37,6 +41,10 @@ class Cni {
   Status Delete(const Call& call, const CniAttachment& attachment, const std::string& result) const;
 
  private:
+  // The plugin's binary. kFailedPrecondition: it is in none of the folders.
+  Result<std::string> Binary(const std::string& type) const;
+  // CNI_PATH.
+  std::string Path() const;
   Result<std::string> Run(const Call& call, const char* command, const CniAttachment& attachment,
                           const std::string& type, const std::string& config) const;
 

@@ -1,5 +1,6 @@
 #include "engine/cni_config.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace interlink::engine {
@@ -36,6 +37,14 @@ json PortMappings(const std::vector<HostPort>& ports) {
 
 }  // namespace
 
+bool Collide(const HostPort& a, const HostPort& b) {
+  const auto all = [](const std::string& ip) {
+    return ip.empty() || ip == "0.0.0.0" || ip == "::";
+  };
+  return a.host_port == b.host_port && a.protocol == b.protocol &&
+         (a.host_ip == b.host_ip || all(a.host_ip) || all(b.host_ip));
+}
+
 Result<std::vector<CniStep>> CniSteps(const std::string& conflist,
                                       const std::vector<HostPort>& ports) {
   const json list = Parse(conflist);
@@ -63,6 +72,15 @@ Result<std::vector<CniStep>> CniSteps(const std::string& conflist,
     steps.push_back({type, plugin.dump()});
   }
   return steps;
+}
+
+bool MapsHostPorts(const std::string& conflist) {
+  const json list = Parse(conflist);
+  if (!list.is_object()) return false;
+  const auto plugins = list.find("plugins");
+  if (plugins == list.end() || !plugins->is_array()) return MapsPorts(list);
+  return std::any_of(plugins->begin(), plugins->end(),
+                     [](const json& plugin) { return plugin.is_object() && MapsPorts(plugin); });
 }
 
 Result<std::string> WithPreviousResult(const std::string& config, const std::string& result) {

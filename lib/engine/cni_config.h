@@ -17,6 +17,9 @@ struct HostPort {
   std::string host_ip;
 };
 
+// Whether both cannot be mapped on one machine. Without an address a port is taken on all. Pure.
+bool Collide(const HostPort& a, const HostPort& b);
+
 // One run of a plugin: its binary and the configuration that goes to its stdin, without prevResult.
 struct CniStep {
   std::string type;
@@ -28,6 +31,9 @@ struct CniStep {
 // nothing. kInvalidArgument: not a configuration.
 Result<std::vector<CniStep>> CniSteps(const std::string& conflist,
                                       const std::vector<HostPort>& ports);
+
+// Whether a plugin of the configuration maps host ports.
+bool MapsHostPorts(const std::string& conflist);
 
 // `config` with the result of the plugin before.
 Result<std::string> WithPreviousResult(const std::string& config, const std::string& result);

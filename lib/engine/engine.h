@@ -120,6 +120,8 @@ class Engine final : public sdk::Backend {
   void BringUp(const SandboxId& id);
   Status MakePod(const PodView& pod, std::string& cni_result, std::vector<std::string>& ips);
   Status TearDown(const Call& call, const PodView& pod);
+  // kFailedPrecondition: another living pod has a host port of this one.
+  Status CheckPorts(const PodRecord& record);
   Status StopStep(const Call& call, const SandboxId& id);
   Status RemoveStep(const SandboxId& id);
   void StopLater(const SandboxId& id, Duration delay);

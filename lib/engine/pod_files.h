@@ -5,6 +5,7 @@
 //     pod.json                   PodRecord: first thing made, last thing removed
 //     ns/ pidns/                 pinned namespaces (interlink-shim pin)
 //     shm/                       tmpfs, /dev/shm of the containers
+//     cni                        ADD has begun: the network must be taken down
 //     resolv.conf hostname       bound into the containers
 //     crun/                      the runtime's own state
 //     c/CONTAINER/               0700
@@ -82,6 +83,7 @@ class PodFolder {
   std::string Namespace(const std::string& kind) const { return Namespaces() + "/" + kind; }
   std::string LatePidNamespaces() const { return path_ + "/pidns"; }
   std::string SharedMemory() const { return path_ + "/shm"; }
+  std::string NetworkBegun() const { return path_ + "/cni"; }
   std::string ResolvConf() const { return path_ + "/resolv.conf"; }
   std::string Hostname() const { return path_ + "/hostname"; }
   std::string RuntimeRoot() const { return path_ + "/crun"; }

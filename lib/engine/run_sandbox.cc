@@ -70,6 +70,8 @@ Status Engine::RunSandbox(const Call&, const sdk::SandboxSpec& spec) {
   ASSIGN_OR_RETURN(PodRecord record, PlanSandbox(options_, spec));
   if (record.own_network) {
     ASSIGN_OR_RETURN(record.conflist, cni_.LoadConflist());
+    RETURN_IF_ERROR(cni_.Check(record.conflist, record.ports));
+    RETURN_IF_ERROR(CheckPorts(record));
   }
   const PodFolder folder = FolderOf(spec.id);
   RETURN_IF_ERROR(MakeDirectories(folder.path(), 0700));
@@ -83,6 +85,21 @@ Status Engine::RunSandbox(const Call&, const sdk::SandboxSpec& spec) {
     pods_.emplace(spec.id, std::move(pod));
   }
   Post(spec.id, [this, id = spec.id] { BringUp(id); });
+  return {};
+}
+
+Status Engine::CheckPorts(const PodRecord& record) {
+  MutexLock lock(mutex_);
+  for (const auto& [id, pod] : pods_) {
+    if (pod.record.phase == PodPhase::kDown || pod.record.phase == PodPhase::kFailed) continue;
+    for (const HostPort& port : record.ports) {
+      for (const HostPort& taken : pod.record.ports) {
+        if (!Collide(port, taken)) continue;
+        return FailedPrecondition("port_mappings: host port " + std::to_string(port.host_port) +
+                                  "/" + port.protocol + " is used by sandbox \"" + id.str() + "\"");
+      }
+    }
+  }
   return {};
 }
 
@@ -134,6 +151,7 @@ Status Engine::MakePod(const PodView& pod, std::string& cni_result, std::vector<
   if (pod.record.own_ipc) RETURN_IF_ERROR(MountTmpfs(folder.SharedMemory(), kSharedMemory));
   RETURN_IF_ERROR(WriteFiles(folder, config));
   if (!pod.record.own_network) return {};
+  RETURN_IF_ERROR(WriteShared(folder.NetworkBegun(), ""));
   ASSIGN_OR_RETURN(cni_result, cni_.Add(call, AttachmentOf(folder, pod.record, config)));
   ASSIGN_OR_RETURN(ips, CniAddresses(cni_result));
   return {};
@@ -148,9 +166,13 @@ Status Engine::TearDown(const Call& call, const PodView& pod) {
     if (first.ok() && !status.ok()) first = status;
   };
   if (!pod.record.conflist.empty()) {
-    keep(cni_.Delete(call, AttachmentOf(folder, pod.record, config), pod.record.cni_result));
-    // The addresses of a namespace that still exists must not be given to another pod.
-    if (!first.ok()) return first;
+    const Status removed =
+        cni_.Delete(call, AttachmentOf(folder, pod.record, config), pod.record.cni_result);
+    // The addresses of a namespace that still exists must not be given to another pod. Where ADD
+    // never began there are none, whatever the plugins say.
+    const bool begun =
+        access(folder.NetworkBegun().c_str(), F_OK) == 0 || !pod.record.cni_result.empty();
+    if (begun && !removed.ok()) return removed;
   }
   for (const std::string& pins : {folder.Namespaces(), folder.LatePidNamespaces()}) {
     if (access(pins.c_str(), F_OK) == 0) keep(shim_.Unpin(call, pins));
