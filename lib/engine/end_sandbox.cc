@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <utility>
 
 #include "base/file.h"
 #include "engine/engine.h"
@@ -37,7 +38,18 @@ Status Engine::StopSandbox(const Call&, const NodeId& node, const SandboxId& id)
 }
 
 void Engine::StopLater(const SandboxId& id, Duration delay) {
+  {
+    MutexLock lock(mutex_);
+    const auto found = pods_.find(id);
+    if (found == pods_.end() || std::exchange(found->second.stop_posted, true)) return;
+  }
   const auto step = [this, id] {
+    {
+      MutexLock lock(mutex_);
+      const auto found = pods_.find(id);
+      if (found == pods_.end()) return;
+      found->second.stop_posted = false;
+    }
     const Status status = StopStep(Call::WithTimeout(kTearDown), id);
     if (status.ok()) return;
     host_.log().Warning("a sandbox could not be stopped yet",

@@ -84,7 +84,8 @@ class Engine final : public sdk::Backend {
     PodRecord record;
     sdk::Observation fact;
     std::map<ContainerId, Container> containers;
-    bool settled = true;  // false while Recover looks at it
+    bool settled = true;       // false while Recover looks at it
+    bool stop_posted = false;  // a stop waits for its turn, or for its next try
   };
   // What a step works with, copied out of the tables.
   struct PodView {
@@ -126,6 +127,7 @@ class Engine final : public sdk::Backend {
   Status RemoveStep(const SandboxId& id);
   void StopLater(const SandboxId& id, Duration delay);
   Status EndContainers(const Call& call, const SandboxId& id);
+  // One try waits at a time, however often it is asked.
 
   // Containers.
   Status CreateStep(const sdk::ContainerSpec& spec);
