@@ -63,12 +63,15 @@ void Engine::StopLater(const SandboxId& id, Duration delay) {
 Status Engine::StopStep(const Call& call, const SandboxId& id) {
   auto pod = View(id);
   if (!pod || pod->record.phase == PodPhase::kDown) return {};
-  if (pod->record.phase != PodPhase::kStopping) {
+  // A failed one stays failed: it never was up, and its fact must not go back.
+  const bool failed = pod->record.phase == PodPhase::kFailed;
+  if (!failed && pod->record.phase != PodPhase::kStopping) {
     pod->record.phase = PodPhase::kStopping;
     RETURN_IF_ERROR(SavePod(pod->record));
   }
   RETURN_IF_ERROR(EndContainers(call, id));
   RETURN_IF_ERROR(TearDown(call, *pod));
+  if (failed) return {};
   pod->record.phase = PodPhase::kDown;
   pod->record.finished_ns = host_.clock().WallNanos();
   return SavePod(pod->record);
