@@ -1,5 +1,6 @@
 // CreateContainer: image, root, config, shim. All or nothing.
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <memory>
@@ -45,6 +46,11 @@ Status Engine::CreateStep(const sdk::ContainerSpec& spec) {
   }
   if (pod->record.phase != PodPhase::kUp) {
     return FailedPrecondition("sandbox \"" + spec.sandbox.str() + "\" is not up");
+  }
+  // Of a try before that could not be undone.
+  if (access(pod->folder.Container(spec.id).c_str(), F_OK) == 0) {
+    const Status removed = DeleteRemains(Call::WithTimeout(kCreate), *pod, spec.id);
+    if (!removed.ok()) return Unavailable(removed.message());
   }
   ContainerRecord record;
   record.id = spec.id;

@@ -1,6 +1,7 @@
 // How a container's end becomes known: from its shim's exit record, or by force when the shim was
 // killed. And RemoveContainer.
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 
@@ -14,8 +15,8 @@ using State = sdk::Observation::State;
 
 constexpr auto kStep = std::chrono::seconds(30);
 constexpr auto kKilled = std::chrono::seconds(5);  // from KILL to the exit record
-constexpr int kLost = 255;
 constexpr auto kWatchAgain = std::chrono::seconds(1);
+constexpr int kLost = 255;
 constexpr int kKilledCode = 137;
 
 // Bytes of log that there are. After a crash of the machine the file may be shorter than the exit
@@ -74,7 +75,6 @@ void Engine::WatchContainer(const SandboxId& sandbox, const ContainerId& id, uin
   watch_->Arm(*watch, log_offset);
 }
 
-void Engine::OnEnded(const SandboxId& sandbox, const ContainerId& id, bool recorded) {
 void Engine::LogUnsettled(const ContainerId& id, const Status& why) {
   host_.log().Warning("a container is not settled yet",
                       {{"container", id.str()}, {"error", why.ToString()}});
@@ -86,12 +86,13 @@ void Engine::WatchLater(const SandboxId& sandbox, const ContainerId& id) {
   });
 }
 
+void Engine::OnEnded(const SandboxId& sandbox, const ContainerId& id, bool recorded) {
   const auto pod = View(sandbox);
   if (!pod) return;
   const auto exit = ReadExit(pod->folder.Shim(id));
   const bool has_record = exit.ok() && exit->has_value();
-  {
   bool forced = false;  // its end is decided, and under way in another step or not finished
+  {
     MutexLock lock(mutex_);
     Container* container = FindLocked(sandbox, id);
     if (container == nullptr || container->fact.state >= State::kDown) return;
@@ -139,7 +140,6 @@ Status Engine::SettleEnd(const Call& call, const SandboxId& sandbox, const Conta
                    host_.clock().WallNanos()});
 }
 
-Status Engine::ForceEnd(const Call& call, const SandboxId& sandbox, const ContainerId& id,
 Result<bool> Engine::TakeExit(const PodView& pod, const ContainerId& id) {
   const auto exit = ReadExit(pod.folder.Shim(id));
   if (exit.status().code() == Code::kDataLoss) return false;
@@ -153,6 +153,7 @@ Result<bool> Engine::TakeExit(const PodView& pod, const ContainerId& id) {
   return true;
 }
 
+Status Engine::ForceEnd(const Call& call, const SandboxId& sandbox, const ContainerId& id,
                         ForcedEnd end) {
   const auto pod = View(sandbox);
   ASSIGN_OR_RETURN(ContainerRecord record, RecordOf(sandbox, id));
@@ -202,11 +203,17 @@ Status Engine::RemoveContainerStep(const Call& call, const SandboxId& sandbox,
   const auto pod = View(sandbox);
   if (!pod) return {};
   uint64_t watch = 0;
+  bool known = false;
   {
     MutexLock lock(mutex_);
     const Container* container = FindLocked(sandbox, id);
-    if (container == nullptr) return {};
-    watch = container->watch;
+    known = container != nullptr;
+    if (known) watch = container->watch;
+  }
+  if (!known) {
+    // Of a creation that failed and could not be undone.
+    const bool remains = access(pod->folder.Container(id).c_str(), F_OK) == 0;
+    return remains ? DeleteRemains(call, *pod, id) : Status::Ok();
   }
   if (!AwaitEnd(sandbox, id, Duration::zero())) {
     const Status killed = shim_.Signal(call, pod->folder.Shim(id), SIGKILL, true);

@@ -117,8 +117,10 @@ Status Engine::RemoveStep(const SandboxId& id) {
   auto pod = View(id);
   if (!pod) return {};
   RETURN_IF_ERROR(StopStep(call, id));
-  for (const ContainerId& name : ContainersOf(id)) {
-    RETURN_IF_ERROR(RemoveContainerStep(call, id, name));
+  // Those on disk: also what a creation left that could not be undone.
+  ASSIGN_OR_RETURN(const auto names, FullIdsIn(pod->folder.Containers()));
+  for (const std::string& name : names) {
+    RETURN_IF_ERROR(RemoveContainerStep(call, id, ContainerId(name)));
   }
   const bool own_cgroup = pod->record.init_cgroup == pod->record.cgroup + "/init";
   if (own_cgroup) {

@@ -149,15 +149,6 @@ Result<ContainerRecord> Engine::RecordOf(const SandboxId& sandbox, const Contain
   return container->record;
 }
 
-std::vector<ContainerId> Engine::ContainersOf(const SandboxId& sandbox) {
-  std::vector<ContainerId> ids;
-  MutexLock lock(mutex_);
-  const auto found = pods_.find(sandbox);
-  if (found == pods_.end()) return ids;
-  for (const auto& [id, container] : found->second.containers) ids.push_back(id);
-  return ids;
-}
-
 sdk::Observation Engine::FactOf(const PodRecord& record) const {
   sdk::Observation fact;
   fact.node = record.node;

@@ -108,7 +108,6 @@ class Engine final : public sdk::Backend {
   std::optional<PodView> ViewOf(const NodeId& node, const SandboxId& id);
   Container* FindLocked(const SandboxId& sandbox, const ContainerId& id) REQUIRES_LOCK(mutex_);
   Result<ContainerRecord> RecordOf(const SandboxId& sandbox, const ContainerId& id);
-  std::vector<ContainerId> ContainersOf(const SandboxId& sandbox);
   // Stores the record, then shows it.
   Status SavePod(const PodRecord& record);
   sdk::Observation FactOf(const PodRecord& record) const;

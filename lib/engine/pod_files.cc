@@ -1,5 +1,6 @@
 #include "engine/pod_files.h"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -172,6 +173,19 @@ Result<PodRecord> LoadPod(const PodFolder& folder) { return Load(folder.RecordFi
 
 Result<ContainerRecord> LoadContainer(const PodFolder& folder, const ContainerId& id) {
   return Load(folder.ContainerFile(id), ContainerFrom);
+}
+
+Result<std::vector<std::string>> FullIdsIn(const std::string& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  std::filesystem::directory_iterator entry(folder, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (IsFullId(name)) names.push_back(name);
+  }
+  if (error == std::errc::no_such_file_or_directory) return names;
+  if (error) return Unavailable("scan \"" + folder + "\": " + error.message());
+  return names;
 }
 
 Result<std::string> BootId() {

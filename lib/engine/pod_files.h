@@ -107,6 +107,9 @@ Status Save(const PodFolder& folder, const ContainerRecord& record);
 Result<PodRecord> LoadPod(const PodFolder& folder);
 Result<ContainerRecord> LoadContainer(const PodFolder& folder, const ContainerId& id);
 
+// The names in a folder that are full ids; none when the folder does not exist.
+Result<std::vector<std::string>> FullIdsIn(const std::string& folder);
+
 // The kernel's id of this boot.
 Result<std::string> BootId();
 
