@@ -1,7 +1,6 @@
 // Recover: a scan of the pod folders. Each pod is settled in its lane, in parallel.
 #include <unistd.h>
 
-#include <filesystem>
 #include <memory>
 
 #include "base/file.h"
@@ -14,6 +13,7 @@ namespace {
 using State = sdk::Observation::State;
 
 constexpr auto kPodTime = std::chrono::seconds(50);
+constexpr auto kTryAgain = std::chrono::seconds(2);
 
 struct Progress {
   Mutex mutex;
@@ -22,23 +22,11 @@ struct Progress {
   Status first GUARDED_BY(mutex);
 };
 
-Result<std::vector<std::string>> FoldersIn(const std::string& path) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
-    if (IsFullId(entry.path().filename().string())) {
-      names.push_back(entry.path().filename().string());
-    }
-  }
-  if (error) return Unavailable("scan \"" + path + "\": " + error.message());
-  return names;
-}
-
 }  // namespace
 
 Result<std::vector<sdk::Observation>> Engine::Recover(
     const Call& call, const std::vector<sdk::Observation>& /*last_known*/) {
-  ASSIGN_OR_RETURN(const auto names, FoldersIn(root_));
+  ASSIGN_OR_RETURN(const auto names, FullIdsIn(root_));
   auto progress = std::make_shared<Progress>();  // owners: this thread and the steps
   for (const std::string& name : names) {
     const SandboxId id(name);
@@ -94,13 +82,17 @@ Status Engine::RecoverPod(const Call& call, const SandboxId& id) {
     pods_.emplace(id, std::move(pod));
   }
   const PodView view{folder, *record};
-  if (access(folder.Containers().c_str(), F_OK) == 0) {
-    ASSIGN_OR_RETURN(const auto names, FoldersIn(folder.Containers()));
-    for (const std::string& name : names) {
-      RETURN_IF_ERROR(RecoverContainer(call, view, ContainerId(name)));
-    }
+  ASSIGN_OR_RETURN(const auto names, FullIdsIn(folder.Containers()));
+  for (const std::string& name : names) {
+    RETURN_IF_ERROR(RecoverContainer(call, view, ContainerId(name)));
   }
-  RETURN_IF_ERROR(RecoverPhase(call, view));
+  const Status status = RecoverPhase(call, view);
+  if (!status.ok()) {
+    // What is there is known. That it does not go away is this pod's trouble, not the others'.
+    host_.log().Warning("a sandbox could not be stopped yet",
+                        {{"sandbox", id.str()}, {"error", status.ToString()}});
+    StopLater(id, kTryAgain);
+  }
   MutexLock lock(mutex_);
   const auto found = pods_.find(id);
   if (found != pods_.end()) found->second.settled = true;
@@ -116,7 +108,12 @@ Status Engine::RecoverContainer(const Call& call, const PodView& pod, const Cont
   const bool created = access((folder + "/" + shim::kPidFile).c_str(), F_OK) == 0;
   // Created = its creator was answered OK, or could have been; before that nothing has run and the
   // remains of the try are removed.
-  if (never_made || !created) return DeleteRemains(call, pod, id);
+  if (never_made || !created) {
+    // What does not go now goes with its pod, or before it is created again.
+    const Status removed = DeleteRemains(call, pod, id);
+    if (!removed.ok()) LogUnsettled(id, removed);
+    return {};
+  }
   {
     MutexLock lock(mutex_);
     const auto found = pods_.find(sandbox);
@@ -127,12 +124,29 @@ Status Engine::RecoverContainer(const Call& call, const PodView& pod, const Cont
     container.fact.revision = ++revision_;
     found->second.containers[id] = std::move(container);
   }
-  if (record->end.is_set) return ForceEnd(call, sandbox, id, record->end);
-  const auto exit = ReadExit(folder);
-  if (!exit.ok() && exit.status().code() != Code::kDataLoss) return exit.status();
-  if (exit.ok() && exit->has_value()) return SettleEnd(call, sandbox, id);
+  // The site's list of holders may be lost, and then its collector would take the layers.
+  const auto held = host_.HoldImage(id, record->image_id);
+  if (!held.ok()) {
+    host_.log().Warning("the image of a container is not held",
+                        {{"container", id.str()}, {"error", held.status().ToString()}});
+  }
+  const auto settle = [&]() {
+    const Status settled = SettleEnd(call, sandbox, id);
+    if (settled.ok()) return;
+    LogUnsettled(id, settled);
+    WatchLater(sandbox, id);
+  };
+  if (record->end.is_set) {
+    settle();
+    return {};
+  }
+  ASSIGN_OR_RETURN(const bool ended, TakeExit(pod, id));
+  if (ended) return {};
   const auto state = shim_.State(call, folder);
-  if (state.status().code() == Code::kNotFound) return SettleEnd(call, sandbox, id);
+  if (state.status().code() == Code::kNotFound) {
+    settle();
+    return {};
+  }
   if (!state.ok()) return state.status();
   if (state->phase == shim::Phase::kRunning) {
     MoveContainer(sandbox, id, [&](sdk::Observation& fact) {
@@ -149,10 +163,16 @@ Status Engine::RecoverPhase(const Call& call, const PodView& pod) {
   ASSIGN_OR_RETURN(const std::string boot_id, BootId());
   const bool rebooted = pod.record.boot_id != boot_id;
   switch (pod.record.phase) {
-    case PodPhase::kStarting:
+    case PodPhase::kStarting: {
       // Unfinished: undone, so that nothing is left; only its owner knows whether it is still
       // wanted, and asks again.
+      PodRecord record = pod.record;
+      record.phase = PodPhase::kFailed;
+      record.message = "the site was restarted while the sandbox was started";
+      record.finished_ns = host_.clock().WallNanos();
+      RETURN_IF_ERROR(SavePod(record));
       return RemoveStep(id);
+    }
     case PodPhase::kUp:
       if (!rebooted) return {};
       return StopStep(call, id);

@@ -77,6 +77,11 @@ std::vector<std::string> RecordingHost::Violations() {
   return violations_;
 }
 
+void RecordingHost::LoseStore() {
+  MutexLock lock(mutex_);
+  holders_.clear();
+}
+
 void RecordingHost::Forget() {
   MutexLock lock(mutex_);
   latest_.clear();

@@ -36,6 +36,8 @@ class RecordingHost final : public sdk::Host {
   size_t HeldImages();
   // Facts that went backwards or changed an exit: there must be none.
   std::vector<std::string> Violations();
+  // The site's store is gone, and with it who holds which image.
+  void LoseStore();
   // As a new site process: what was reported is forgotten, the world goes on.
   void Forget();
 

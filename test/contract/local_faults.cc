@@ -1,0 +1,243 @@
+// What only the local backend can show: faults of the machine below it.
+#include <signal.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "base/file.h"
+#include "engine/engine.h"
+#include "runtime/v1/api.pb.h"
+#include "support/eventually.h"
+#include "support/local_machine/local_machine.h"
+
+namespace interlink::engine {
+namespace {
+
+using State = sdk::Observation::State;
+using test::Eventually;
+
+class FaultLab {
+ public:
+  FaultLab() : options(machine.Options()) {
+    // A bridge plugin that fails while the file "broken" is there.
+    const std::string bin = machine.path() + "/plugins";
+    std::filesystem::create_directories(bin);
+    std::ofstream(bin + "/bridge") << "#!/bin/sh\n[ -e " << machine.path()
+                                   << "/broken ] && exit 1\nexec /usr/lib/cni/bridge\n";
+    std::filesystem::permissions(bin + "/bridge", std::filesystem::perms::owner_all);
+    options.cni_bin_folders.insert(options.cni_bin_folders.begin(), bin);
+    Start();
+  }
+  ~FaultLab() {
+    for (const SandboxId& id : sandboxes) {
+      CHECK(Eventually([&] { return backend->RemoveSandbox(call(), node, id).ok(); },
+                       std::chrono::seconds(40)));
+    }
+    for (const std::string& what : machine.Remains()) FAIL_CHECK("left behind: " << what);
+    for (const std::string& what : machine.host.Violations()) FAIL_CHECK(what);
+    CHECK(machine.host.HeldImages() == 0);
+  }
+  FaultLab(const FaultLab&) = delete;
+  FaultLab& operator=(const FaultLab&) = delete;
+
+  static Call call() { return Call::WithTimeout(std::chrono::seconds(10)); }
+  void Break() { std::ofstream(machine.path() + "/broken") << "x"; }
+  void Repair() { std::filesystem::remove(machine.path() + "/broken"); }
+  void Conflist(const std::string& text) {
+    std::ofstream(machine.path() + "/net.d/00-first.conflist") << text;
+  }
+
+  std::vector<sdk::Observation> Start() {
+    backend.reset();
+    machine.host.Forget();
+    auto made = Engine::Create(machine.host, options);
+    REQUIRE(made.ok());
+    backend = *std::move(made);
+    auto facts = backend->Recover(Call::WithTimeout(std::chrono::seconds(60)), {});
+    REQUIRE(facts.status().ToString() == "OK");
+    machine.host.Report(*facts);
+    return *facts;
+  }
+  Status Run(const SandboxId& id, runtime::v1::PodSandboxConfig config = {}) {
+    config.mutable_metadata()->set_name("pod");
+    const Status status = backend->RunSandbox(call(), {id, node, "local", config});
+    if (status.ok()) sandboxes.push_back(id);
+    return status;
+  }
+  SandboxId RunUp(const runtime::v1::PodSandboxConfig& config = {}) {
+    const SandboxId id = MintSandboxId();
+    REQUIRE(Run(id, config).ok());
+    REQUIRE(Await(id, State::kUp).state == State::kUp);
+    return id;
+  }
+  ContainerId StartUp(const SandboxId& sandbox) {
+    const ContainerId id = MintContainerId();
+    runtime::v1::ContainerConfig config;
+    config.mutable_metadata()->set_name("c");
+    for (const char* word : {"sh", "-c", "trap '' TERM; exec sleep 600"}) config.add_command(word);
+    runtime::v1::PodSandboxConfig pod;
+    REQUIRE(
+        backend->CreateContainer(call(), {id, sandbox, node, machine.ImageId(), config, pod}).ok());
+    REQUIRE(backend->StartContainer(call(), sandbox, id).ok());
+    return id;
+  }
+  sdk::Observation Await(const SandboxId& sandbox, State state, const ContainerId& id = {}) {
+    CHECK(Eventually([&] { return machine.host.Latest(sandbox, id).state >= state; },
+                     std::chrono::seconds(60)));
+    return machine.host.Latest(sandbox, id);
+  }
+  pid_t ShimOf(const ContainerId& id) const {
+    const std::string found = test::OutputOf({"pgrep", "-f", "interlink-shim run.*" + id.str()});
+    return std::atoi(found.c_str());
+  }
+
+  test::LocalMachine machine;
+  EngineOptions options;
+  std::unique_ptr<sdk::Backend> backend;
+  const NodeId node{"node-1"};
+  std::vector<SandboxId> sandboxes;
+};
+
+runtime::v1::PodSandboxConfig WithHostPort(int port, const std::string& ip = "") {
+  runtime::v1::PodSandboxConfig config;
+  auto* mapping = config.add_port_mappings();
+  mapping->set_host_port(port);
+  mapping->set_container_port(80);
+  mapping->set_host_ip(ip);
+  return config;
+}
+
+}  // namespace
+
+// A pod of a configuration that names no installed plugin could neither come up nor be removed.
+TEST_CASE("A CNI configuration that cannot work is refused before anything is made") {
+  FaultLab lab;
+  const auto [text, word] = GENERATE(table<std::string, std::string>({
+      {"{", "not a JSON object"},
+      {R"({"name":"x","plugins":[{"type":"no-such-plugin"}]})", "no-such-plugin"},
+  }));
+  lab.Conflist(text);
+
+  const Status refused = lab.Run(MintSandboxId());
+
+  CHECK(refused.code() == Code::kFailedPrecondition);
+  CHECK_THAT(refused.message(), Catch::Contains(word));
+  const auto seen = lab.backend->Observe(lab.call());
+  REQUIRE(seen.ok());
+  CHECK(seen->empty());
+}
+
+// The pod was up, and its port led nowhere.
+TEST_CASE("A host port that nothing would map is refused") {
+  FaultLab lab;
+  lab.Conflist(R"({"name":"x","cniVersion":"0.4.0","plugins":[{"type":"bridge"}]})");
+
+  const Status refused = lab.Run(MintSandboxId(), WithHostPort(34567));
+
+  CHECK(refused.code() == Code::kFailedPrecondition);
+  CHECK_THAT(refused.message(), Catch::Contains("port_mappings"));
+}
+
+TEST_CASE("A host port is one living pod's") {
+  FaultLab lab;
+  const SandboxId first = lab.RunUp(WithHostPort(34568));
+
+  const Status refused = lab.Run(MintSandboxId(), WithHostPort(34568, "127.0.0.1"));
+
+  CHECK(refused.code() == Code::kFailedPrecondition);
+  CHECK_THAT(refused.message(), Catch::Contains("34568"));
+  REQUIRE(lab.backend->RemoveSandbox(lab.call(), lab.node, first).ok());
+  lab.RunUp(WithHostPort(34568, "127.0.0.1"));
+}
+
+TEST_CASE("A sandbox that cannot come up is failed until it is removed") {
+  FaultLab lab;
+  runtime::v1::PodSandboxConfig config;
+  (*config.mutable_linux()->mutable_sysctls())["net.no_such_sysctl"] = "1";
+  const SandboxId id = MintSandboxId();
+  REQUIRE(lab.Run(id, config).ok());
+  CHECK(lab.Await(id, State::kFailed).state == State::kFailed);
+
+  CHECK(lab.backend->StopSandbox(lab.call(), lab.node, id).ok());
+  CHECK(lab.backend->RemoveSandbox(lab.call(), lab.node, id).ok());
+
+  CHECK(lab.machine.host.Latest(id).state == State::kFailed);
+}
+
+// One such pod made Recover fail for ever, and with it the plugin.
+TEST_CASE("A pod that cannot be torn down does not keep a restart from the others") {
+  FaultLab lab;
+  const SandboxId stuck = lab.RunUp();
+  const SandboxId well = lab.RunUp();
+  lab.Break();
+  REQUIRE(lab.backend->StopSandbox(lab.call(), lab.node, stuck).ok());
+  CHECK(Eventually([&] { return !lab.backend->RemoveSandbox(lab.call(), lab.node, stuck).ok(); }));
+
+  const auto facts = lab.Start();
+
+  CHECK(facts.size() == 2);
+  CHECK(lab.machine.host.Latest(well).state == State::kUp);
+  lab.Repair();
+  CHECK(lab.Await(stuck, State::kDown).state == State::kDown);
+}
+
+// The exit code of an end that took longer than five seconds was lost.
+TEST_CASE("An exit code arrives also when its shim was held up for long") {
+  FaultLab lab;
+  const SandboxId sandbox = lab.RunUp();
+  const ContainerId id = lab.StartUp(sandbox);
+  lab.Await(sandbox, State::kUp, id);
+  const pid_t shim = lab.ShimOf(id);
+  REQUIRE(shim > 0);
+  REQUIRE(kill(shim, SIGSTOP) == 0);
+
+  REQUIRE(lab.backend->StopSandbox(lab.call(), lab.node, sandbox).ok());
+  // Two full waits for the lane: longer than the daemon waits for the shim and then for the end.
+  for (int i = 0; i < 2; ++i) {
+    CHECK_FALSE(lab.backend->RemoveContainer(lab.call(), sandbox, id).ok());
+  }
+  CHECK(lab.machine.host.Latest(sandbox, id).state == State::kUp);
+  kill(shim, SIGCONT);
+
+  const auto down = lab.Await(sandbox, State::kDown, id);
+  CHECK(down.exit_code == 137);
+  CHECK(down.reason == "Error");
+}
+
+// The holders of images were in the store that was lost, and its collector took the layers of what
+// ran.
+TEST_CASE("When the site's store is lost, a restart finds everything and holds its images") {
+  FaultLab lab;
+  const SandboxId sandbox = lab.RunUp();
+  const ContainerId id = lab.StartUp(sandbox);
+  lab.Await(sandbox, State::kUp, id);
+  lab.backend.reset();
+  lab.machine.host.LoseStore();
+
+  const auto facts = lab.Start();
+
+  CHECK(lab.machine.host.HeldImages() == 1);
+  const auto found = std::find_if(facts.begin(), facts.end(), [&](const sdk::Observation& fact) {
+    return fact.container == id;
+  });
+  REQUIRE(found != facts.end());
+  CHECK(found->state == State::kUp);
+  CHECK(found->image_id == lab.machine.ImageId());
+  CHECK(found->sandbox == sandbox);
+  CHECK(found->node == lab.node);
+  runtime::v1::ContainerConfig config;
+  CHECK(config.ParseFromString(found->config));
+  CHECK(config.command_size() == 3);
+  CHECK(lab.backend->ReadLog(lab.call(), sandbox, id, 0, 1000).ok());
+  sdk::SessionSpec exec;
+  exec.sandbox = sandbox;
+  exec.container = id;
+  exec.argv = {"true"};
+  CHECK(lab.backend->OpenSession(lab.call(), exec).ok());
+  CHECK(lab.backend->StopContainer(lab.call(), sandbox, id, std::chrono::seconds(0)).ok());
+  CHECK(lab.Await(sandbox, State::kDown, id).exit_code == 137);
+}
+
+}  // namespace interlink::engine
