@@ -24,6 +24,7 @@
 #include "engine/pod_files.h"
 #include "engine/shim_client.h"
 #include "engine/shim_watch.h"
+#include "engine/writable_walk.h"
 #include "sdk/backend.h"
 #include "sdk/host.h"
 
@@ -77,6 +78,8 @@ class Engine final : public sdk::Backend {
     uint64_t writable_bytes = 0;
     uint64_t writable_files = 0;
     int64_t writable_at_ns = 0;
+    std::shared_ptr<WritableWalk> walk;  // not at its end; owners: this and who goes on with it
+    int64_t walk_began_ns = 0;
   };
   struct Pod {
     explicit Pod(PodFolder where) : folder(std::move(where)) {}
@@ -117,16 +120,16 @@ class Engine final : public sdk::Backend {
                      const std::function<void(sdk::Observation&)>& change);
 
   // Sandboxes.
+  // kFailedPrecondition: another living pod has a host port of this one.
+  Status CheckPorts(const PodRecord& record);
   void BringUp(const SandboxId& id);
   Status MakePod(const PodView& pod, std::string& cni_result, std::vector<std::string>& ips);
   Status TearDown(const Call& call, const PodView& pod);
-  // kFailedPrecondition: another living pod has a host port of this one.
-  Status CheckPorts(const PodRecord& record);
   Status StopStep(const Call& call, const SandboxId& id);
   Status RemoveStep(const SandboxId& id);
+  // One try waits at a time, however often it is asked.
   void StopLater(const SandboxId& id, Duration delay);
   Status EndContainers(const Call& call, const SandboxId& id);
-  // One try waits at a time, however often it is asked.
 
   // Containers.
   Status CreateStep(const sdk::ContainerSpec& spec);
@@ -137,6 +140,8 @@ class Engine final : public sdk::Backend {
   Status UpdateStep(const SandboxId& sandbox, const ContainerId& id, const std::string& resources);
   void KillAt(const SandboxId& sandbox, const ContainerId& id, SteadyTime when);
   void WatchContainer(const SandboxId& sandbox, const ContainerId& id, uint64_t log_offset);
+  void WatchLater(const SandboxId& sandbox, const ContainerId& id);
+  void LogUnsettled(const ContainerId& id, const Status& why);
   void OnEnded(const SandboxId& sandbox, const ContainerId& id, bool recorded);
   // Shows the end that the exit record tells; false: there is none that can be read.
   Result<bool> TakeExit(const PodView& pod, const ContainerId& id);
@@ -145,8 +150,6 @@ class Engine final : public sdk::Backend {
   Status ForceEnd(const Call& call, const SandboxId& sandbox, const ContainerId& id, ForcedEnd end);
   bool AwaitEnd(const SandboxId& sandbox, const ContainerId& id, Duration timeout);
   Status DeleteRemains(const Call& call, const PodView& pod, const ContainerId& id);
-  void WatchLater(const SandboxId& sandbox, const ContainerId& id);
-  void LogUnsettled(const ContainerId& id, const Status& why);
 
   // Recovery.
   Status RecoverPod(const Call& call, const SandboxId& id);
@@ -154,7 +157,8 @@ class Engine final : public sdk::Backend {
   Status RecoverPhase(const Call& call, const PodView& pod);
 
   // Looking inside.
-  void MeasureContainer(const SandboxId& sandbox, const ContainerId& id, sdk::Usage& usage);
+  void MeasureContainer(const SandboxId& sandbox, const ContainerId& id, SteadyTime until,
+                        sdk::Usage& usage);
 
   sdk::Host& host_;
   const EngineOptions options_;

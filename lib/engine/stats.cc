@@ -1,8 +1,7 @@
 // Stats: cgroups, the pod's network and the containers' writable layers.
-#include <sys/stat.h>
-
-#include <filesystem>
+#include <memory>
 #include <sstream>
+#include <utility>
 
 #include "base/file.h"
 #include "engine/engine.h"
@@ -15,27 +14,10 @@ namespace {
 using State = sdk::Observation::State;
 
 constexpr int64_t kSecond = 1'000'000'000;
-constexpr int64_t kWritableAge = 10 * kSecond;  // a walk of the writable layer is used that long
+constexpr int64_t kWritableAge = 10 * kSecond;  // the size of a writable layer is used that long
 
-struct Written {
-  uint64_t bytes = 0;
-  uint64_t files = 0;
-};
-
-Written MeasureTree(const std::string& path) {
-  namespace fs = std::filesystem;
-  Written written;
-  std::error_code error;
-  const auto options = fs::directory_options::skip_permission_denied;
-  for (auto it = fs::recursive_directory_iterator(path, options, error);
-       !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
-    struct stat about {};
-    if (lstat(it->path().c_str(), &about) != 0) continue;
-    written.bytes += static_cast<uint64_t>(about.st_blocks) * 512;
-    ++written.files;
-  }
-  return written;
-}
+// For all walks of one call: a pod with millions of files must not hold up the numbers of others.
+constexpr auto kWalkTime = std::chrono::milliseconds(50);
 
 // Nanoseconds of processor time per second between two samples.
 uint64_t Rate(uint64_t before, int64_t before_ns, uint64_t now, int64_t now_ns) {
@@ -90,7 +72,8 @@ void AddTo(const runtime::v1::ContainerStats& from, runtime::v1::LinuxPodSandbox
 
 }  // namespace
 
-void Engine::MeasureContainer(const SandboxId& sandbox, const ContainerId& id, sdk::Usage& usage) {
+void Engine::MeasureContainer(const SandboxId& sandbox, const ContainerId& id, SteadyTime until,
+                              sdk::Usage& usage) {
   const auto pod = View(sandbox);
   const auto record = RecordOf(sandbox, id);
   if (!pod || !record.ok()) return;
@@ -99,14 +82,20 @@ void Engine::MeasureContainer(const SandboxId& sandbox, const ContainerId& id, s
   const CgroupUsage& now_used = **sample;
   const int64_t now = host_.clock().WallNanos();
   const std::string upper = pod->folder.Container(id) + "/upper";
-  bool stale = false;
+  std::shared_ptr<WritableWalk> walk;
   {
     MutexLock lock(mutex_);
     Container* container = FindLocked(sandbox, id);
     if (container == nullptr) return;
-    stale = now - container->writable_at_ns > kWritableAge;
+    // Nobody else goes on with it meanwhile.
+    walk = std::exchange(container->walk, nullptr);
+    const bool stale = now - container->walk_began_ns > kWritableAge;
+    if (!walk && stale) {
+      container->walk_began_ns = now;
+      walk = std::make_shared<WritableWalk>(upper);
+    }
   }
-  const Written written = stale ? MeasureTree(upper) : Written();
+  const bool measured = walk && walk->GoOn(host_.clock(), until);
   runtime::v1::ContainerStats stats;
   stats.mutable_attributes()->set_id(id.str());
   {
@@ -117,10 +106,12 @@ void Engine::MeasureContainer(const SandboxId& sandbox, const ContainerId& id, s
         Rate(container->last_cpu_nanos, container->last_cpu_at_ns, now_used.cpu_nanos, now));
     container->last_cpu_nanos = now_used.cpu_nanos;
     container->last_cpu_at_ns = now;
-    if (stale) {
-      container->writable_bytes = written.bytes;
-      container->writable_files = written.files;
+    if (measured) {
+      container->writable_bytes = walk->bytes();
+      container->writable_files = walk->files();
       container->writable_at_ns = now;
+    } else if (walk) {
+      container->walk = walk;
     }
     auto* layer = stats.mutable_writable_layer();
     layer->set_timestamp(container->writable_at_ns);
@@ -159,6 +150,7 @@ Result<sdk::Usage> Engine::Stats(const Call& call) {
     }
   }
   sdk::Usage usage;
+  const SteadyTime until = host_.clock().Steady() + kWalkTime;
   for (const Running& pod : pods) {
     RETURN_IF_ERROR(call.Check("measure the containers"));
     auto& stats = usage.sandboxes.emplace_back();
@@ -166,7 +158,7 @@ Result<sdk::Usage> Engine::Stats(const Call& call) {
     const int64_t now = host_.clock().WallNanos();
     stats.mutable_linux()->mutable_cpu()->set_timestamp(now);
     stats.mutable_linux()->mutable_memory()->set_timestamp(now);
-    for (const ContainerId& id : pod.containers) MeasureContainer(pod.sandbox, id, usage);
+    for (const ContainerId& id : pod.containers) MeasureContainer(pod.sandbox, id, until, usage);
     if (!pod.own_network || pod.containers.empty()) continue;
     // Any process of the pod sees its network.
     const auto view = View(pod.sandbox);
