@@ -1,13 +1,17 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
+#include <memory>
 #include <system_error>
 
 #include "base/id.h"
@@ -37,6 +41,50 @@ Status SyncDirectoryOf(const std::string& path) {
   if (!fd) return ErrnoStatus(errno, Quoted("open", parent));
   if (fsync(fd.get()) != 0) return ErrnoStatus(errno, Quoted("sync", parent));
   return {};
+}
+
+constexpr int kMaxDepth = 64;  // open descriptors of one removal
+
+int RemoveEntries(UniqueFd folder, int top, int depth);
+
+// `parent`/`name` is a folder. 0 or an errno value.
+int RemoveFolder(int parent, const char* name, int top, int depth) {
+  if (depth >= kMaxDepth) {
+    // Nobody's tree is too deep: what is below goes up, and is removed from there.
+    const std::string higher = ".deep-" + RandomHex(8);
+    return ::renameat(parent, name, top, higher.c_str()) == 0 || errno == ENOENT ? 0 : errno;
+  }
+  open_how how{};
+  how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  // A mount of the same file system has the same device number, and must not be emptied.
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+  UniqueFd folder(static_cast<int>(::syscall(SYS_openat2, parent, name, &how, sizeof how)));
+  if (!folder) return errno == ENOENT ? 0 : errno == EXDEV ? EBUSY : errno;
+  const int error = RemoveEntries(std::move(folder), top, depth + 1);
+  if (error != 0) return error;
+  return ::unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : errno;
+}
+
+// Until a pass finds nothing. 0 or an errno value.
+int RemoveEntries(UniqueFd folder, int top, int depth) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::fdopendir(folder.get()), ::closedir);
+  if (!entries) return errno;
+  const int fd = folder.Release();
+  for (bool found = true; found; ::rewinddir(entries.get())) {
+    found = false;
+    errno = 0;
+    while (const dirent* entry = ::readdir(entries.get())) {
+      const char* name = entry->d_name;
+      if (std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0) continue;
+      found = true;
+      int error = ::unlinkat(fd, name, 0) == 0 ? 0 : errno;
+      if (error == EISDIR) error = RemoveFolder(fd, name, top, depth);
+      if (error != 0 && error != ENOENT) return error;
+      errno = 0;
+    }
+    if (errno != 0) return errno;
+  }
+  return 0;
 }
 
 }  // namespace
@@ -99,13 +147,16 @@ Status RemoveTree(const std::string& path) {
   if (::lstat(path.c_str(), &about) != 0) {
     return errno == ENOENT ? Status::Ok() : ErrnoStatus(errno, Quoted("stat", path));
   }
-  const auto remove_one = [](const char* name, const struct stat*, int, struct FTW*) {
-    return ::remove(name) == 0 || errno == ENOENT ? 0 : errno;
-  };
-  const int error = nftw(path.c_str(), remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-  if (error > 0) return ErrnoStatus(error, Quoted("remove", path));
-  if (error < 0) return ErrnoStatus(errno, Quoted("remove", path));
-  return {};
+  if (!S_ISDIR(about.st_mode)) {
+    if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
+    return ErrnoStatus(errno, Quoted("remove", path));
+  }
+  UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!folder) return ErrnoStatus(errno, Quoted("open", path));
+  const int top = folder.get();
+  int error = RemoveEntries(std::move(folder), top, 1);
+  if (error == 0 && ::rmdir(path.c_str()) != 0 && errno != ENOENT) error = errno;
+  return error == 0 ? Status::Ok() : ErrnoStatus(error, Quoted("remove", path));
 }
 
 }  // namespace interlink

@@ -21,7 +21,8 @@ Status WriteFileAtomically(const std::string& path, std::string_view bytes, mode
 // mkdir -p with `mode` for what is created.
 Status MakeDirectories(const std::string& path, mode_t mode);
 
-// rm -rf without following links and without leaving the file system; absent is OK.
+// rm -rf of a tree of any depth, without following links and without entering a mount (then it is
+// kUnavailable or the like, and the rest of the tree may be gone); absent is OK.
 Status RemoveTree(const std::string& path);
 
 }  // namespace interlink

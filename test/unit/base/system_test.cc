@@ -10,6 +10,8 @@
 #include "base/file.h"
 #include "base/id.h"
 #include "base/spawn.h"
+#include "base/unique_fd.h"
+#include "support/temporary_folder.h"
 
 namespace interlink {
 namespace {
@@ -73,6 +75,39 @@ TEST_CASE("a file is replaced whole and has its mode") {
   REQUIRE(RemoveTree(folder).ok());
   CHECK_FALSE(std::filesystem::exists(folder));
   CHECK(RemoveTree(folder).ok());
+}
+
+// A container that made folders in folders, beyond the longest path, could not be removed.
+TEST_CASE("a tree of any depth is removed, with a few descriptors") {
+  const test::TemporaryFolder folder;
+  const std::string top = folder.File("top");
+  REQUIRE(mkdir(top.c_str(), 0700) == 0);
+  UniqueFd at(open(top.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const std::string name(100, 'd');
+  for (int i = 0; i < 300; ++i) {
+    REQUIRE(mkdirat(at.get(), name.c_str(), 0700) == 0);
+    at = UniqueFd(openat(at.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    REQUIRE(at);
+    REQUIRE(UniqueFd(openat(at.get(), "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600)));
+  }
+
+  CHECK(RemoveTree(top).ToString() == "OK");
+  CHECK(access(top.c_str(), F_OK) != 0);
+}
+
+TEST_CASE("removing a tree follows no links") {
+  const test::TemporaryFolder folder;
+  REQUIRE(mkdir(folder.File("kept").c_str(), 0700) == 0);
+  REQUIRE(WriteFileAtomically(folder.File("kept/file"), "x", 0600).ok());
+  REQUIRE(mkdir(folder.File("top").c_str(), 0700) == 0);
+  REQUIRE(symlink(folder.File("kept").c_str(), folder.File("top/link").c_str()) == 0);
+  REQUIRE(symlink("top", folder.File("link").c_str()) == 0);
+
+  CHECK(RemoveTree(folder.File("top")).ok());
+  CHECK(RemoveTree(folder.File("link")).ok());
+  CHECK(RemoveTree(folder.File("absent")).ok());
+
+  CHECK(ReadFile(folder.File("kept/file")).ok());
 }
 
 TEST_CASE("ids are 64 hex digits, and nothing else becomes part of a path") {
