@@ -209,6 +209,8 @@ void Sessions::HandleSession(Session& session, const Frame& frame) {
     Answer(session, Outcome::Words(ESRCH, "the container has ended"));
   } else if (container_.creating()) {
     Answer(session, Outcome::Words(EAGAIN, "the container is being created"));
+  } else if (OpenSessions() >= kMaxSessions - kRequestSessions) {
+    Answer(session, Outcome::Words(EMFILE, "too many sessions"));
   } else if (frame.type == FrameType::kExec) {
     BeginExec(session, process);
   } else {

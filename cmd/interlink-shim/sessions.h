@@ -23,6 +23,8 @@
 namespace interlink::shim {
 
 inline constexpr size_t kMaxSessions = 128;
+// Of them only for requests and watches: a container that is full of sessions can be stopped.
+inline constexpr size_t kRequestSessions = 16;
 inline constexpr size_t kOutboxLimit = size_t{256} * 1024;
 
 struct Session {

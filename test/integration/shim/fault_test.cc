@@ -87,6 +87,32 @@ TEST_CASE("too many connections are refused, the others go on") {
   container.Remove();
 }
 
+// 128 sessions took every connection: the request that was to stop the container was refused.
+TEST_CASE("a container that is full of sessions can be stopped") {
+  Lab lab;
+  TestContainer container(lab, "c", {.args = {"sleep", "1000"}});
+  container.Start();
+  std::vector<std::unique_ptr<Client>> clients;
+  SessionRequest request;
+  request.out = true;
+  char bytes[256];
+  const std::string payload(bytes, request.Encode(bytes, sizeof bytes));
+  bool refused = false;
+  while (clients.size() < 128 && !refused) {
+    clients.push_back(std::make_unique<Client>(container.directory()));
+    clients.back()->Send(FrameType::kAttach, payload);
+    const Client::Got got = clients.back()->Next();
+    ErrorAnswer answer;
+    refused = got.type == FrameType::kError && answer.Decode(got.payload) && answer.error == EMFILE;
+  }
+  CHECK(refused);
+
+  CHECK(container.Signal(SIGKILL) == 0);
+  CHECK(container.Exit().code == 137);
+  clients.clear();
+  container.Remove();
+}
+
 // A small file system on a container's directory.
 class SmallDisk {
  public:
