@@ -158,8 +158,13 @@ Result<json> Resources(const CgroupFeatures& features,
   if (!from.cpuset_mems().empty()) cpu["mems"] = from.cpuset_mems();
   json memory = json::object();
   if (from.memory_limit_in_bytes() != 0) memory["limit"] = from.memory_limit_in_bytes();
-  if (from.memory_swap_limit_in_bytes() != 0 && features.swap) {
-    memory["swap"] = from.memory_swap_limit_in_bytes();
+  if (const int64_t swap = from.memory_swap_limit_in_bytes(); swap != 0) {
+    // kubelet sends the memory limit again ("no swap") and -1 also where there is no accounting.
+    if (!features.swap && swap > 0 && swap != from.memory_limit_in_bytes()) {
+      return InvalidArgument(
+          "memory_swap_limit_in_bytes cannot be enforced: this machine does not account swap");
+    }
+    if (features.swap) memory["swap"] = swap;
   }
   ASSIGN_OR_RETURN(const json hugepages, HugepageLimits(features, from));
   json resources = json::object();
@@ -186,11 +191,6 @@ json Namespaces(const SpecInputs& inputs) {
   return namespaces;
 }
 
-Result<std::string> Dump(const json& value) {
-  try {
-    return value.dump();
-  } catch (const json::type_error&) {
-    return InvalidArgument("the container's config has text that is not UTF-8");
 template <size_t kCount>
 json Paths(const std::array<const char*, kCount>& standard, const std::vector<std::string>& own,
            bool own_only) {
@@ -202,6 +202,11 @@ json Paths(const std::array<const char*, kCount>& standard, const std::vector<st
   return paths;
 }
 
+Result<std::string> Dump(const json& value) {
+  try {
+    return value.dump();
+  } catch (const json::type_error&) {
+    return InvalidArgument("the container's config has text that is not UTF-8");
   }
 }
 

@@ -86,6 +86,12 @@ Status CheckNamespaces(const ContainerPlace& place, const runtime::v1::Namespace
   if (options.has_userns_options() && options.userns_options().mode() != runtime::v1::NODE) {
     return Unimplemented("namespace_options.userns_options: user namespaces are not supported");
   }
+  if (options.network() != runtime::v1::POD && options.network() != runtime::v1::NODE) {
+    return Unimplemented("namespace_options.network of a container must be POD or NODE");
+  }
+  if (options.ipc() == runtime::v1::TARGET) {
+    return Unimplemented("namespace_options.ipc TARGET is not supported");
+  }
   // Network and ipc are the pod's: a container cannot leave it for the host.
   const bool own_network = options.network() == runtime::v1::NODE && place.pod.own_network;
   const bool own_ipc = options.ipc() == runtime::v1::NODE && place.pod.own_ipc;
@@ -114,15 +120,6 @@ CapabilityRequest CapabilityRequestOf(const runtime::v1::LinuxContainerSecurityC
           Strings(asked.add_ambient_capabilities()), security.privileged()};
 }
 
-std::string SignalName(runtime::v1::Signal signal) {
-  std::string name = runtime::v1::Signal_Name(signal).substr(std::string("SIGNAL_").size());
-  for (const auto& [from, to] :
-       {std::pair<std::string, std::string>{"RTMINPLUS", "RTMIN+"}, {"RTMAXMINUS", "RTMAX-"}}) {
-    const size_t at = name.find(from);
-    if (at != std::string::npos) name.replace(at, from.size(), to);
-  }
-  return name;
-}
 Status CheckCapabilities(const ContainerPlace& place,
                          const runtime::v1::LinuxContainerSecurityContext& security,
                          const Policy& policy) {
@@ -135,6 +132,15 @@ Status CheckCapabilities(const ContainerPlace& place,
                           ": AllowPrivileged of this handler is not set");
 }
 
+std::string SignalName(runtime::v1::Signal signal) {
+  std::string name = runtime::v1::Signal_Name(signal).substr(std::string("SIGNAL_").size());
+  for (const auto& [from, to] :
+       {std::pair<std::string, std::string>{"RTMINPLUS", "RTMIN+"}, {"RTMAXMINUS", "RTMAX-"}}) {
+    const size_t at = name.find(from);
+    if (at != std::string::npos) name.replace(at, from.size(), to);
+  }
+  return name;
+}
 
 Result<int> StopSignal(const ContainerPlace& place, const ContainerConfig& config) {
   const bool own = config.stop_signal() != runtime::v1::SIGNAL_RUNTIME_DEFAULT;
@@ -195,12 +201,6 @@ void Replace(std::vector<SpecMount>& mounts, SpecMount mount) {
   mounts.push_back(std::move(mount));
 }
 
-Result<std::vector<SpecMount>> Mounts(const ContainerPlace& place, const ContainerConfig& config,
-                                      const Rootfs& root) {
-  const bool read_only = config.linux().security_context().readonly_rootfs();
-  std::vector<SpecMount> mounts = PodMounts(place, config, read_only);
-  for (const std::string& volume : place.image.volumes) {
-    // The overlay's upper layer is the anonymous volume, with the image's content in it; a second
 // One spelling for each place, so that one mount replaces the other.
 std::string MountPoint(const std::string& path) {
   std::filesystem::path target = std::filesystem::path(path).lexically_normal();
@@ -215,6 +215,12 @@ Status MakeMissing(const std::string& source) {
   return MakeDirectories(source, 0755);
 }
 
+Result<std::vector<SpecMount>> Mounts(const ContainerPlace& place, const ContainerConfig& config,
+                                      const Rootfs& root) {
+  const bool read_only = config.linux().security_context().readonly_rootfs();
+  std::vector<SpecMount> mounts = PodMounts(place, config, read_only);
+  for (const std::string& volume : place.image.volumes) {
+    // The overlay's upper layer is the anonymous volume, with the image's content in it; a second
     // mount of that folder stays writable below a read-only root.
     ASSIGN_OR_RETURN(const std::string source, root.MakeFolder(volume));
     const std::string target = MountPoint(volume);
@@ -311,6 +317,8 @@ Result<std::string> PlanContainer(const ContainerPlace& place, const ContainerCo
   inputs.namespaces = Namespaces(place, config, pid_namespace);
   inputs.masked_paths = Strings(security.masked_paths());
   inputs.read_only_paths = Strings(security.readonly_paths());
+  // Fewer of them open the machine's /proc and /sys to the container's root.
+  inputs.own_paths_only = PolicyOf(place.options, place.pod.handler).allow_privileged;
   if (security.has_seccomp() &&
       security.seccomp().profile_type() == SecurityProfile::RuntimeDefault) {
     inputs.seccomp = DefaultSeccompProfile(inputs.capabilities.bounding);
@@ -324,5 +332,3 @@ Result<std::string> PlanContainer(const ContainerPlace& place, const ContainerCo
 }
 
 }  // namespace interlink::engine
-  // Fewer of them open the machine's /proc and /sys to the container's root.
-  inputs.own_paths_only = PolicyOf(place.options, place.pod.handler).allow_privileged;
