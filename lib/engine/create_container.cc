@@ -108,8 +108,9 @@ Status Engine::MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec,
   if (image.layers.empty()) return FailedPrecondition("image \"" + spec.image_id + "\" is empty");
   RETURN_IF_ERROR(MountOverlay(overlay));
   ASSIGN_OR_RETURN(const Rootfs root, Rootfs::Open(overlay.target));
+  std::vector<HostMount> host_mounts;
   ASSIGN_OR_RETURN(const std::string config,
-                   PlanContainer(place, spec.config, root, pid_namespace, record));
+                   PlanContainer(place, spec.config, root, pid_namespace, record, host_mounts));
   RETURN_IF_ERROR(WriteFileAtomically(folder.Bundle(spec.id) + "/config.json", config, 0600));
   RETURN_IF_ERROR(Save(folder, record));
   RunRequest run;
@@ -121,7 +122,10 @@ Status Engine::MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec,
   run.in_once = spec.config.stdin_once();
   run.tty = spec.config.tty();
   run.log_limit = options_.log_limit;
-  return shim_.Run(call, run);
+  RETURN_IF_ERROR(AttachHostMounts(folder.HostMounts(spec.id), host_mounts));
+  const Status ran = shim_.Run(call, run);
+  const Status detached = DetachHostMounts(folder.HostMounts(spec.id));
+  return ran.ok() ? detached : ran;
 }
 
 Result<std::string> Engine::PidNamespace(const PodView& pod, const sdk::ContainerSpec& spec) {
@@ -144,6 +148,7 @@ Status Engine::DeleteRemains(const Call& call, const PodView& pod, const Contain
   const std::string cgroup = pod.record.cgroup + "/" + id.str();
   RETURN_IF_ERROR(cgroups_.Kill(call, cgroup));
   RETURN_IF_ERROR(cgroups_.Remove(call, cgroup));
+  RETURN_IF_ERROR(DetachHostMounts(pod.folder.HostMounts(id)));
   RETURN_IF_ERROR(Unmount(pod.folder.Root(id)));
   RETURN_IF_ERROR(RemoveTree(base));
   host_.ReleaseImage(id);

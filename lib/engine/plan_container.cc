@@ -216,7 +216,8 @@ Status MakeMissing(const std::string& source) {
 }
 
 Result<std::vector<SpecMount>> Mounts(const ContainerPlace& place, const ContainerConfig& config,
-                                      const Rootfs& root) {
+                                      const Rootfs& root, const std::string& folder,
+                                      std::vector<HostMount>& host_mounts) {
   const bool read_only = config.linux().security_context().readonly_rootfs();
   std::vector<SpecMount> mounts = PodMounts(place, config, read_only);
   for (const std::string& volume : place.image.volumes) {
@@ -230,7 +231,11 @@ Result<std::vector<SpecMount>> Mounts(const ContainerPlace& place, const Contain
     ASSIGN_OR_RETURN(const std::string source,
                      AllowedHostPath(mount.host_path(), AllowedFolders(place)));
     RETURN_IF_ERROR(MakeMissing(source));
-    Replace(mounts, Bind(MountPoint(mount.container_path()), source, mount.readonly()));
+    HostMount held;
+    ASSIGN_OR_RETURN(held.source, OpenResolved(source));
+    held.place = folder + "/" + std::to_string(host_mounts.size());
+    Replace(mounts, Bind(MountPoint(mount.container_path()), held.place, mount.readonly()));
+    host_mounts.push_back(std::move(held));
   }
   return mounts;
 }
@@ -290,7 +295,7 @@ bool SharesPid(const PodRecord& pod, const runtime::v1::PodSandboxConfig& pod_co
 
 Result<std::string> PlanContainer(const ContainerPlace& place, const ContainerConfig& config,
                                   const Rootfs& root, const std::string& pid_namespace,
-                                  ContainerRecord& record) {
+                                  ContainerRecord& record, std::vector<HostMount>& host_mounts) {
   const auto& security = config.linux().security_context();
   SpecInputs inputs;
   ASSIGN_OR_RETURN(inputs.args,
@@ -302,7 +307,8 @@ Result<std::string> PlanContainer(const ContainerPlace& place, const ContainerCo
   const std::string& asked = config.working_dir();
   inputs.working_folder = asked.empty() ? place.image.working_dir : asked;
   if (inputs.working_folder.empty()) inputs.working_folder = "/";
-  ASSIGN_OR_RETURN(inputs.mounts, Mounts(place, config, root));
+  ASSIGN_OR_RETURN(inputs.mounts,
+                   Mounts(place, config, root, place.folder.HostMounts(record.id), host_mounts));
   RETURN_IF_ERROR(root.MakeFolder(inputs.working_folder).status().WithContext("working_dir"));
   ASSIGN_OR_RETURN(inputs.capabilities,
                    ResolveCapabilities(CapabilityRequestOf(security), place.own_capabilities));

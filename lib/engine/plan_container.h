@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "engine/capabilities.h"
+#include "engine/host_mounts.h"
 #include "engine/oci_spec.h"
 #include "engine/options.h"
 #include "engine/pod_files.h"
@@ -41,10 +42,12 @@ bool SharesPid(const PodRecord& pod, const runtime::v1::PodSandboxConfig& pod_co
                const runtime::v1::ContainerConfig& config);
 
 // Fills `record` (user, stop signal) and answers config.json. Makes the working folder and the
-// image's volumes in the root; makes a mount's missing source on the host.
+// image's volumes in the root; makes a mount's missing source on the host. The config names each
+// host path by its place in `host_mounts`, which must be attached before the runtime reads it.
 Result<std::string> PlanContainer(const ContainerPlace& place,
                                   const runtime::v1::ContainerConfig& config, const Rootfs& root,
-                                  const std::string& pid_namespace, ContainerRecord& record);
+                                  const std::string& pid_namespace, ContainerRecord& record,
+                                  std::vector<HostMount>& host_mounts);
 
 }  // namespace interlink::engine
 

@@ -12,6 +12,7 @@
 //       container.json           ContainerRecord
 //       shim/                    lib/shim/layout.h: log, exit record, control socket
 //       upper/ work/             of the overlay
+//       mnt/N                    host paths, mounted there while the container is created
 //       bundle/config.json bundle/rootfs
 #ifndef INTERLINK_ENGINE_POD_FILES_H_
 #define INTERLINK_ENGINE_POD_FILES_H_
@@ -93,6 +94,7 @@ class PodFolder {
     return Container(id) + "/container.json";
   }
   std::string Shim(const ContainerId& id) const { return Container(id) + "/shim"; }
+  std::string HostMounts(const ContainerId& id) const { return Container(id) + "/mnt"; }
   std::string Bundle(const ContainerId& id) const { return Container(id) + "/bundle"; }
   std::string Root(const ContainerId& id) const { return Bundle(id) + "/rootfs"; }
 

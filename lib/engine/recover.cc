@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "engine/engine.h"
+#include "engine/host_mounts.h"
 #include "shim/layout.h"
 
 namespace interlink::engine {
@@ -124,6 +125,8 @@ Status Engine::RecoverContainer(const Call& call, const PodView& pod, const Cont
     container.fact.revision = ++revision_;
     found->second.containers[id] = std::move(container);
   }
+  const Status detached = DetachHostMounts(pod.folder.HostMounts(id));
+  if (!detached.ok()) LogUnsettled(id, detached);
   // The site's list of holders may be lost, and then its collector would take the layers.
   const auto held = host_.HoldImage(id, record->image_id);
   if (!held.ok()) {

@@ -1,10 +1,12 @@
 // What only the local backend can show: faults of the machine below it.
 #include <signal.h>
+#include <sys/mount.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include "base/file.h"
 #include "engine/engine.h"
@@ -75,10 +77,13 @@ class FaultLab {
     return id;
   }
   ContainerId StartUp(const SandboxId& sandbox) {
-    const ContainerId id = MintContainerId();
     runtime::v1::ContainerConfig config;
-    config.mutable_metadata()->set_name("c");
     for (const char* word : {"sh", "-c", "trap '' TERM; exec sleep 600"}) config.add_command(word);
+    return StartUp(sandbox, config);
+  }
+  ContainerId StartUp(const SandboxId& sandbox, runtime::v1::ContainerConfig config) {
+    const ContainerId id = MintContainerId();
+    config.mutable_metadata()->set_name("c");
     runtime::v1::PodSandboxConfig pod;
     REQUIRE(
         backend->CreateContainer(call(), {id, sandbox, node, machine.ImageId(), config, pod}).ok());
@@ -112,6 +117,38 @@ runtime::v1::PodSandboxConfig WithHostPort(int port, const std::string& ip = "")
 }
 
 }  // namespace
+
+TEST_CASE("A container sees the host's folder with what is mounted in it, and nothing stays") {
+  FaultLab lab;
+  const SandboxId sandbox = lab.RunUp();
+  const std::string shared = lab.machine.path() + "/shared";
+  std::filesystem::create_directories(shared + "/sub");
+  REQUIRE(mount("tmpfs", (shared + "/sub").c_str(), "tmpfs", 0, "size=64k") == 0);
+  std::ofstream(shared + "/sub/file") << "from the host\n";
+  runtime::v1::ContainerConfig config;
+  for (const char* word : {"sh", "-c", "cat /m/sub/file /one; echo back > /m/sub/answer"}) {
+    config.add_command(word);
+  }
+  for (const auto& [inside, host] :
+       std::map<std::string, std::string>{{"/m", shared}, {"/one", shared + "/sub/file"}}) {
+    auto& mount = *config.add_mounts();
+    mount.set_container_path(inside);
+    mount.set_host_path(host);
+  }
+
+  const ContainerId id = lab.StartUp(sandbox, config);
+
+  CHECK(lab.Await(sandbox, State::kDown, id).exit_code == 0);
+  const auto log = lab.backend->ReadLog(lab.call(), sandbox, id, 0, 10000);
+  REQUIRE(log.ok());
+  CHECK(std::count(log->bytes.begin(), log->bytes.end(), '\n') == 2);
+  CHECK(ReadFile(shared + "/sub/answer").value_or("") == "back\n");
+  const auto mounts = ReadFile("/proc/self/mounts");
+  CHECK(mounts.value_or("").find(id.str() + "/mnt") == std::string::npos);
+  CHECK(lab.backend->RemoveSandbox(lab.call(), lab.node, sandbox).ok());
+  CHECK(ReadFile(shared + "/sub/file").ok());
+  REQUIRE(umount2((shared + "/sub").c_str(), 0) == 0);
+}
 
 // A pod of a configuration that names no installed plugin could neither come up nor be removed.
 TEST_CASE("A CNI configuration that cannot work is refused before anything is made") {

@@ -38,7 +38,8 @@ struct Bench {
   Status Check() { return CheckContainer(Place(), config); }
   Result<std::string> Plan() {
     ASSIGN_OR_RETURN(const Rootfs root, Rootfs::Open(At("root")));
-    return PlanContainer(Place(), config, root, "", record);
+    host_mounts.clear();
+    return PlanContainer(Place(), config, root, "", record, host_mounts);
   }
   nlohmann::json Spec() {
     const auto planned = Plan();
@@ -54,6 +55,7 @@ struct Bench {
   runtime::v1::ContainerConfig config;
   sdk::ImageConfig image;
   ContainerRecord record;
+  std::vector<HostMount> host_mounts;
   CapabilitySet own_capabilities = 0x1ffffffffff;
   CgroupFeatures features;
 

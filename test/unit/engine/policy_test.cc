@@ -109,6 +109,19 @@ TEST_CASE("A host path counts by where it leads") {
   CHECK(answer.status().code() == code);
 }
 
+// The runtime resolved the path again, after the check: a link that came in between led anywhere.
+TEST_CASE("A checked host path that becomes a link is not opened") {
+  const test::TemporaryFolder folder;
+  std::filesystem::create_directories(folder.File("elsewhere/deep"));
+  std::filesystem::create_directories(folder.File("allowed/deep"));
+  REQUIRE(OpenResolved(folder.File("allowed/deep")).ok());
+  std::filesystem::rename(folder.File("allowed"), folder.File("away"));
+  std::filesystem::create_symlink(folder.File("elsewhere"), folder.File("allowed"));
+
+  CHECK(OpenResolved(folder.File("allowed/deep")).status().code() == Code::kUnavailable);
+  CHECK_FALSE(OpenResolved(folder.File("allowed")).ok());
+}
+
 TEST_CASE("Nothing is allowed where no path is") {
   CHECK(AllowedHostPath("/etc", {}).status().code() == Code::kPermissionDenied);
   CHECK(AllowedHostPath("etc", {"/"}).status().code() == Code::kInvalidArgument);
