@@ -142,7 +142,7 @@ void Report(Fd report, int exit_code, const Outcome& outcome) {
   static_cast<void>(WriteAll(report.get(), text.view()));
 }
 
-[[noreturn]] void BecomeShim(const RunOptions& options, Fd report) {
+[[noreturn]] void BecomeShim(const RunOptions& options, Fd report, Fd lock) {
   ResetSignals();
   signal(SIGPIPE, SIG_IGN);
   umask(022);
@@ -158,6 +158,8 @@ void Report(Fd report, int exit_code, const Outcome& outcome) {
   if (outcome.ok()) outcome = shim.AwaitCreation();
   if (!outcome.ok()) {
     shim.Withdraw();
+    // Who is told of the failure may try again at once.
+    lock.Close();
     Report(std::move(report), kCommandFailed, outcome);
     _exit(kCommandFailed);
   }
@@ -215,7 +217,7 @@ int StartShim(const RunOptions& options) {
     report_read.Close();
     setsid();
     const pid_t shim = fork();
-    if (shim == 0) BecomeShim(options, std::move(report_write));
+    if (shim == 0) BecomeShim(options, std::move(report_write), std::move(lock));
     _exit(shim < 0 ? kCommandFailed : kCommandOk);
   }
   report_write.Close();
