@@ -16,6 +16,7 @@
 #include <sstream>
 
 #include "base/file.h"
+#include "engine/list_folder.h"
 
 namespace interlink::engine {
 namespace {
@@ -48,9 +49,8 @@ uint64_t Field(const std::string& text, const std::string& key) {
 }
 
 Status RemoveGroups(const Call& call, const std::string& folder) {
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    if (entry.is_directory(error)) RETURN_IF_ERROR(RemoveGroups(call, entry.path().string()));
+  for (const std::string& name : FoldersIn(folder)) {
+    RETURN_IF_ERROR(RemoveGroups(call, folder + "/" + name));
   }
   while (rmdir(folder.c_str()) != 0 && errno != ENOENT) {
     const Status failed = ErrnoStatus(errno, "remove cgroup \"" + folder + "\"");
@@ -67,10 +67,7 @@ void AddProcesses(const std::string& folder, std::set<pid_t>& pids) {
       if (pid > 0) pids.insert(pid);
     }
   }
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    if (entry.is_directory(error)) AddProcesses(entry.path().string(), pids);
-  }
+  for (const std::string& name : FoldersIn(folder)) AddProcesses(folder + "/" + name, pids);
 }
 
 // Above this a v1 limit means "none" (it is rounded down to pages from 2^63 - 1).
@@ -90,9 +87,8 @@ Result<Cgroups> Cgroups::Find() {
   }
   std::vector<std::string> roots;
   std::set<std::pair<dev_t, ino_t>> seen;  // "cpu" may be a link to "cpu,cpuacct"
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(kMount, error)) {
-    const std::string path = entry.path().string();
+  for (const std::string& name : ListFolder(kMount).value_or({})) {
+    const std::string path = std::string(kMount) + "/" + name;
     struct stat about {};
     if (!IsKind(path, CGROUP_SUPER_MAGIC) || stat(path.c_str(), &about) != 0) continue;
     if (seen.insert({about.st_dev, about.st_ino}).second) roots.push_back(path);

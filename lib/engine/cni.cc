@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/spawn.h"
+#include "engine/list_folder.h"
 
 namespace interlink::engine {
 namespace {
@@ -35,11 +36,10 @@ std::string Joined(const std::vector<std::pair<std::string, std::string>>& argum
 
 Result<std::string> Cni::LoadConflist() const {
   std::vector<std::string> names;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(conf_folder_, error)) {
-    const std::string extension = entry.path().extension().string();
+  for (const std::string& name : ListFolder(conf_folder_).value_or({})) {
+    const std::string extension = std::filesystem::path(name).extension().string();
     if (extension == ".conflist" || extension == ".conf" || extension == ".json") {
-      names.push_back(entry.path().string());
+      names.push_back(conf_folder_ + "/" + name);
     }
   }
   if (names.empty()) {

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <optional>
 
+#include "engine/list_folder.h"
+
 namespace interlink::engine {
 namespace {
 
@@ -35,12 +37,13 @@ std::optional<SpecDevice> DeviceAt(const std::string& host_path, const std::stri
 
 void AddBelow(const fs::path& folder, const fs::path& target, std::vector<SpecDevice>& devices) {
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    if (entry.is_symlink(error)) continue;
-    const fs::path path = target / entry.path().filename();
-    if (entry.is_directory(error)) {
-      AddBelow(entry.path(), path, devices);
-    } else if (auto device = DeviceAt(entry.path().string(), path.string())) {
+  for (const std::string& name : ListFolder(folder.string()).value_or({})) {
+    const fs::path source = folder / name;
+    const fs::path path = target / name;
+    if (fs::is_symlink(source, error)) continue;
+    if (fs::is_directory(source, error)) {
+      AddBelow(source, path, devices);
+    } else if (auto device = DeviceAt(source.string(), path.string())) {
       devices.push_back(*std::move(device));
     }
   }
@@ -73,14 +76,14 @@ Result<std::vector<SpecDevice>> DevicesAt(const std::string& host_path,
 std::vector<SpecDevice> AllDevices() {
   std::vector<SpecDevice> devices;
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator("/dev", error)) {
-    const std::string name = entry.path().filename().string();
-    bool own = entry.is_symlink(error);
+  for (const std::string& name : ListFolder("/dev").value_or({})) {
+    const fs::path path = fs::path("/dev") / name;
+    bool own = fs::is_symlink(path, error);
     for (const char* other : kOwn) own = own || name == other;
     if (own) continue;
-    if (entry.is_directory(error)) {
-      AddBelow(entry.path(), entry.path(), devices);
-    } else if (auto device = DeviceAt(entry.path().string(), entry.path().string())) {
+    if (fs::is_directory(path, error)) {
+      AddBelow(path, path, devices);
+    } else if (auto device = DeviceAt(path.string(), path.string())) {
       devices.push_back(*std::move(device));
     }
   }

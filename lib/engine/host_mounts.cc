@@ -8,10 +8,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <filesystem>
 
 #include "base/file.h"
-#include "engine/mounts.h"
+#include "engine/list_folder.h"
 
 namespace interlink::engine {
 namespace {
@@ -60,16 +59,16 @@ Status AttachHostMounts(const std::string& folder, const std::vector<HostMount>&
 }
 
 Status DetachHostMounts(const std::string& folder) {
-  std::error_code error;
-  std::filesystem::directory_iterator entry(folder, error);
-  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
-    const std::string place = entry->path().string();
+  const auto names = ListFolder(folder);
+  if (names.status().code() == Code::kNotFound) return {};
+  if (!names.ok()) return names.status();
+  for (const std::string& name : *names) {
+    const std::string place = folder + "/" + name;
     if (umount2(place.c_str(), UMOUNT_NOFOLLOW | MNT_DETACH) != 0 && errno != EINVAL) {
       return ErrnoStatus(errno, "unmount \"" + place + "\"");
     }
   }
-  if (!error || error == std::errc::no_such_file_or_directory) return {};
-  return Unavailable("scan \"" + folder + "\": " + error.message());
+  return {};
 }
 
 }  // namespace interlink::engine

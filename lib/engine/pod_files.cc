@@ -1,9 +1,9 @@
 #include "engine/pod_files.h"
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "engine/list_folder.h"
 
 namespace interlink::engine {
 namespace {
@@ -176,15 +176,10 @@ Result<ContainerRecord> LoadContainer(const PodFolder& folder, const ContainerId
 }
 
 Result<std::vector<std::string>> FullIdsIn(const std::string& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  std::filesystem::directory_iterator entry(folder, error);
-  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    if (IsFullId(name)) names.push_back(name);
-  }
-  if (error == std::errc::no_such_file_or_directory) return names;
-  if (error) return Unavailable("scan \"" + folder + "\": " + error.message());
+  auto names = ListFolder(folder);
+  if (names.status().code() == Code::kNotFound) return std::vector<std::string>();
+  if (!names.ok()) return Unavailable(names.status().message());
+  std::erase_if(*names, [](const std::string& name) { return !IsFullId(name); });
   return names;
 }
 
