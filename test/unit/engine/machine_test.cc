@@ -1,0 +1,65 @@
+// What the engine reads of the machine's folders.
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "engine/cni.h"
+#include "engine/list_folder.h"
+#include "engine/writable_walk.h"
+#include "support/temporary_folder.h"
+
+namespace interlink::engine {
+
+TEST_CASE("A writable layer is measured a part at a time, to the same sum") {
+  const test::TemporaryFolder folder;
+  for (int i = 0; i < 1000; ++i) std::ofstream(folder.File(std::to_string(i))) << "x";
+  const SystemClock clock;
+  WritableWalk whole(folder.path());
+  WritableWalk parts(folder.path());
+
+  REQUIRE(whole.GoOn(clock, clock.Steady() + std::chrono::minutes(1)));
+  int calls = 1;
+  while (!parts.GoOn(clock, clock.Steady() - std::chrono::seconds(1))) ++calls;
+
+  CHECK(whole.files() == 1000);
+  CHECK(parts.files() == 1000);
+  CHECK(parts.bytes() == whole.bytes());
+  CHECK(calls > 2);
+}
+
+TEST_CASE("A layer that is not there is empty") {
+  const SystemClock clock;
+  WritableWalk walk("/no/such/folder");
+  CHECK(walk.GoOn(clock, clock.Steady()));
+  CHECK(walk.files() == 0);
+}
+
+TEST_CASE("The folders in a folder are listed without links and files") {
+  const test::TemporaryFolder folder;
+  std::filesystem::create_directory(folder.File("a"));
+  std::filesystem::create_directory_symlink("a", folder.File("link"));
+  std::ofstream(folder.File("file")) << "x";
+
+  CHECK(FoldersIn(folder.path()) == std::vector<std::string>{"a"});
+  CHECK(ListFolder(folder.path()).value_or({}).size() == 3);
+  CHECK(ListFolder(folder.File("none")).status().code() == Code::kNotFound);
+}
+
+TEST_CASE("A CNI configuration is checked against the installed plugins and the pod's ports") {
+  const test::TemporaryFolder folder;
+  const Cni cni("/none", {folder.path()});
+  std::ofstream(folder.File("net")) << "";
+  std::filesystem::permissions(folder.File("net"), std::filesystem::perms::owner_all);
+  const std::string plain = R"({"name":"n","plugins":[{"type":"net"}]})";
+  const std::string maps =
+      R"({"name":"n","plugins":[{"type":"net","capabilities":{"portMappings":true}}]})";
+  const std::vector<HostPort> ports = {{80, 80, "tcp", ""}};
+
+  CHECK(cni.Check(plain, {}).ok());
+  CHECK(cni.Check(maps, ports).ok());
+  CHECK(cni.Check(plain, ports).code() == Code::kFailedPrecondition);
+  CHECK(cni.Check(R"({"name":"n","type":"gone"})", {}).code() == Code::kFailedPrecondition);
+  CHECK(cni.Check("[]", {}).code() == Code::kFailedPrecondition);
+}
+
+}  // namespace interlink::engine
