@@ -1,6 +1,10 @@
 #include "telemetry/metrics.h"
 
 #include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <regex>
 #include <set>
 #include <thread>
 
@@ -118,6 +122,30 @@ TEST_CASE("the list of names has each name once, with a help") {
     const bool ours = metric.name.substr(0, 10) == "interlink_";
     REQUIRE((ours || metric.name.substr(0, 8) == "process_"));
   }
+}
+
+TEST_CASE("every metric that the code names is in the one list, with what it counts") {
+  const std::regex literal("\"(interlink_[a-z_]+)\"");
+  size_t files = 0;
+  for (const char* top : {"/lib", "/cmd", "/plugins"}) {
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(SOURCES + std::string(top))) {
+      const std::string extension = entry.path().extension();
+      if ((extension != ".cc" && extension != ".h") || entry.path().filename() == "metric_names.h")
+        continue;
+      ++files;
+      std::ifstream file(entry.path());
+      const std::string text(std::istreambuf_iterator<char>(file), {});
+      for (auto it = std::sregex_iterator(text.begin(), text.end(), literal);
+           it != std::sregex_iterator(); ++it) {
+        INFO(entry.path().string() << ": " << (*it)[1].str());
+        CHECK_FALSE(MetricHelp((*it)[1].str()).empty());
+      }
+    }
+  }
+  CHECK(files > 100);
+  std::set<std::string_view> names;
+  for (const MetricName& metric : kMetricNames) CHECK(names.insert(metric.name).second);
 }
 
 }  // namespace
