@@ -41,7 +41,4 @@ set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/archive")
 set(CMAKE_BUILD_RPATH "${CMAKE_BINARY_DIR}/lib")
 set(CMAKE_INSTALL_RPATH "$ORIGIN/../lib")
 
-# Plugins and daemons of different builds must not meet: what decides the layout of shared types is in this text.
-set(INTERLINK_BUILD_ID
-  "${PROJECT_VERSION}/${CMAKE_CXX_COMPILER_ID}-${CMAKE_CXX_COMPILER_VERSION}/${CMAKE_BUILD_TYPE}")
-add_compile_definitions(INTERLINK_BUILD_ID="${INTERLINK_BUILD_ID}" INTERLINK_VERSION="${PROJECT_VERSION}")
+add_compile_definitions(INTERLINK_VERSION="${PROJECT_VERSION}")

@@ -54,6 +54,7 @@ function(interlink_plugin name)
     PREFIX "" OUTPUT_NAME ${name} CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
     LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib/interlink/plugins"
     INSTALL_RPATH "$ORIGIN/../..")
+  target_compile_definitions(plugin_${name} PRIVATE "INTERLINK_BUILD_ID=\"${INTERLINK_BUILD_ID}\"")
   _interlink_link(plugin_${name} PRIVATE ${ARG_DEPENDS})
   target_include_directories(plugin_${name} PRIVATE "${CMAKE_SOURCE_DIR}/lib")
   target_link_libraries(plugin_${name} PRIVATE ${ARG_LINK} interlink_warnings)

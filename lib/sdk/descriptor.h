@@ -18,7 +18,8 @@ namespace interlink::sdk {
 // Raised whenever a header of lib/sdk changes its meaning or layout.
 inline constexpr uint32_t kPluginAbi = 1;
 
-// Of libinterlink-sdk.so: version, compiler and build type. Changes with every incompatible build.
+// Of libinterlink-sdk.so: version, compiler, build type, sanitizer and a hash of the sources of
+// lib/base, lib/sdk and proto (cmake/InterlinkBuildId.cmake).
 const char* BuildId();
 
 // One option of the plugin's section of the configuration.
