@@ -18,8 +18,10 @@
 namespace interlink::cri {
 namespace {
 
-constexpr auto kFirstBytes = std::chrono::seconds(10);
-constexpr size_t kMaxPending = 256;
+// A socket with a part of the preface stays readable, and SO_RCVLOWAT means nothing to poll on unix
+// sockets: it is looked at again after this.
+constexpr auto kLookAgain = std::chrono::milliseconds(20);
+constexpr auto kIdle = std::chrono::seconds(60);
 constexpr std::string_view kHttp2Preface = "PRI ";
 
 Result<sockaddr_un> AddressOf(const std::string& path) {
@@ -52,7 +54,8 @@ Status RemoveStale(const std::string& path, const sockaddr_un& address) {
 
 }  // namespace
 
-Result<std::unique_ptr<Acceptor>> Acceptor::Listen(const std::string& path, Log& log) {
+Result<std::unique_ptr<Acceptor>> Acceptor::Listen(const std::string& path, Log& log,
+                                                   const AcceptorLimits& limits) {
   ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
   RETURN_IF_ERROR(MakeDirectories(std::filesystem::path(path).parent_path().string(), 0755));
   RETURN_IF_ERROR(RemoveStale(path, address));
@@ -67,14 +70,15 @@ Result<std::unique_ptr<Acceptor>> Acceptor::Listen(const std::string& path, Log&
   if (chmod(path.c_str(), 0660) != 0) return ErrnoStatus(errno, "chmod \"" + path + "\"");
   if (listen(listener.get(), 512) != 0) return ErrnoStatus(errno, "listen on \"" + path + "\"");
   return std::unique_ptr<Acceptor>(
-      new Acceptor(path, std::move(listener), log));  // NOLINT: private constructor
+      new Acceptor(path, std::move(listener), log, limits));  // NOLINT: private constructor
 }
 
-Acceptor::Acceptor(std::string path, UniqueFd listener, Log& log)
+Acceptor::Acceptor(std::string path, UniqueFd listener, Log& log, const AcceptorLimits& limits)
     : path_(std::move(path)),
       listener_(std::move(listener)),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      log_(log) {
+      log_(log),
+      limits_(limits) {
   struct stat about {};
   if (lstat(path_.c_str(), &about) == 0) inode_ = about.st_ino;
 }
@@ -88,7 +92,7 @@ Acceptor::~Acceptor() {
 void Acceptor::Run(Take grpc, Take http) {
   grpc_ = std::move(grpc);
   http_ = std::move(http);
-  thread_ = std::jthread([this] { Loop(); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { Loop(stop); });
 }
 
 void Acceptor::Stop() {
@@ -99,20 +103,35 @@ void Acceptor::Stop() {
   thread_.join();
 }
 
-void Acceptor::Loop() {
-  const std::stop_token stop = thread_.get_stop_token();
+void Acceptor::Loop(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
-    std::vector<pollfd> items{{wake_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
-    for (const Pending& pending : pending_) items.push_back({pending.fd.get(), POLLIN, 0});
-    ::poll(items.data(), items.size(), pending_.empty() ? 60'000 : 1'000);
+    Wait();
     if (stop.stop_requested()) return;
     std::erase_if(pending_, [this](Pending& pending) { return Decide(pending); });
-    if (items[1].revents != 0) AcceptAll();
+    AcceptAll();
   }
 }
 
+void Acceptor::Wait() const {
+  // poll skips a negative descriptor: without room a connection waits in the kernel's queue.
+  const int listener = pending_.size() < limits_.pending ? listener_.get() : -1;
+  std::vector<pollfd> items{{wake_.get(), POLLIN, 0}, {listener, POLLIN, 0}};
+  const auto now = std::chrono::steady_clock::now();
+  Duration wait = kIdle;
+  for (const Pending& pending : pending_) {
+    wait = std::min<Duration>(wait, pending.deadline - now);
+    if (pending.partial) {
+      wait = std::min<Duration>(wait, kLookAgain);
+    } else {
+      items.push_back({pending.fd.get(), POLLIN, 0});
+    }
+  }
+  const auto limit = std::chrono::ceil<std::chrono::milliseconds>(wait).count();
+  ::poll(items.data(), items.size(), static_cast<int>(std::max<int64_t>(limit, 0)));
+}
+
 void Acceptor::AcceptAll() {
-  while (pending_.size() < kMaxPending) {
+  while (pending_.size() < limits_.pending) {
     UniqueFd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) {
       if (errno == EMFILE || errno == ENFILE) {
@@ -128,7 +147,7 @@ void Acceptor::AcceptAll() {
       log_.Debug("a connection to the CRI socket",
                  {{"pid", std::to_string(who.pid)}, {"uid", std::to_string(who.uid)}});
     }
-    Pending pending{std::move(fd), std::chrono::steady_clock::now() + kFirstBytes};
+    Pending pending{std::move(fd), std::chrono::steady_clock::now() + limits_.first_bytes};
     if (!Decide(pending)) pending_.push_back(std::move(pending));
   }
 }
@@ -143,8 +162,8 @@ bool Acceptor::Decide(Pending& pending) {
   }
   const std::string_view seen(first.data(), static_cast<size_t>(n));
   if (kHttp2Preface.starts_with(seen)) {
-    if (seen.size() < kHttp2Preface.size())
-      return std::chrono::steady_clock::now() >= pending.deadline;
+    pending.partial = seen.size() < kHttp2Preface.size();
+    if (pending.partial) return std::chrono::steady_clock::now() >= pending.deadline;
     grpc_(std::move(pending.fd));
   } else {
     http_(std::move(pending.fd));

@@ -16,12 +16,19 @@
 
 namespace interlink::cri {
 
+struct AcceptorLimits {
+  Duration first_bytes = std::chrono::seconds(10);  // then a silent connection is closed
+  size_t pending = 256;  // undecided connections; more wait in the kernel's queue
+};
+
 class Acceptor {
  public:
   using Take = std::function<void(UniqueFd)>;
 
-  // Mode 0660; a stale socket file is replaced. kFailedPrecondition: somebody answers there.
-  static Result<std::unique_ptr<Acceptor>> Listen(const std::string& path, Log& log);
+  // Mode 0660; a stale socket file is replaced. kInvalidArgument: not an absolute path of at most
+  // 107 bytes. kFailedPrecondition: somebody answers there, or the file is no socket.
+  static Result<std::unique_ptr<Acceptor>> Listen(const std::string& path, Log& log,
+                                                  const AcceptorLimits& limits = {});
   // Stops and removes the socket file, if it is still ours.
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
@@ -35,9 +42,13 @@ class Acceptor {
   struct Pending {
     UniqueFd fd;
     SteadyTime deadline;
+    bool partial = false;  // has sent the beginning of HTTP/2's preface, so it is always readable
   };
-  Acceptor(std::string path, UniqueFd listener, Log& log);
-  void Loop();
+  Acceptor(std::string path, UniqueFd listener, Log& log, const AcceptorLimits& limits);
+  // The token comes from the thread: `thread_` may not be assigned yet when it begins.
+  void Loop(const std::stop_token& stop);
+  // Until something happens that Loop can act on.
+  void Wait() const;
   void AcceptAll();
   // False: not decided yet.
   bool Decide(Pending& pending);
@@ -47,6 +58,7 @@ class Acceptor {
   UniqueFd wake_;
   uint64_t inode_ = 0;
   Log& log_;
+  const AcceptorLimits limits_;
   Take grpc_;
   Take http_;
   std::vector<Pending> pending_;

@@ -1,0 +1,81 @@
+// The dispatch table against the descriptor of CRI v1: nothing is forgotten, nothing is invented.
+#include <google/protobuf/descriptor.h>
+
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "cri/method.h"
+#include "runtime/v1/api.pb.h"
+
+namespace interlink::cri {
+namespace {
+
+// Until the conformance issue: streaming, events, streamed lists, metrics. Until their own issue:
+// checkpoints.
+const std::set<std::string> kNotServed = {
+    "/runtime.v1.RuntimeService/Exec",
+    "/runtime.v1.RuntimeService/Attach",
+    "/runtime.v1.RuntimeService/PortForward",
+    "/runtime.v1.RuntimeService/GetContainerEvents",
+    "/runtime.v1.RuntimeService/StreamPodSandboxes",
+    "/runtime.v1.RuntimeService/StreamContainers",
+    "/runtime.v1.RuntimeService/StreamContainerStats",
+    "/runtime.v1.RuntimeService/StreamPodSandboxStats",
+    "/runtime.v1.RuntimeService/StreamPodSandboxMetrics",
+    "/runtime.v1.ImageService/StreamImages",
+    "/runtime.v1.RuntimeService/ListMetricDescriptors",
+    "/runtime.v1.RuntimeService/ListPodSandboxMetrics",
+    "/runtime.v1.RuntimeService/CheckpointContainer",
+    "/runtime.v1.RuntimeService/CheckpointPod",
+    "/runtime.v1.RuntimeService/RestorePod",
+};
+
+std::set<std::string> PublishedMethods() {
+  std::set<std::string> names;
+  const auto* file = runtime::v1::VersionRequest::descriptor()->file();
+  for (int s = 0; s < file->service_count(); ++s) {
+    const auto* service = file->service(s);
+    for (int m = 0; m < service->method_count(); ++m)
+      names.insert("/" + service->full_name() + "/" + service->method(m)->name());
+  }
+  return names;
+}
+
+TEST_CASE("every RPC of CRI v1 is served or stands in the list of those that are not") {
+  const auto published = PublishedMethods();
+
+  CHECK(published.size() == 43);
+  for (const std::string& name : published) {
+    INFO(name);
+    CHECK((FindMethod(name) != nullptr) == !kNotServed.contains(name));
+  }
+  for (const std::string& name : kNotServed) {
+    INFO(name);
+    CHECK(published.contains(name));
+  }
+}
+
+TEST_CASE("an entry of the table is found by its own name only") {
+  for (const std::string& name : PublishedMethods()) {
+    const Method* method = FindMethod(name);
+    if (method == nullptr) continue;
+    INFO(name);
+    CHECK(method->name == name);
+    CHECK(method->run != nullptr);
+  }
+  CHECK(FindMethod("") == nullptr);
+  CHECK(FindMethod("/runtime.v1.RuntimeService/version") == nullptr);
+  CHECK(FindMethod("/runtime.v1alpha2.RuntimeService/Version") == nullptr);
+}
+
+TEST_CASE("only calls that a person or an image may hold up for long have no limit of ours") {
+  for (const std::string& name : PublishedMethods()) {
+    const Method* method = FindMethod(name);
+    if (method == nullptr) continue;
+    INFO(name);
+    CHECK(method->unbounded == (name.ends_with("/PullImage") || name.ends_with("/ExecSync")));
+  }
+}
+
+}  // namespace
+}  // namespace interlink::cri
