@@ -9,6 +9,7 @@
 
 #include <atomic>
 
+#include "base/metric_names.h"
 #include "cri/acceptor.h"
 #include "cri/method.h"
 
@@ -71,15 +72,13 @@ class Rpc final : public grpc::ServerGenericBidiReactor {
         call_(method_ == nullptr ? Call(begun_)
                                  : CallOf(context, *method_, shared_->options.request_timeout)) {
     if (method_ == nullptr) {
-      Finish(
-          grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "method " + name_ + " is not implemented"));
+      End(Unimplemented("method " + name_ + " is not implemented"));
       return;
     }
     StartRead(&request_);
   }
 
   void OnReadDone(bool ok) override {
-    if (method_ == nullptr) return;
     if (!ok) return End(InvalidArgument("the request has no message"));
     const std::string bytes = Flatten(request_);
     request_.Clear();
@@ -118,11 +117,12 @@ class Rpc final : public grpc::ServerGenericBidiReactor {
   void Note(const Status& status) const {
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count();
-    const std::string rpc = name_.substr(name_.rfind('/') + 1);
-    shared_->ports.metrics.Count("interlink_cri_calls_total",
+    // A name that the caller has made up would be a metric for ever.
+    const std::string rpc = method_ == nullptr ? "other" : name_.substr(name_.rfind('/') + 1);
+    shared_->ports.metrics.Count(kMetricCriCalls,
                                  {{"rpc", rpc}, {"code", std::string(CodeName(status.code()))}}, 1);
-    shared_->ports.metrics.Observe("interlink_cri_call_seconds", {{"rpc", rpc}}, seconds);
-    const std::initializer_list<LogField> fields = {{"rpc", rpc},
+    shared_->ports.metrics.Observe(kMetricCriCallSeconds, {{"rpc", rpc}}, seconds);
+    const std::initializer_list<LogField> fields = {{"rpc", method_ == nullptr ? name_ : rpc},
                                                     {"request", call_.request_id().str()},
                                                     {"seconds", std::to_string(seconds)},
                                                     {"status", status.ToString()}};
