@@ -28,11 +28,22 @@ HttpResponse Problem(const Status& status) {
               "application/problem+json");
 }
 
-HttpResponse StatusPage(const node::NodeSummary& summary) {
+// Why the site cannot be used, as a word for programs: the reason of the CRI condition.
+std::string ReasonOf(node::Node& node) {
+  const auto status = node.runtime().GetStatus(false);
+  for (const auto& condition : status.status().conditions()) {
+    if (condition.type() == "SiteReachable") return condition.reason();
+  }
+  return "";
+}
+
+HttpResponse StatusPage(node::Node& node) {
+  const node::NodeSummary summary = node.Summary();
   const nlohmann::json page = {
       {"site", summary.site_name},
       {"siteSeen", summary.site_seen},
       {"siteReachable", summary.reachable.ok()},
+      {"reason", ReasonOf(node)},
       {"why", summary.reachable.message()},
       {"siteLineage", summary.site_lineage},
       {"link", summary.link},
@@ -74,7 +85,7 @@ struct Pages {
       co_return Text(503, "the site has never been seen: " + summary.reachable.message() + "\n");
     }
     if (path == "/metrics" && get) co_return Text(200, metrics(), "text/plain; version=0.0.4");
-    if (path == "/status" && get) co_return StatusPage(node.Summary());
+    if (path == "/status" && get) co_return StatusPage(node);
     if (path == "/wipe" && post) {
       // Found before the co_await: GCC 12 destroys the temporary of a conditional expression inside
       // one twice.
