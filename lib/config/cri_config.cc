@@ -24,11 +24,6 @@ class CriRules {
     RETURN_IF_ERROR(Tls());
     if (c_.verbose_logging && c_.errors_only_logging)
       return Refuse("ErrorsOnlyLogging", "and VerboseLogging must not both be true");
-    for (const auto& [name, value] : c_.plugin_config) {
-      if (!IsOptionName(name))
-        return Refuse("PluginConfig", "has the name " + Quoted(name) +
-                                          ": names have letters, digits, \"_\", \"-\" and \".\"");
-    }
     return {};
   }
 
@@ -130,6 +125,29 @@ Status ApplyEnvironment(const Environment& environment, CriConfig* config) {
   return {};
 }
 
+// The guide's section. No plugin of this version takes settings from a node: a key that would be
+// ignored is refused.
+Key PluginConfigKey() {
+  Key key;
+  key.path = "PluginConfig";
+  key.takes = "an empty map";
+  key.doc =
+      "Settings for the site's plugin. This version serves none of them: DOCKER_REGISTRY is "
+      "Images.DefaultRegistry of interlink-api, SLURM_PARTITION and SLURM_QOS come with the slurm "
+      "plugin.";
+  key.example = "{}";
+  key.read = [takes = key.takes](const Value& value, const std::string& path) -> Status {
+    if (value.kind != Value::Kind::kMap) return MustBe(value, path, takes);
+    if (value.members.empty()) return {};
+    const Member& first = value.members.front();
+    return InvalidArgument(
+        first.where + ": " + path + " has the key " + Quoted(first.key) +
+        ", which this version does not pass to the site; it serves none yet: DOCKER_REGISTRY is "
+        "Images.DefaultRegistry of interlink-api, SLURM_* come with the slurm plugin");
+  };
+  return key;
+}
+
 }  // namespace
 
 Keys CriKeys(CriConfig* c) {
@@ -176,11 +194,7 @@ Keys CriKeys(CriConfig* c) {
       BooleanKey("ErrorsOnlyLogging", &c->errors_only_logging, "Logs errors only."),
       PathKey("DataRootFolder", &c->data_root_folder,
               "Where the store is kept. It must not be on a network file system."),
-      WithExample(TextMapKey("PluginConfig", &c->plugin_config,
-                             "Settings for the site's plugin. DOCKER_REGISTRY: the registry for "
-                             "image names without a host. SLURM_PARTITION, SLURM_QOS: where jobs "
-                             "go. The site refuses names that it does not allow."),
-                  "{\"DOCKER_REGISTRY\": \"registry.example.org\"}"),
+      PluginConfigKey(),
   };
 }
 

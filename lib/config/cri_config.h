@@ -31,7 +31,6 @@ struct CriConfig {
   bool verbose_logging = false;
   bool errors_only_logging = false;
   std::string data_root_folder = "/var/lib/interlink-cri";
-  std::map<std::string, std::string> plugin_config;
 
   std::string token_file;  // VK_TOKEN_FILE; "": no token is sent
   // Derived by LoadCriConfig.

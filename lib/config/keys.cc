@@ -249,25 +249,6 @@ Key PathListKey(std::string path, std::vector<std::string>* target, std::string 
   return key;
 }
 
-Key TextMapKey(std::string path, std::map<std::string, std::string>* target, std::string doc) {
-  Key key = MakeKey(std::move(path), "a map of names and texts", std::move(doc));
-  key.read = [target, takes = key.takes](const Value& value, const std::string& where) -> Status {
-    if (value.kind != Value::Kind::kMap) return MustBe(value, where, takes);
-    target->clear();
-    for (const Member& member : value.members) {
-      ASSIGN_OR_RETURN((*target)[member.key], ReadText(member.value, where + "." + member.key));
-    }
-    return {};
-  };
-  key.show = [target] {
-    std::string text;
-    for (const auto& [name, value] : *target)
-      text += (text.empty() ? "" : ", ") + Quoted(name) + ": " + Quoted(value);
-    return "{" + text + "}";
-  };
-  return key;
-}
-
 Key TextListMapKey(std::string path, std::map<std::string, std::vector<std::string>>* target,
                    std::string doc) {
   Key key = MakeKey(std::move(path), "a map of names and lists of texts", std::move(doc));
