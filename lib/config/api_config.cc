@@ -35,6 +35,8 @@ class ApiRules {
     if (c_.control_socket.size() > 107)
       return Refuse("ControlSocket", "must be a path of at most 107 bytes (a socket's limit)");
     if (c_.images.root.empty()) c_.images.root = c_.data_root_folder + "/images";
+    ShareLogBuffer();
+    if (!c_.images.on_node_host) c_.images.on_node_host = IsKubeletHost();
     return {};
   }
 
@@ -109,6 +111,29 @@ class ApiRules {
                                         Quoted(c_.default_handler));
   }
 
+  // Plugins keep the logs: the key of the whole site is the default of theirs.
+  void ShareLogBuffer() {
+    static constexpr const char* kKey = "LogBufferPerContainer";
+    const auto source = sources_.find(kKey);
+    if (source == sources_.end()) return;
+    for (PluginConfig& plugin : c_.plugins) {
+      auto& options = plugin.options.options;
+      const bool own = std::any_of(options.begin(), options.end(),
+                                   [](const sdk::Option& option) { return option.key == kKey; });
+      if (!own)
+        options.push_back({kKey, std::to_string(c_.log_buffer_per_container), source->second});
+    }
+  }
+
+  bool IsKubeletHost() const {
+    for (const PluginConfig& plugin : c_.plugins) {
+      for (const sdk::Option& option : plugin.options.options) {
+        if (option.key == "KubeletHost" && option.value == "true") return true;
+      }
+    }
+    return false;
+  }
+
   ApiConfig& c_;
   const Sources& sources_;
 };
@@ -164,6 +189,22 @@ Keys IdentityKeys(ApiConfig* c) {
   };
 }
 
+// A boolean whose default follows from other keys: not set is told apart from false.
+Key OnNodeHostKey(std::optional<bool>* target) {
+  bool read = false;
+  Key key = BooleanKey("Images.OnNodeHost", &read,
+                       "The nodes run on this machine, so their kubelet may collect its images; "
+                       "else it sees them as pinned. Default: true when a plugin has KubeletHost: "
+                       "true.");
+  key.example = "true";
+  key.read = [target](const Value& value, const std::string& path) -> Status {
+    ASSIGN_OR_RETURN(*target, ReadBoolean(value, path));
+    return {};
+  };
+  key.show = [target] { return !*target ? std::string() : **target ? "true" : "false"; };
+  return key;
+}
+
 Status ApplyEnvironment(const Environment& environment, ApiConfig* config) {
   const auto it = environment.find("INTERLINK_API_DEBUG");
   const std::string debug = it == environment.end() ? "" : it->second;
@@ -206,9 +247,9 @@ Keys ApiKeys(ApiConfig* c) {
                           "Socket of the commands interlink-api node, status and forget; mode "
                           "0600. Default: control.sock in DataRootFolder."),
                   "\"/run/interlink/api.sock\""),
-      SizeKey("LogBufferPerContainer", &c->log_buffer_per_container, 64U << 10U, 1ULL << 50U,
+      SizeKey("LogBufferPerContainer", &c->log_buffer_per_container, 1U << 20U, 1ULL << 50U,
               "Log bytes that are kept for a node that does not read; then the oldest go and a "
-              "line in the log says so."),
+              "line in the log says so. Plugins whose Options have no such key get it."),
       NeverKey("NodeGoneAfter", &c->node_gone_after,
                "The work of a node that has been silent for so long is stopped."),
   });
@@ -217,6 +258,7 @@ Keys ApiKeys(ApiConfig* c) {
       WithExample(PathKey("Images.Root", &c->images.root,
                           "Where images are kept. Default: images in DataRootFolder."),
                   "\"/var/lib/interlink-api/images\""),
+      OnNodeHostKey(&c->images.on_node_host),
       TextKey("Images.DefaultRegistry", &c->images.default_registry,
               "The registry for image names without a host."),
       WithExample(TextListMapKey("Images.Mirrors", &c->images.mirrors,

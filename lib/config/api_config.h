@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,7 +62,8 @@ struct ApiConfig {
   uint64_t log_buffer_per_container = 1ULL << 30U;
   Duration node_gone_after = Duration::zero();  // zero: never
   struct Images {
-    std::string root;  // default: DataRootFolder/images
+    std::string root;                  // default: DataRootFolder/images
+    std::optional<bool> on_node_host;  // always set after loading
     std::string default_registry = "docker.io";
     std::map<std::string, std::vector<std::string>> mirrors;
   } images;

@@ -112,6 +112,51 @@ TEST_CASE("options and handler keys reach the plugin with their lines") {
   CHECK(config->plugins[0].options.name == "local");
 }
 
+TEST_CASE("the site's log buffer is the default of each plugin's own, with its line") {
+  const Folder folder;
+  const std::string plugins =
+      "Plugins:\n"
+      "  - {Name: local, Handlers: [{Name: a}], Options: {LogBufferPerContainer: 2097152}}\n"
+      "  - {Name: slurm, Handlers: [{Name: b}]}\n";
+  const auto options = [](const PluginConfig& plugin) {
+    std::string seen;
+    for (const sdk::Option& option : plugin.options.options)
+      seen += option.key + "=" + option.value + " ";
+    return seen;
+  };
+
+  const auto set =
+      LoadApiConfig(folder.Write("f", kHead + "LogBufferPerContainer: 64MiB\n" + plugins), {});
+  REQUIRE(set.ok());
+  CHECK(options(set->plugins[0]) == "LogBufferPerContainer=2097152 ");
+  CHECK(options(set->plugins[1]) == "LogBufferPerContainer=67108864 ");
+  CHECK(folder.Short(set->plugins[1].options.options[0].where) == "f:3");
+
+  // Not set: nothing is handed to a plugin that may not know the key.
+  const auto unset = LoadApiConfig(folder.Write("f", kHead + plugins), {});
+  REQUIRE(unset.ok());
+  CHECK(options(unset->plugins[1]).empty());
+}
+
+TEST_CASE("images are on the nodes' host when a plugin says so, or the key") {
+  const Folder folder;
+  const auto on_node_host = [&folder](const std::string& key, const std::string& option) {
+    const auto config = LoadApiConfig(
+        folder.Write("f", kHead + key +
+                              "Plugins: [{Name: local, Handlers: [{Name: a}], Options: {" + option +
+                              "}}]\n"),
+        {});
+    INFO(config.status().ToString());
+    REQUIRE(config.ok());
+    return config->images.on_node_host == true;
+  };
+  CHECK_FALSE(on_node_host("", ""));
+  CHECK_FALSE(on_node_host("", "KubeletHost: false"));
+  CHECK(on_node_host("", "KubeletHost: true"));
+  CHECK(on_node_host("Images: {OnNodeHost: true}\n", ""));
+  CHECK_FALSE(on_node_host("Images: {OnNodeHost: false}\n", "KubeletHost: true"));
+}
+
 TEST_CASE("without TLS the site listens on this machine only and takes tokens") {
   const Folder folder;
   const std::string file =
@@ -213,7 +258,7 @@ TEST_CASE("bad input of a site is told with file, line and what would be right")
        "only "
        "for this machine"},
       {kHead + "LogBufferPerContainer: 1GB\n" + kPlugins,
-       "f:3: LogBufferPerContainer must be a size such as 512MiB or 1GiB, from 64KiB to 1024TiB, "
+       "f:3: LogBufferPerContainer must be a size such as 512MiB or 1GiB, from 1MiB to 1024TiB, "
        "it "
        "is \"1GB\""},
       {kHead + "NodeGoneAfter: 0\n" + kPlugins,
