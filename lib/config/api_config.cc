@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/plugin_section.h"
+#include "config/print.h"
 #include "config/rules.h"
 #include "net/url.h"
 
@@ -289,6 +290,18 @@ Result<ApiConfig> LoadApiConfig(const std::string& flag, const Environment& envi
   RETURN_IF_ERROR(ApplyEnvironment(environment, &config));
   RETURN_IF_ERROR(ApiRules(&config, sources).Apply());
   return config;
+}
+
+std::string ApiReference() {
+  ApiConfig config;
+  return PrintReference(ApiKeys(&config), "Configuration of interlink-api") +
+         "The file is `--config FILE`, else `INTERLINK_API_CONFIG`, else "
+         "`/etc/interlink/api/config.yaml`; `conf.d/*.yaml` beside it is merged on top. Unknown "
+         "and "
+         "duplicate keys are refused with file and line.\n\n"
+         "Environment:\n\n"
+         "- `INTERLINK_API_DEBUG`: `true` is `VerboseLogging: true`\n\n"
+         "Made by `interlink-api config --reference`; a unit test compares this page with it.\n";
 }
 
 }  // namespace interlink::config

@@ -84,6 +84,9 @@ Keys ApiKeys(ApiConfig* config);
 // As LoadCriConfig, with INTERLINK_API_CONFIG, INTERLINK_API_DEBUG and kApiDefaultFile.
 Result<ApiConfig> LoadApiConfig(const std::string& flag, const Environment& environment);
 
+// docs/config-api.md, which a test compares.
+std::string ApiReference();
+
 }  // namespace interlink::config
 
 #endif  // INTERLINK_CONFIG_API_CONFIG_H_

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/print.h"
 #include "config/rules.h"
 #include "net/url.h"
 
@@ -212,6 +213,19 @@ Result<CriConfig> LoadCriConfig(const std::string& flag, const Environment& envi
   RETURN_IF_ERROR(ApplyEnvironment(environment, &config));
   RETURN_IF_ERROR(CriRules(&config, sources).Apply());
   return config;
+}
+
+std::string CriReference() {
+  CriConfig config;
+  return PrintReference(CriKeys(&config), "Configuration of interlink-cri") +
+         "The file is `--config FILE`, else `INTERLINK_CRI_CONFIG`, else "
+         "`/etc/interlink/cri/config.yaml`; `conf.d/*.yaml` beside it is merged on top. Unknown "
+         "and "
+         "duplicate keys are refused with file and line.\n\n"
+         "Environment:\n\n"
+         "- `VK_TOKEN_FILE`: the file with the bearer token for the site\n"
+         "- `INTERLINK_CRI_DEBUG`: `true` is `VerboseLogging: true`\n\n"
+         "Made by `interlink-cri config --reference`; a unit test compares this page with it.\n";
 }
 
 }  // namespace interlink::config

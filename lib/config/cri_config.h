@@ -56,6 +56,9 @@ Keys CriKeys(CriConfig* config);
 // the file; kInvalidArgument: "file:line: what must be".
 Result<CriConfig> LoadCriConfig(const std::string& flag, const Environment& environment);
 
+// docs/config-cri.md, which a test compares.
+std::string CriReference();
+
 }  // namespace interlink::config
 
 #endif  // INTERLINK_CONFIG_CRI_CONFIG_H_
