@@ -7,6 +7,7 @@
 #include "auth/token_file.h"
 #include "base/file.h"
 #include "base/id.h"
+#include "base/open_files.h"
 #include "base/timer.h"
 #include "commands.h"
 #include "images/image_store.h"
@@ -132,6 +133,7 @@ Status Listen(const config::ApiConfig& config, net::Io& io, rest::Edge& edge, Lo
 
 Status Run(const config::ApiConfig& config, Log& log) {
   const sigset_t signals = BlockSignals();
+  RaiseOpenFilesLimit(log);
   RETURN_IF_ERROR(MakeDirectories(config.data_root_folder, 0700));
   ASSIGN_OR_RETURN(const auto store, site_store::Open(config.data_root_folder + "/store"));
   ASSIGN_OR_RETURN(const auto images, OpenImages(config, log));

@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "auth/token_source.h"
+#include "base/open_files.h"
 #include "base/timer.h"
 #include "commands.h"
 #include "cri/http.h"
@@ -44,6 +45,7 @@ node::Options NodeOptions(const config::CriConfig& config, const std::string& si
 
 Status Run(const config::CriConfig& config, Log& log) {
   const sigset_t signals = BlockSignals();
+  RaiseOpenFilesLimit(log);
   ASSIGN_OR_RETURN(const net::Endpoint endpoint, SiteEndpoint(config));
   ASSIGN_OR_RETURN(const auto store, node_store::Open(config.data_root_folder + "/store"));
   const auto metrics = telemetry::OpenMetrics();
