@@ -98,6 +98,10 @@ Status Run(const config::CriConfig& config, Log& log) {
 int Serve(const config::CriConfig& config) {
   const auto log = telemetry::OpenLog(
       {.verbose = config.verbose_logging, .errors_only = config.errors_only_logging});
+  if (!config.cri.enabled) {
+    log->Warning("CRI.Enabled is false: nothing is served", {{"configuration", config.file}});
+    return 0;
+  }
   const Status status = Run(config, *log);
   if (!status.ok()) {
     std::cerr << "interlink-cri: " << status.message() << "\n";
