@@ -2,6 +2,7 @@
 
 #include <ctime>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "auth/token_source.h"
 #include "base/clock.h"
@@ -57,8 +58,10 @@ int CheckSite(const config::CriConfig& config, const net::Endpoint& endpoint) {
   const auto info = site->Info(Call::WithTimeout(kAsk));
   if (!info.ok()) return Fail(info.status().WithContext("the site does not answer as it should"));
   std::cout << "site \"" << info->site() << "\" answers, version " << info->version() << "\n";
-  if (info->version() != INTERLINK_VERSION) {
-    std::cout << "note: this is version " << INTERLINK_VERSION << "; both speak REST v1\n";
+  if (!AreTestedTogether(info->version(), INTERLINK_VERSION)) {
+    std::cout << "warning: this is version " << INTERLINK_VERSION
+              << ": only equal major.minor versions are tested together, install the same release "
+                 "on both sides\n";
   }
   for (const auto& handler : info->handlers()) {
     std::cout << "handler \"" << handler.name() << "\" by plugin \"" << handler.plugin() << "\""
@@ -71,16 +74,29 @@ int CheckSite(const config::CriConfig& config, const net::Endpoint& endpoint) {
 }
 
 // The daemon knows whether its link was refused, e.g. because another store uses the same identity.
-void MentionDaemon(const config::CriConfig& config) {
+// Asked only when the site has answered this command.
+int CheckDaemon(const config::CriConfig& config) {
   net::Io io(1);
   net::HttpClient client(io, {.endpoint = {.unix_path = config.socket_file}});
   const auto response =
       client.Do(Call::WithTimeout(std::chrono::seconds(3)), {.method = "GET", .target = "/status"});
-  if (response.ok() && response->status == 200) {
-    std::cout << "the daemon on " << config.socket_file << " says:\n" << response->body;
-  } else {
-    std::cout << "no daemon answers on " << config.socket_file << "\n";
+  if (!response.ok() || response->status != 200) {
+    std::cout << "no daemon answers on " << config.socket_file
+              << ": whether its link is accepted is not known\n";
+    return 0;
   }
+  const auto page = nlohmann::json::parse(response->body, nullptr, false);
+  if (!page.is_object() || !page.contains("siteReachable"))
+    return Fail(InternalError("the answer on " + config.socket_file + " is not a status"));
+  if (page.value("siteReachable", false)) {
+    std::cout << "the daemon on " << config.socket_file << " is linked with the site\n";
+    return 0;
+  }
+  const std::string why = page.value("why", "");
+  if (page.value("reason", "") == "LinkRefused")
+    return Fail(FailedPrecondition("the site answers, but it refuses the daemon's link: " + why));
+  return Fail(Unavailable("the site answers, but the daemon on " + config.socket_file +
+                          " does not reach it now: " + why));
 }
 
 }  // namespace
@@ -89,6 +105,11 @@ int PrintDefaults() {
   config::CriConfig config;
   std::cout << config::PrintYaml(config::CriKeys(&config),
                                  "interlink-cri: every key with its default");
+  return 0;
+}
+
+int PrintReference() {
+  std::cout << config::CriReference();
   return 0;
 }
 
@@ -101,6 +122,8 @@ int PrintConfig(const config::CriConfig& config) {
 
 int Check(const config::CriConfig& config, bool online) {
   std::cout << "configuration " << config.file << " is valid\n";
+  if (!config.cri.enabled)
+    std::cout << "warning: CRI.Enabled is false: interlink-cri serve ends at once\n";
   const auto endpoint = SiteEndpoint(config);
   if (!endpoint.ok()) return Fail(endpoint.status());
   if (endpoint->tls != nullptr && endpoint->tls->not_after() != 0) {
@@ -112,8 +135,7 @@ int Check(const config::CriConfig& config, bool online) {
   }
   if (!online) return 0;
   const int code = CheckSite(config, *endpoint);
-  MentionDaemon(config);
-  return code;
+  return code != 0 ? code : CheckDaemon(config);
 }
 
 int ShowStatus(const config::CriConfig& config) {

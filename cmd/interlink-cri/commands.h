@@ -11,9 +11,10 @@ namespace interlink::cmd_cri {
 
 int Serve(const config::CriConfig& config);
 int PrintDefaults();
+int PrintReference();  // docs/config-cri.md
 int PrintConfig(const config::CriConfig& config);
 // Certificate pair, expiry, and with `online`: reachability, the site's name and version, and
-// whether this node's identity is in use by another store.
+// whether the site refuses the running daemon's link (another store uses this identity).
 int Check(const config::CriConfig& config, bool online);
 // These talk to the daemon's socket, never to its database.
 int ShowStatus(const config::CriConfig& config);

@@ -31,6 +31,8 @@ int main(int argc, char** argv) {
   auto* config = app.add_subcommand("config", "show the configuration in force");
   bool defaults = false;
   config->add_flag("--default", defaults, "show every key with its default instead");
+  bool reference = false;
+  config->add_flag("--reference", reference, "")->group("");  // hidden: makes docs/config-cri.md
   auto* check =
       app.add_subcommand("check", "check configuration, certificates and (with --online) the site");
   bool online = false;
@@ -52,6 +54,7 @@ int main(int argc, char** argv) {
     std::cout << "interlink-cri " << INTERLINK_VERSION << "\n";
     return 0;
   }
+  if (config->parsed() && reference) return PrintReference();
   if (config->parsed() && defaults) return PrintDefaults();
   const auto loaded = interlink::config::LoadCriConfig(config_file, CollectEnvironment());
   if (!loaded.ok()) {

@@ -14,6 +14,14 @@ Result<net::Endpoint> SiteEndpoint(const config::CriConfig& config) {
   return endpoint;
 }
 
+bool AreTestedTogether(const std::string& a, const std::string& b) {
+  const auto major_minor = [](const std::string& version) {
+    const size_t dot = version.find('.');
+    return dot == std::string::npos ? version : version.substr(0, version.find('.', dot + 1));
+  };
+  return major_minor(a) == major_minor(b);
+}
+
 int ExitCodeOf(const Status& status) {
   switch (status.code()) {
     case Code::kOk:
