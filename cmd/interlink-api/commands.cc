@@ -1,9 +1,13 @@
 #include "commands.h"
 
+#include <algorithm>
+#include <array>
 #include <ctime>
 #include <iostream>
+#include <vector>
 
 #include "config/print.h"
+#include "interlink/v1/link.pb.h"
 #include "net/http_client.h"
 #include "net/io.h"
 #include "wire/body.h"
@@ -15,32 +19,65 @@ namespace interlink::cmd_api {
 namespace {
 
 constexpr auto kAsk = std::chrono::seconds(30);
+constexpr int64_t kDay = 24 * 3600;
 
 int Fail(const Status& status) {
   std::cerr << "interlink-api: " << status.message() << "\n";
   return ExitCodeOf(status);
 }
 
-// One request to the running daemon; prints its JSON answer.
-int AskDaemon(const config::ApiConfig& config, wire::Route route,
-              const wire::PathParameters& path) {
+// One request to the running daemon: its JSON answer.
+Result<std::string> Ask(const config::ApiConfig& config, wire::Route route,
+                        const wire::PathParameters& path) {
   net::Io io(1);
-  const std::string socket = config.control_socket.empty()
-                                 ? config.data_root_folder + "/control.sock"
-                                 : config.control_socket;
-  net::HttpClient client(io, {.endpoint = {.unix_path = socket}});
+  net::HttpClient client(io, {.endpoint = {.unix_path = config.control_socket}});
   const wire::Target target = wire::MakeTarget(route, path);
   net::HttpRequest request{.method = std::string(target.method), .target = target.target};
   request.headers.Add("Accept", std::string(wire::kMediaJson));
-  const auto response = client.Do(Call::WithTimeout(kAsk), std::move(request), false);
-  if (!response.ok())
-    return Fail(Unavailable("is the daemon running? " + response.status().message()));
-  if (response->status >= 200 && response->status < 300) {
-    std::cout << response->body << "\n";
-    return 0;
+  auto response = client.Do(Call::WithTimeout(kAsk), std::move(request), false);
+  if (!response.ok()) return Unavailable("is the daemon running? " + response.status().message());
+  if (response->status >= 200 && response->status < 300) return std::move(response->body);
+  return wire::StatusOfAnswer(response->status, response->headers.Get("Content-Type").value_or(""),
+                              response->body);
+}
+
+int AskDaemon(const config::ApiConfig& config, wire::Route route,
+              const wire::PathParameters& path) {
+  const auto answer = Ask(config, route, path);
+  if (!answer.ok()) return Fail(answer.status());
+  std::cout << *answer << "\n";
+  return 0;
+}
+
+std::string Ago(int64_t time_ns) {
+  if (time_ns == 0) return "never";
+  const int64_t seconds =
+      std::max<int64_t>(static_cast<int64_t>(std::time(nullptr)) - time_ns / 1'000'000'000, 0);
+  if (seconds < 120) return std::to_string(seconds) + "s ago";
+  if (seconds < 2 * 3600) return std::to_string(seconds / 60) + "m ago";
+  if (seconds < 2 * kDay) return std::to_string(seconds / 3600) + "h ago";
+  return std::to_string(seconds / kDay) + "d ago";
+}
+
+void PrintNodes(const interlink::v1::NodeList& list) {
+  std::vector<std::array<std::string, 6>> rows = {
+      {"NODE", "LINK", "SANDBOXES", "CONTAINERS", "SEEN", "NOTE"}};
+  for (const auto& node : list.nodes()) {
+    rows.push_back({node.node(), std::to_string(node.link()), std::to_string(node.sandboxes()),
+                    std::to_string(node.containers()), Ago(node.last_seen_ns()),
+                    node.takeover() ? "its next link is taken over" : ""});
   }
-  return Fail(wire::StatusOfAnswer(
-      response->status, response->headers.Get("Content-Type").value_or(""), response->body));
+  std::array<size_t, 6> widths{};
+  for (const auto& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i)
+      line += row[i] + std::string(widths[i] - row[i].size() + 2, ' ');
+    line.erase(line.find_last_not_of(' ') + 1);
+    std::cout << line << "\n";
+  }
 }
 
 }  // namespace
@@ -68,6 +105,11 @@ int PrintDefaults() {
   return 0;
 }
 
+int PrintReference() {
+  std::cout << config::ApiReference();
+  return 0;
+}
+
 int PrintConfig(const config::ApiConfig& config) {
   config::ApiConfig copy = config;
   std::cout << config::PrintYaml(config::ApiKeys(&copy),
@@ -75,20 +117,15 @@ int PrintConfig(const config::ApiConfig& config) {
   return 0;
 }
 
-int Check(const config::ApiConfig& config) {
-  std::cout << "configuration " << config.file << " is valid\n";
-  if (!config.tls.enabled) return 0;
-  const auto tls = net::TlsContext::Server(config.tls.files, config.client_auth);
-  if (!tls.ok()) return Fail(tls.status());
-  constexpr int64_t kDay = 24 * 3600;
-  const int64_t days = ((*tls)->not_after() - static_cast<int64_t>(std::time(nullptr))) / kDay;
-  std::cout << "certificate " << config.tls.files.cert_file << " fits its key and is valid for "
-            << days << " days\n";
+int ListNodes(const config::ApiConfig& config, bool json) {
+  if (json) return AskDaemon(config, wire::Route::kListNodes, {});
+  const auto answer = Ask(config, wire::Route::kListNodes, {});
+  if (!answer.ok()) return Fail(answer.status());
+  interlink::v1::NodeList list;
+  const Status status = wire::Decode(wire::Encoding::kJson, *answer, &list);
+  if (!status.ok()) return Fail(status.WithContext("the daemon's answer"));
+  PrintNodes(list);
   return 0;
-}
-
-int ListNodes(const config::ApiConfig& config) {
-  return AskDaemon(config, wire::Route::kListNodes, {});
 }
 int Takeover(const config::ApiConfig& config, const std::string& node) {
   return AskDaemon(config, wire::Route::kTakeover, {.node = node});

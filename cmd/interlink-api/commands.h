@@ -12,10 +12,12 @@ namespace interlink::cmd_api {
 
 int Serve(const config::ApiConfig& config);
 int PrintDefaults();
+int PrintReference();  // docs/config-api.md
 int PrintConfig(const config::ApiConfig& config);
+// Certificate pair, expiry, token file, and that each plugin is there and of this build.
 int Check(const config::ApiConfig& config);
 // These talk to the daemon's control socket, never to its database.
-int ListNodes(const config::ApiConfig& config);
+int ListNodes(const config::ApiConfig& config, bool json);
 int Takeover(const config::ApiConfig& config, const std::string& node);
 int DropNode(const config::ApiConfig& config, const std::string& node);
 int ForgetDead(const config::ApiConfig& config, const std::string& id);

@@ -31,11 +31,16 @@ int main(int argc, char** argv) {
   auto* config = app.add_subcommand("config", "show the configuration in force");
   bool defaults = false;
   config->add_flag("--default", defaults, "show every key with its default instead");
-  auto* check = app.add_subcommand("check", "check configuration and certificates");
+  bool reference = false;
+  config->add_flag("--reference", reference, "")->group("");  // hidden: makes docs/config-api.md
+  auto* check =
+      app.add_subcommand("check", "check configuration, certificates, tokens and plugins");
   auto* status = app.add_subcommand("status", "show the nodes that the running daemon knows");
   auto* version = app.add_subcommand("version", "show the version");
   auto* node = app.add_subcommand("node", "what the site knows of nodes")->require_subcommand(1);
   auto* list = node->add_subcommand("list", "all nodes");
+  bool json = false;
+  for (auto* command : {list, status}) command->add_flag("--json", json, "JSON, for programs");
   std::string name;
   auto* takeover =
       node->add_subcommand("takeover", "accept the node's next link, whatever store it has");
@@ -56,6 +61,7 @@ int main(int argc, char** argv) {
     std::cout << "interlink-api " << INTERLINK_VERSION << "\n";
     return 0;
   }
+  if (config->parsed() && reference) return PrintReference();
   if (config->parsed() && defaults) return PrintDefaults();
   const auto loaded = interlink::config::LoadApiConfig(config_file, CollectEnvironment());
   if (!loaded.ok()) {
@@ -64,7 +70,7 @@ int main(int argc, char** argv) {
   }
   if (config->parsed()) return PrintConfig(*loaded);
   if (check->parsed()) return Check(*loaded);
-  if (list->parsed() || status->parsed()) return ListNodes(*loaded);
+  if (list->parsed() || status->parsed()) return ListNodes(*loaded, json);
   if (takeover->parsed()) return Takeover(*loaded, name);
   if (drop->parsed()) return DropNode(*loaded, name);
   if (forget->parsed()) return ForgetDead(*loaded, dead);

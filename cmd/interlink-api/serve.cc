@@ -1,6 +1,5 @@
 // The daemon: builds the objects, wires them, waits for a signal, takes them down in order.
 #include <csignal>
-#include <filesystem>
 #include <iostream>
 
 #include "auth/authenticator.h"
@@ -14,6 +13,7 @@
 #include "images/net_transport.h"
 #include "loader/loader.h"
 #include "net/io.h"
+#include "parts.h"
 #include "rest/rest.h"
 #include "site/site.h"
 #include "site_store/site_store.h"
@@ -35,23 +35,13 @@ sigset_t BlockSignals() {
   return set;
 }
 
-// lib/interlink/plugins/NAME.so of this installation: bin/ and lib/ stand beside each other.
-std::string PluginPath(const config::PluginConfig& plugin) {
-  if (!plugin.path.empty()) return plugin.path;
-  std::error_code error;
-  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-  return (self.parent_path().parent_path() / "lib/interlink/plugins" /
-          (plugin.options.name + ".so"))
-      .string();
-}
-
 site::Options SiteOptions(const config::ApiConfig& config) {
   site::Options options;
   options.name = config.site_name;
   options.version = INTERLINK_VERSION;
   options.default_handler = config.default_handler;
   options.data_folder = config.data_root_folder;
-  options.log_buffer_per_container = config.log_buffer_per_container;
+  options.images_on_this_host = *config.images.on_node_host;
   options.node_gone_after = config.node_gone_after;
   options.step_threads = static_cast<int>(config.limits.step_threads);
   options.step_queue = static_cast<int>(config.limits.step_queue);
