@@ -58,6 +58,10 @@ function(interlink_plugin name)
   _interlink_link(plugin_${name} PRIVATE ${ARG_DEPENDS})
   target_include_directories(plugin_${name} PRIVATE "${CMAKE_SOURCE_DIR}/lib")
   target_link_libraries(plugin_${name} PRIVATE ${ARG_LINK} interlink_warnings)
+  # The plugins of tests stay in the build folder.
+  if(CMAKE_CURRENT_SOURCE_DIR MATCHES "^${CMAKE_SOURCE_DIR}/plugins/")
+    install(TARGETS plugin_${name} LIBRARY DESTINATION lib/interlink/plugins)
+  endif()
 endfunction()
 
 function(interlink_test name)
