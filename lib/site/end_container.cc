@@ -1,15 +1,10 @@
 // POST .../containers/{cid}/stop, DELETE and POST .../update: idempotent; an id without a record is
 // carried out at the backend too and leaves a tombstone.
 #include "base/utf8.h"
+#include "site/limits.h"
 #include "site/live_site.h"
 
 namespace interlink::site {
-namespace {
-
-constexpr size_t kMaxInfo = 8U << 20U;
-
-}  // namespace
-
 void LiveSite::StopContainer(const Call&, const Caller& caller, const SandboxId& sandbox,
                              const ContainerId& id,
                              const interlink::v1::StopContainerRequest& request, Duration wait,

@@ -4,15 +4,10 @@
 #include <algorithm>
 
 #include "base/utf8.h"
+#include "site/limits.h"
 #include "site/live_site.h"
 
 namespace interlink::site {
-namespace {
-
-constexpr size_t kMaxInfo = 8U << 20U;
-
-}  // namespace
-
 void LiveSite::StopSandbox(const Call&, const Caller& caller, const SandboxId& id,
                            const std::string& handler, Duration wait,
                            Reply<Answer<SandboxRecord>> reply) {

@@ -92,7 +92,7 @@ user_error() { # TEXT COMMAND...: exit code 2 and that text
   printf 'GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n' | tls | grep -Eq '^HTTP/1.1 400'
   printf 'hello\r\n\r\n' | tls | grep -Eq '^HTTP/1.1 400'
   # A client that never finishes its request is told so and closed.
-  (printf 'PUT /v1/sandboxes/x HTTP/1.1\r\nHost: a\r\n'; sleep 19) | tls >"$BATS_TEST_TMPDIR/slow" &
+  (printf 'PUT /v1/sandboxes/x HTTP/1.1\r\nHost: a\r\n'; timeout 19 tail -f /dev/null) | tls >"$BATS_TEST_TMPDIR/slow" &
   slow=$!
   same 200 "$(site GET /healthz -o /dev/null -w '%{http_code}')"
   wait "$slow" || true # of timeout
