@@ -16,14 +16,15 @@ const ContainerId kId("c1");
 
 // All files of the container, in the order of their lines.
 std::string AllText(const Folder& folder) {
-  std::set<std::string> rotated;
+  // By the time of the first line: a later life begins with an earlier offset, so names do not
+  // tell.
+  std::multiset<std::string> files;
   for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
-    const std::string name = entry.path().filename().string();
-    if (name.compare(0, 6, "0.log.") == 0) rotated.insert(name);
+    if (entry.path().filename().string().starts_with("0.log"))
+      files.insert(ReadFile(entry.path().string()).value());
   }
   std::string all;
-  for (const auto& name : rotated) all += ReadFile(folder.File(name)).value();
-  if (std::filesystem::exists(folder.File("0.log"))) all += ReadFile(folder.File("0.log")).value();
+  for (const auto& text : files) all += text;
   return all;
 }
 
