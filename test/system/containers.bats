@@ -135,12 +135,13 @@ teardown() { remove_all; }
 
 @test "capabilities, no new privileges, seccomp and a read-only root" {
   plain=$(start_container "$pod" plain "$name" . sh -c 'grep -E "CapEff|NoNewPrivs|Seccomp:" /proc/self/status; touch /here && echo written')
-  tight=$(start_container "$pod" tight "$name" '.linux.security_context = {capabilities: {drop_capabilities: ["ALL"]}, no_new_privs: true, readonly_rootfs: true}' \
+  tight=$(start_container "$pod" tight "$name" '.linux.security_context = {capabilities: {drop_capabilities: ["ALL"]}, no_new_privs: true, readonly_rootfs: true, seccomp: {profile_type: 0}}' \
     sh -c 'grep -E "CapEff|NoNewPrivs|Seccomp:" /proc/self/status; touch /here || echo refused')
   eventually 10 is_exited "$plain"
   eventually 10 is_exited "$tight"
   crictl logs "$plain" | grep -q 'CapEff:.*a80425fb'
-  crictl logs "$plain" | grep -q 'Seccomp:.*2'
+  crictl logs "$plain" | grep -q 'Seccomp:.*0'
+  crictl logs "$tight" | grep -q 'Seccomp:.*2'
   crictl logs "$plain" | grep -q written
   crictl logs "$tight" | grep -q 'CapEff:.*0000000000000000'
   crictl logs "$tight" | grep -q 'NoNewPrivs:.*1'
