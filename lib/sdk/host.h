@@ -45,7 +45,8 @@ class Host {
   virtual Result<UnpackedImage> HoldImage(const ContainerId& holder,
                                           const std::string& image_id) = 0;
   virtual void ReleaseImage(const ContainerId& holder) = 0;
-  // Of the site's store: a part of every artefact's name.
+  // A part of every artefact's name. Of the site's data folder: it outlives a lost store
+  // (docs/adr/0006).
   virtual const Lineage& lineage() const = 0;
   // An own folder of this plugin below DataRootFolder, mode 0700.
   virtual const std::string& data_folder() const = 0;
