@@ -2,10 +2,13 @@
 
 #include <array>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <deque>
+#include <optional>
 
 #include "base/mutex.h"
 
@@ -23,6 +26,7 @@ struct HttpClient::State {
   const HttpClientOptions options;
   Mutex mutex;
   std::deque<Idle> idle GUARDED_BY(mutex);
+  bool sweeping GUARDED_BY(mutex) = false;
 
   std::shared_ptr<Connection> TakeIdle() {
     MutexLock lock(mutex);
@@ -34,16 +38,26 @@ struct HttpClient::State {
     }
     return nullptr;
   }
-  // Also lets go of those that were not used for too long: the oldest stand in front.
-  void Keep(std::shared_ptr<Connection> connection) {
-    std::deque<Idle> dropped;  // they end outside of the lock
-    const SteadyTime now = std::chrono::steady_clock::now();
+  // True: nobody sweeps yet, the caller starts it.
+  bool Keep(std::shared_ptr<Connection> connection) {
     MutexLock lock(mutex);
+    if (idle.size() >= options.max_idle) return false;
+    idle.push_back({std::move(connection), std::chrono::steady_clock::now()});
+    return !std::exchange(sweeping, true);
+  }
+  // Lets go of what was not used for too long: the oldest stand in front. Returns when to come
+  // again; nothing: no connection is left, and the sweep ends.
+  std::optional<SteadyTime> DropExpired() {
+    std::deque<Idle> dropped;  // they end outside of the lock
+    MutexLock lock(mutex);
+    const SteadyTime now = std::chrono::steady_clock::now();
     while (!idle.empty() && now - idle.front().since >= options.idle_timeout) {
       dropped.push_back(std::move(idle.front()));
       idle.pop_front();
     }
-    if (idle.size() < options.max_idle) idle.push_back({std::move(connection), now});
+    sweeping = !idle.empty();
+    if (!sweeping) return std::nullopt;
+    return idle.front().since + options.idle_timeout;
   }
 };
 
@@ -51,6 +65,24 @@ namespace {
 
 namespace http = boost::beast::http;
 using State = HttpClient::State;
+
+Awaitable<void> Sweep(std::weak_ptr<State> weak, boost::asio::any_io_executor executor) {
+  boost::asio::steady_timer timer(executor);
+  while (true) {
+    std::optional<SteadyTime> next;
+    if (const auto state = weak.lock()) next = state->DropExpired();
+    if (!next) co_return;
+    timer.expires_at(*next);
+    boost::system::error_code ignored;
+    co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+  }
+}
+
+void Keep(const std::shared_ptr<State>& state, std::shared_ptr<Connection> connection) {
+  if (!state->Keep(std::move(connection))) return;
+  const auto strand = state->io.Strand();
+  Io::Spawn(strand, Sweep(state, strand));
+}
 using Parser = http::response_parser<http::string_body>;
 
 std::string Serialize(const State& state, const HttpRequest& request) {
@@ -125,7 +157,7 @@ Awaitable<Attempt> Exchange(std::shared_ptr<State> state, std::shared_ptr<Connec
   }
   const bool keep = parser.keep_alive() && buffered.empty();
   attempt.result = Convert(parser);
-  if (keep) state->Keep(connection);
+  if (keep) Keep(state, connection);
   co_return attempt;
 }
 

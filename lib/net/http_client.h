@@ -23,7 +23,7 @@ struct HttpClientOptions {
   Endpoint endpoint;
   std::string host_header;  // empty: the endpoint's
   Duration connect_timeout = std::chrono::seconds(5);
-  // Kept-alive connections that were not used for so long are closed by the next request.
+  // Kept-alive connections that were not used for so long are closed.
   Duration idle_timeout = std::chrono::seconds(30);
   size_t max_idle = 64;
   size_t max_response = 64U << 20U;
