@@ -45,7 +45,7 @@ Result<std::unique_ptr<sdk::Backend>> FakeBackend::Create(sdk::Host& host,
       return InvalidArgument(option.where + ": \"UpAfterMs\" must be a number of milliseconds");
     }
   }
-  ASSIGN_OR_RETURN(FakeState state, FakeState::Load(host.data_folder() + "/state.json"));
+  ASSIGN_OR_RETURN(FakeState state, FakeState::Load(host.data_folder() + "/state"));
   return std::unique_ptr<sdk::Backend>(
       new FakeBackend(host, options, up_after_ms, std::move(state)));
 }
@@ -53,7 +53,7 @@ Result<std::unique_ptr<sdk::Backend>> FakeBackend::Create(sdk::Host& host,
 FakeBackend::FakeBackend(sdk::Host& host, const sdk::PluginOptions& options, int64_t up_after_ms,
                          FakeState state)
     : host_(host),
-      path_(host.data_folder() + "/state.json"),
+      path_(host.data_folder() + "/state"),
       up_after_ms_(up_after_ms),
       state_(std::move(state)) {
   description_.plugin = "fake";
@@ -84,7 +84,7 @@ FakeContainer* FakeBackend::Find(const SandboxId& sandbox, const ContainerId& id
 Status FakeBackend::Move(sdk::Observation& fact, State state) {
   fact.state = state;
   fact.revision = ++revision_;
-  RETURN_IF_ERROR(state_.Save(path_));
+  RETURN_IF_ERROR(state_.Save(path_, fact.sandbox.str()));
   host_.Report({fact});
   return {};
 }
@@ -202,7 +202,7 @@ Status FakeBackend::RemoveSandbox(const Call&, const NodeId& node, const Sandbox
   if (sandbox == nullptr || sandbox->fact.node != node) return {};
   for (const auto& [name, container] : sandbox->containers) host_.ReleaseImage(ContainerId(name));
   state_.sandboxes.erase(id.str());
-  return state_.Save(path_);
+  return state_.Save(path_, id.str());
 }
 
 Status FakeBackend::UpdateSandbox(const Call&, const NodeId&, const SandboxId& id,
@@ -293,7 +293,7 @@ Status FakeBackend::RemoveContainer(const Call&, const SandboxId& sandbox, const
   FakeSandbox* owner = Find(sandbox);
   if (owner == nullptr || owner->containers.erase(id.str()) == 0) return {};
   host_.ReleaseImage(id);
-  return state_.Save(path_);
+  return state_.Save(path_, sandbox.str());
 }
 
 Status FakeBackend::UpdateContainer(const Call&, const SandboxId& sandbox, const ContainerId& id,

@@ -1,5 +1,9 @@
 #include "support/fake_backend/fake_state.h"
 
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -59,45 +63,59 @@ sdk::Observation FactFrom(const json& from) {
   return fact;
 }
 
-}  // namespace
-
-Result<FakeState> FakeState::Load(const std::string& path) {
-  FakeState state;
-  const auto bytes = ReadFile(path);
-  if (bytes.status().code() == Code::kNotFound) return state;
-  if (!bytes.ok()) return bytes.status();
+Result<FakeSandbox> SandboxFrom(const std::string& bytes) {
+  FakeSandbox sandbox;
   try {
-    for (const json& item : json::parse(*bytes)) {
-      FakeSandbox sandbox;
-      sandbox.fact = FactFrom(item.at("fact"));
-      for (const json& inner : item.at("containers")) {
-        FakeContainer container;
-        container.fact = FactFrom(inner.at("fact"));
-        container.command = inner.at("command").get<std::vector<std::string>>();
-        container.log = FromHex(inner.at("log").get<std::string>());
-        const std::string id = container.fact.container.str();
-        sandbox.containers.emplace(id, std::move(container));
-      }
-      const std::string id = sandbox.fact.sandbox.str();
-      state.sandboxes.emplace(id, std::move(sandbox));
+    const json item = json::parse(bytes);
+    sandbox.fact = FactFrom(item.at("fact"));
+    for (const json& inner : item.at("containers")) {
+      FakeContainer container;
+      container.fact = FactFrom(inner.at("fact"));
+      container.command = inner.at("command").get<std::vector<std::string>>();
+      container.log = FromHex(inner.at("log").get<std::string>());
+      const std::string id = container.fact.container.str();
+      sandbox.containers.emplace(id, std::move(container));
     }
   } catch (const std::exception& error) {
-    return DataLoss("\"" + path + "\": " + error.what());
+    return DataLoss(error.what());
   }
+  return sandbox;
+}
+
+}  // namespace
+
+Result<FakeState> FakeState::Load(const std::string& folder) {
+  RETURN_IF_ERROR(MakeDirectories(folder, 0700));
+  FakeState state;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
+       it.increment(error)) {
+    if (it->path().extension() != ".json") continue;
+    ASSIGN_OR_RETURN(const std::string bytes, ReadFile(it->path().string()));
+    auto sandbox = SandboxFrom(bytes);
+    if (!sandbox.ok()) return sandbox.status().WithContext("\"" + it->path().string() + "\"");
+    const std::string id = sandbox->fact.sandbox.str();
+    state.sandboxes.emplace(id, *std::move(sandbox));
+  }
+  if (error) return ErrnoStatus(error.value(), "list \"" + folder + "\"");
   return state;
 }
 
-Status FakeState::Save(const std::string& path) const {
-  json all = json::array();
-  for (const auto& [id, sandbox] : sandboxes) {
-    json containers = json::array();
-    for (const auto& [name, container] : sandbox.containers) {
-      containers.push_back({{"fact", ToJson(container.fact)},
-                            {"command", container.command},
-                            {"log", Hex(container.log)}});
-    }
-    all.push_back({{"fact", ToJson(sandbox.fact)}, {"containers", containers}});
+Status FakeState::Save(const std::string& folder, const std::string& sandbox) const {
+  const std::string path = folder + "/" + sandbox + ".json";
+  const auto found = sandboxes.find(sandbox);
+  if (found == sandboxes.end()) {
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT)
+      return ErrnoStatus(errno, "remove \"" + path + "\"");
+    return {};
   }
+  json containers = json::array();
+  for (const auto& [name, container] : found->second.containers) {
+    containers.push_back({{"fact", ToJson(container.fact)},
+                          {"command", container.command},
+                          {"log", Hex(container.log)}});
+  }
+  const json all = {{"fact", ToJson(found->second.fact)}, {"containers", containers}};
   return WriteFileAtomically(path, all.dump(), 0600);
 }
 

@@ -1,4 +1,4 @@
-// FakeState: what the fake backend knows, and its file. Value types; not thread-safe.
+// FakeState: what the fake backend knows, and its files: one for each sandbox. Value types; not thread-safe.
 #ifndef INTERLINK_TEST_SUPPORT_FAKE_BACKEND_FAKE_STATE_H_
 #define INTERLINK_TEST_SUPPORT_FAKE_BACKEND_FAKE_STATE_H_
 
@@ -25,9 +25,10 @@ struct FakeSandbox {
 struct FakeState {
   std::map<std::string, FakeSandbox> sandboxes;  // by id
 
-  // An absent file is an empty state.
-  static Result<FakeState> Load(const std::string& path);
-  Status Save(const std::string& path) const;
+  // The folder is made when there is none.
+  static Result<FakeState> Load(const std::string& folder);
+  // Writes that sandbox, or removes its file when it is gone.
+  Status Save(const std::string& folder, const std::string& sandbox) const;
 };
 
 }  // namespace interlink::fake
