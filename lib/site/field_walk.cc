@@ -8,9 +8,12 @@
 #include <functional>
 #include <string_view>
 
+#include "runtime/v1/api.pb.h"
+
 namespace interlink::site {
 namespace {
 
+using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
@@ -23,6 +26,15 @@ bool Covers(std::string_view entry, std::string_view path) {
 bool AnyCovers(const std::vector<std::string>& entries, const std::string& path) {
   return std::any_of(entries.begin(), entries.end(),
                      [&path](const std::string& entry) { return Covers(entry, path); });
+}
+
+// Their presence asks for something, also when every field is zero: the number 0 (uid 0), the
+// profile RuntimeDefault, a user namespace of the pod.
+bool AsksByPresence(const Descriptor& type) {
+  return &type == runtime::v1::Int64Value::descriptor() ||
+         &type == runtime::v1::UInt64Value::descriptor() ||
+         &type == runtime::v1::SecurityProfile::descriptor() ||
+         &type == runtime::v1::UserNamespace::descriptor();
 }
 
 // Calls `visit` for each set leaf (scalar, map, or repeated scalar) with its path; stops at the
@@ -41,6 +53,10 @@ class Walker {
     }
     std::vector<const FieldDescriptor*> fields;
     reflection->ListFields(message, &fields);
+    if (const Descriptor& type = *message.GetDescriptor(); AsksByPresence(type)) {
+      const bool is_set = !fields.empty() && fields.front() == type.field(0);
+      if (!is_set) fields.push_back(type.field(0));
+    }
     for (const FieldDescriptor* field : fields) {
       const std::string path = prefix.empty() ? field->name() : prefix + "." + field->name();
       RETURN_IF_ERROR(WalkField(message, *field, path));
@@ -50,11 +66,30 @@ class Walker {
 
  private:
   Status WalkField(const Message& message, const FieldDescriptor& field, const std::string& path) {
-    if (field.is_map() || field.cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) return visit_(path);
+    if (field.is_map() || field.cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {
+      RETURN_IF_ERROR(visit_(path));
+      return CheckValue(message, field, path);
+    }
     const Reflection* reflection = message.GetReflection();
     if (!field.is_repeated()) return Walk(reflection->GetMessage(message, &field), path);
     for (int i = 0; i < reflection->FieldSize(message, &field); ++i) {
       RETURN_IF_ERROR(Walk(reflection->GetRepeatedMessage(message, &field, i), path));
+    }
+    return {};
+  }
+
+  // proto3 keeps numbers that an enum does not have; nobody below could do what they ask for.
+  static Status CheckValue(const Message& message, const FieldDescriptor& field,
+                           const std::string& path) {
+    if (field.cpp_type() != FieldDescriptor::CPPTYPE_ENUM) return {};
+    const Reflection* reflection = message.GetReflection();
+    const int count = field.is_repeated() ? reflection->FieldSize(message, &field) : 1;
+    for (int i = 0; i < count; ++i) {
+      const int value = field.is_repeated() ? reflection->GetRepeatedEnumValue(message, &field, i)
+                                            : reflection->GetEnumValue(message, &field);
+      if (field.enum_type()->FindValueByNumber(value) != nullptr) continue;
+      return InvalidArgument("\"" + path + "\" has the value " + std::to_string(value) +
+                             ": this build does not know it, nothing was started");
     }
     return {};
   }

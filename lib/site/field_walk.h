@@ -18,8 +18,9 @@ namespace interlink::site {
 // Walks `config` by reflection, in field order. kUnimplemented for the first set field that no list
 // covers:
 // "\"linux.security_context.apparmor\" is not supported by handler \"x\"". kInvalidArgument for a
-// field that this build does not know. A field is set when it is non-empty or differs from its
-// default; a message is set by its fields.
+// field, or a value of an enum, that this build does not know. A field is set when it is non-empty
+// or differs from its default; a message is set by its fields. Of a number wrapper, a security
+// profile and a user namespace the first field is always set: their zero asks for something.
 Status RefuseUnsupported(const google::protobuf::Message& config, const sdk::FieldLists& lists,
                          const std::string& handler);
 
