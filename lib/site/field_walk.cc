@@ -114,8 +114,8 @@ Status RefuseUnsupported(const Message& config, const sdk::FieldLists& lists,
 std::vector<std::string> BoundedFields(const Message& config, const sdk::FieldLists& lists) {
   std::vector<std::string> bounded;
   Walker walker([&](const std::string& path) -> Status {
-    if (AnyCovers(lists.bounded, path) && (bounded.empty() || bounded.back() != path))
-      bounded.push_back(path);
+    const bool is_new = std::find(bounded.begin(), bounded.end(), path) == bounded.end();
+    if (is_new && AnyCovers(lists.bounded, path)) bounded.push_back(path);
     return {};
   });
   // Unknown fields were refused when the config came in.

@@ -24,7 +24,7 @@ namespace interlink::site {
 Status RefuseUnsupported(const google::protobuf::Message& config, const sdk::FieldLists& lists,
                          const std::string& handler);
 
-// The paths of set fields that are only bounded: for verbose status.
+// The paths of set fields that are only bounded, each once: for verbose status.
 std::vector<std::string> BoundedFields(const google::protobuf::Message& config,
                                        const sdk::FieldLists& lists);
 

@@ -197,4 +197,19 @@ TEST_CASE("the first refused field in the order of the config is named") {
   CHECK(Refused(R"(working_dir: "/" args: "a" tty: true)", {"args"}) == "working_dir");
 }
 
+TEST_CASE("bounded fields are those that are set, each once") {
+  const auto config = Container(R"(tty: true linux { resources { memory_limit_in_bytes: 1
+      hugepage_limits { page_size: "2MB" limit: 1 } hugepage_limits { page_size: "1GB" limit: 2 } } })");
+
+  const Words bounded =
+      BoundedFields(config, {{"tty"},
+                             {"linux.resources.memory_limit_in_bytes", "linux.resources.cpu_quota",
+                              "linux.resources.hugepage_limits"},
+                             {}});
+
+  CHECK(bounded == Words{"linux.resources.memory_limit_in_bytes",
+                         "linux.resources.hugepage_limits.page_size",
+                         "linux.resources.hugepage_limits.limit"});
+}
+
 }  // namespace interlink::site
