@@ -15,7 +15,10 @@ sdk::FieldLists SandboxFields(bool kubelet_host) {
                     "annotations",
                     "log_directory",
                     "linux.sysctls",
-                    "linux.security_context.namespace_options",
+                    "linux.security_context.namespace_options.network",
+                    "linux.security_context.namespace_options.pid",
+                    "linux.security_context.namespace_options.ipc",
+                    "linux.security_context.namespace_options.userns_options.mode",
                     "linux.security_context.privileged"};
   // There is no sandbox process that these could apply to; each container has its own.
   lists.advisory = {"linux.overhead",
@@ -52,7 +55,10 @@ sdk::FieldLists ContainerFields() {
                     "linux.resources",
                     "linux.security_context.capabilities",
                     "linux.security_context.privileged",
-                    "linux.security_context.namespace_options",
+                    "linux.security_context.namespace_options.network",
+                    "linux.security_context.namespace_options.pid",
+                    "linux.security_context.namespace_options.ipc",
+                    "linux.security_context.namespace_options.userns_options.mode",
                     "linux.security_context.run_as_user",
                     "linux.security_context.run_as_group",
                     "linux.security_context.run_as_username",
@@ -62,8 +68,8 @@ sdk::FieldLists ContainerFields() {
                     "linux.security_context.no_new_privs",
                     "linux.security_context.masked_paths",
                     "linux.security_context.readonly_paths",
-                    "linux.security_context.seccomp",
-                    "linux.security_context.apparmor"};
+                    "linux.security_context.seccomp.profile_type",
+                    "linux.security_context.apparmor.profile_type"};
   // Without SELinux there are no labels to change.
   lists.advisory = {"mounts.selinux_relabel"};
   return lists;
