@@ -1,0 +1,136 @@
+// What an update does to the cgroup of a local container.
+#include <catch2/catch.hpp>
+
+#include "contract/config_text.h"
+#include "contract/contract_lab.h"
+
+namespace interlink::contract {
+namespace {
+
+using runtime::v1::LinuxContainerResources;
+
+class UpdateLab {
+ public:
+  UpdateLab() : sandbox(lab.RunUp()), id(lab.StartReady(sandbox, lab.subject().IgnoresStop())) {}
+
+  Status Update(const std::string& limits) {
+    return lab.backend().UpdateContainer(lab.call(), sandbox, id,
+                                         FromText<LinuxContainerResources>(limits));
+  }
+  // A file of the container's own cgroup, as cgroup v2 or v1 names it.
+  std::string Read(const std::string& v2, const std::string& v1) {
+    const std::string root = "/sys/fs/cgroup/";
+    const std::string command = "cat " + root + v2 + " 2>/dev/null || cat " + root + v1;
+    const auto exec = lab.Exec(sandbox, id, {"sh", "-c", command});
+    REQUIRE(exec.ok());
+    const SessionEnd end = ReadSession(exec->get());
+    INFO(end.err);
+    REQUIRE(end.code == 0);
+    return end.out;
+  }
+  std::string Memory() { return Read("memory.max", "memory/memory.limit_in_bytes"); }
+  // The quota; v2 has the period beside it.
+  std::string Quota() {
+    const std::string text = Read("cpu.max", "cpu/cpu.cfs_quota_us");
+    return text.substr(0, text.find_first_of(" \n"));
+  }
+
+  ContractLab lab;
+  const SandboxId sandbox;
+  const ContainerId id;
+};
+
+constexpr const char* k64M = "67108864\n";
+constexpr const char* k32M = "33554432\n";
+
+}  // namespace
+
+TEST_CASE("The cgroup of a running container follows its updates") {
+  UpdateLab lab;
+  REQUIRE(lab.Memory() != k64M);
+
+  REQUIRE(lab.Update("memory_limit_in_bytes: 67108864 cpu_period: 100000 cpu_quota: 20000").ok());
+  CHECK(lab.Memory() == k64M);
+  CHECK(lab.Quota() == "20000");
+
+  REQUIRE(lab.Update("memory_limit_in_bytes: 33554432").ok());
+  CHECK(lab.Memory() == k32M);
+  CHECK(lab.Quota() == "20000");
+}
+
+TEST_CASE("An update after a restart changes only what it names") {
+  UpdateLab lab;
+  REQUIRE(lab.Update("memory_limit_in_bytes: 67108864").ok());
+  lab.lab.Restart();
+
+  REQUIRE(lab.Update("cpu_period: 100000 cpu_quota: 30000").ok());
+
+  CHECK(lab.Memory() == k64M);
+  CHECK(lab.Quota() == "30000");
+}
+
+TEST_CASE("An update that cannot be made leaves the limits as they were") {
+  UpdateLab lab;
+  REQUIRE(lab.Update("memory_limit_in_bytes: 67108864 cpu_period: 100000 cpu_quota: 20000").ok());
+
+  const Status refused =
+      lab.Update(R"(memory_limit_in_bytes: 33554432 cpu_quota: 30000 cpuset_cpus: "4000")");
+
+  CHECK_FALSE(refused.ok());
+  CHECK(lab.Memory() == k64M);
+  CHECK(lab.Quota() == "20000");
+  REQUIRE(lab.Update("memory_limit_in_bytes: 33554432").ok());
+  CHECK(lab.Memory() == k32M);
+  CHECK(lab.Quota() == "20000");
+}
+
+// It keeps the new limits: the undo names what was set before, and no limit is not named. The tag
+// goes with the repair in Engine::UpdateStep.
+TEST_CASE("An update that cannot be made leaves a container without limits as it was",
+          "[!shouldfail]") {
+  UpdateLab lab;
+  const std::string memory = lab.Memory();
+  const std::string quota = lab.Quota();
+
+  const Status refused = lab.Update(
+      R"(memory_limit_in_bytes: 33554432 cpu_period: 100000 cpu_quota: 30000 cpuset_cpus: "4000")");
+
+  REQUIRE_FALSE(refused.ok());
+  CHECK(lab.Memory() == memory);
+  CHECK(lab.Quota() == quota);
+}
+
+TEST_CASE("The score for the OOM killer of a living container is refused by its name") {
+  UpdateLab lab;
+
+  const Status refused = lab.Update("oom_score_adj: 500 memory_limit_in_bytes: 67108864");
+
+  CHECK(refused.code() == Code::kUnimplemented);
+  CHECK_THAT(refused.message(), Catch::Contains("oom_score_adj"));
+  CHECK(lab.Memory() != k64M);
+}
+
+TEST_CASE("A container that has ended is not updated") {
+  ContractLab lab;
+  const SandboxId sandbox = lab.RunUp();
+  const ContainerId id = lab.StartOk(sandbox, lab.subject().ExitsWith(0));
+  lab.Await(sandbox, id, State::kDown);
+  const auto limits = FromText<LinuxContainerResources>("memory_limit_in_bytes: 67108864");
+
+  CHECK(lab.backend().UpdateContainer(lab.call(), sandbox, id, limits).code() ==
+        Code::kFailedPrecondition);
+}
+
+TEST_CASE("Limits of a whole pod are not built, and another node's pod is not found") {
+  ContractLab lab;
+  const SandboxId sandbox = lab.RunUp();
+  const auto limits = FromText<LinuxContainerResources>("memory_limit_in_bytes: 67108864");
+  const auto update = [&](const NodeId& node) {
+    return lab.backend().UpdateSandbox(lab.call(), node, sandbox, limits, {}).code();
+  };
+
+  CHECK(update(lab.node()) == Code::kUnimplemented);
+  CHECK(update(NodeId("node-2")) == Code::kNotFound);
+}
+
+}  // namespace interlink::contract
