@@ -20,7 +20,7 @@ std::optional<runtime::v1::ContainerState> Shown(const StoredNodeContainer& cont
   const auto seen = container.fact().seen();
   if (container.abandoned()) return std::nullopt;
   if (container.exit_shown()) return runtime::v1::CONTAINER_EXITED;
-  if (seen == interlink::v1::SEEN_NOTHING || seen == interlink::v1::SEEN_GONE) return std::nullopt;
+  if (seen < interlink::v1::SEEN_CREATED || seen == interlink::v1::SEEN_GONE) return std::nullopt;
   if (container.fact().has_failure()) return std::nullopt;
   // A stop that overtakes the start's answer must not make CREATED of RUNNING: kubelet restarts
   // what is CREATED without killing it.
