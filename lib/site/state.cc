@@ -45,8 +45,10 @@ bool ApplyFact(const sdk::Observation& fact, SandboxRecord& record) {
   if (seen == record.seen()) {
     // Only the queue's words may change within a rank; an end is told once.
     if (seen != interlink::v1::SEEN_PENDING) return false;
+    const bool same_allocation =
+        fact.allocation.empty() || record.allocation() == Text(fact.allocation);
     if (record.reason() == Text(fact.reason) && record.message() == Text(fact.message) &&
-        record.expected_start_ns() == fact.expected_start_ns) {
+        record.expected_start_ns() == fact.expected_start_ns && same_allocation) {
       return false;
     }
     CopyTexts(fact, record);
