@@ -3,6 +3,14 @@
 #include "site/live_site.h"
 
 namespace interlink::site {
+namespace {
+
+Status OtherLives(const Container& other) {
+  return Unavailable("container \"" + other.key.id.str() +
+                     "\" of the same name has not ended yet: its end must be proven first");
+}
+
+}  // namespace
 
 void LiveSite::CreateContainer(const Call& call, const Caller& caller, const SandboxId& sandbox,
                                const ContainerId& id, const std::string& body, Duration wait,
@@ -64,6 +72,8 @@ Status LiveSite::CreateContainerLocked(const ContainerKey& key,
                            "\" exists with another request: mint a new id");
     }
     if (container->record.held()) {
+      // As with sandboxes: the next life may have been imported beside it.
+      if (const Container* other = tables_.OtherLife(key, request)) return OtherLives(*other);
       container->record.set_held(false);
       StampLocked(*container);
       CommitLocked({{StoreKey(key)}, {key.Sandbox()}}, false, {});
@@ -80,10 +90,7 @@ Status LiveSite::CreateContainerLocked(const ContainerKey& key,
   RETURN_IF_ERROR(
       RefuseUnsupported(request.config(), plugin->backend->Describe().container, handler)
           .WithContext("container config"));
-  if (const Container* other = tables_.OtherLife(key, request)) {
-    return Unavailable("container \"" + other->key.id.str() +
-                       "\" of the same name has not ended yet: its end must be proven first");
-  }
+  if (const Container* other = tables_.OtherLife(key, request)) return OtherLives(*other);
   Container container;
   container.key = key;
   container.body = body;

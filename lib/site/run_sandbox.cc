@@ -16,6 +16,11 @@ Status CheckRequest(const interlink::v1::RunSandboxRequest& request) {
   return {};
 }
 
+Status OtherLives(const Sandbox& other) {
+  return Unavailable("sandbox \"" + other.key.id.str() +
+                     "\" of the same pod has not ended yet: its end must be proven first");
+}
+
 }  // namespace
 
 void LiveSite::RunSandbox(const Call& call, const Caller& caller, const SandboxId& id,
@@ -55,7 +60,9 @@ Status LiveSite::RunSandboxLocked(const Call& call, const Caller& caller, const 
                            "\" exists with another request: mint a new id");
     }
     if (sandbox->record.held()) {
-      // The owner repeats an unfinished creation in a new link: it is wanted after all.
+      // The owner repeats an unfinished creation in a new link: it is wanted after all. Where both
+      // stores are back in time the pod's next life may have been imported beside it.
+      if (const Sandbox* other = tables_.OtherLife(key, request)) return OtherLives(*other);
       sandbox->record.set_held(false);
       sandbox->record.set_seen(interlink::v1::SEEN_NOTHING);
       sandbox->asked = false;
@@ -70,10 +77,7 @@ Status LiveSite::RunSandboxLocked(const Call& call, const Caller& caller, const 
           .WithContext("sandbox config"));
   if (tables_.IsOfAnotherNode(key))
     return NotFound("no sandbox \"" + key.id.str() + "\" of this node");
-  if (const Sandbox* other = tables_.OtherLife(key, request)) {
-    return Unavailable("sandbox \"" + other->key.id.str() +
-                       "\" of the same pod has not ended yet: its end must be proven first");
-  }
+  if (const Sandbox* other = tables_.OtherLife(key, request)) return OtherLives(*other);
   Sandbox sandbox;
   sandbox.key = key;
   sandbox.body = body;
