@@ -338,7 +338,7 @@ void LiveNode::OnEvent(const interlink::v1::Event& event) {
     // The position is stored with what it brought, in one transaction. Inside a list there is none.
     if (!listing_ && event.position().number() != 0) {
       *meta_.mutable_position() = event.position();
-      change.meta = !change.sandboxes.empty() || !change.containers.empty() ||
+      change.meta = change.meta || !change.sandboxes.empty() || !change.containers.empty() ||
                     !change.images.empty() || event.has_end();
     }
     if (change.meta || !change.sandboxes.empty() || !change.containers.empty() ||
@@ -388,6 +388,8 @@ void LiveNode::EndOfListLocked(const interlink::v1::EndOfList& end, Change& chan
   listed_at_ = std::chrono::steady_clock::now();
   recovered_ = recovered;
   lists_ready_ = true;
+  if (meta_.unlisted()) change.meta = true;
+  meta_.clear_unlisted();
   ports_.log.Info("the site's list is merged", {{"records", std::to_string(end.count())}});
 }
 

@@ -93,7 +93,7 @@ Status LiveNode::Load() {
   }
   for (auto& [id, sandbox] : tables_.sandboxes) tables_.Refresh(sandbox);
   // A store that was linked before knows what it has; a fresh one waits for the site's list.
-  lists_ready_ = !meta_.site_lineage().empty();
+  lists_ready_ = !meta_.site_lineage().empty() && !meta_.unlisted();
   unreachable_ = Unavailable("site " + options_.site_name + " has not been asked yet");
   return {};
 }

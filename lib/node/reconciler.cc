@@ -123,6 +123,8 @@ Status LiveNode::StoreLink(const interlink::v1::LinkResponse& response) {
           {});
       lists_ready_ = false;
     }
+    // Kept until the list is in this store: a crash in between must not make it one that knows.
+    if (lineage_before.empty() || response.node_restored()) meta_.set_unlisted(true);
     meta_.set_secret(response.next_secret());
     meta_.set_site_lineage(response.site_lineage());
     meta_.set_site_counter(response.site_counter());
