@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "base/mutex.h"
 #include "base/step_pool.h"
@@ -41,10 +42,23 @@ class MemorySiteStore final : public site::Store {
     MutexLock lock(mutex_);
     return disk_;
   }
+  // The next `commits` are taken as ever. Of the one after them nobody hears, whether it became
+  // durable (`stored`) or not, and nothing comes after it: with Kill, a kill -9 between a commit
+  // and its effect, or just before the commit.
+  void HangAfter(int commits, bool stored) {
+    MutexLock lock(mutex_);
+    hang_after_ = commits;
+    hang_stored_ = stored;
+  }
+  bool hung() {
+    MutexLock lock(mutex_);
+    return hung_;
+  }
   // From here on nothing becomes durable any more: the moment of a kill -9.
   void Kill() {
     MutexLock lock(mutex_);
     killed_ = true;
+    wake_.NotifyAll();
   }
   // New work fails as on a full disk.
   void SetFull(bool full) {
@@ -56,15 +70,29 @@ class MemorySiteStore final : public site::Store {
   Status Apply(const site::Batch& batch) {
     MutexLock lock(mutex_);
     if (killed_) return Unavailable("the process is dead");
+    if (hang_after_ && (*hang_after_)-- == 0) {
+      if (hang_stored_) StoreLocked(batch);
+      hung_ = true;
+      wake_.WaitFor(mutex_, std::chrono::seconds(60),
+                    [this]() NO_LOCK_ANALYSIS { return killed_; });
+      return Unavailable("the process is dead");
+    }
     if (full_ && batch.makes_new_work) return ResourceExhausted("the disk is full");
+    StoreLocked(batch);
+    return {};
+  }
+  void StoreLocked(const site::Batch& batch) REQUIRES_LOCK(mutex_) {
     for (const auto& put : batch.puts) disk_.records[put.key] = put.bytes;
     for (const auto& key : batch.erases) disk_.records.erase(key);
-    return {};
   }
 
   Mutex mutex_;
+  CondVar wake_;
   SiteDisk& disk_;
   bool full_ GUARDED_BY(mutex_) = false;
+  std::optional<int> hang_after_ GUARDED_BY(mutex_);
+  bool hang_stored_ GUARDED_BY(mutex_) = false;
+  bool hung_ GUARDED_BY(mutex_) = false;
   bool killed_ GUARDED_BY(mutex_) = false;
   StepPool writer_{"writer", 1, 100'000};
 };

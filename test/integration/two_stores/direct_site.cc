@@ -1,12 +1,16 @@
 #include "direct_site.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <utility>
 
 namespace interlink::test {
 namespace {
 
 using interlink::v1::ContainerRecord;
 using interlink::v1::SandboxRecord;
+
+constexpr auto kLate = std::chrono::milliseconds(30);  // of an event that no other follows
 
 // The answer of `start`, or kUnavailable at the deadline.
 template <typename T>
@@ -56,6 +60,11 @@ void DirectSite::SetWeather(Weather weather) {
 void DirectSite::CutStreams() {
   MutexLock lock(mutex_);
   ++cuts_;
+  wake_.NotifyAll();
+}
+void DirectSite::HoldEvents(bool hold) {
+  MutexLock lock(mutex_);
+  held_ = hold;
   wake_.NotifyAll();
 }
 void DirectSite::DropLate() {
@@ -169,6 +178,39 @@ Result<ContainerRecord> DirectSite::RemoveContainer(const Call& call, node::Link
   });
 }
 
+// A list keeps its order (sandboxes before their containers, then its end): that is the site's
+// promise, so inside it events are only repeated. What is late when the stream ends is lost.
+void DirectSite::Deliver(const interlink::v1::Event& event, Stream& stream) {
+  bool late = false;
+  bool repeated = false;
+  bool enough = false;
+  {
+    MutexLock lock(mutex_);
+    late = Chance(weather_.late_events);
+    repeated = Chance(weather_.repeated_events);
+    enough = Chance(30);
+  }
+  if (!event.has_record()) DeliverLate(stream);
+  if (event.has_resync()) stream.listing = true;
+  if (event.has_end()) stream.listing = false;
+  if (stream.listing || !event.has_record()) {
+    stream.sink.OnEvent(event);
+    if (repeated && event.has_record()) stream.sink.OnEvent(event);
+    return;
+  }
+  if (late || repeated) stream.late.push_back(event);
+  if (!late) stream.sink.OnEvent(event);
+  if (enough) DeliverLate(stream);
+}
+
+void DirectSite::DeliverLate(Stream& stream) {
+  {
+    MutexLock lock(mutex_);
+    std::shuffle(stream.late.begin(), stream.late.end(), random_);
+  }
+  for (const auto& event : std::exchange(stream.late, {})) stream.sink.OnEvent(event);
+}
+
 Status DirectSite::ReadEvents(const Call& call, node::LinkNumber link,
                               const interlink::v1::Position& after, node::EventSink& sink) {
   ProcessPtr process;
@@ -186,10 +228,18 @@ Status DirectSite::ReadEvents(const Call& call, node::LinkNumber link,
     wake_.NotifyAll();
   };
   const auto cancelled = call.OnCancel(notify);
+  Stream stream{sink};
   while (true) {
+    {
+      MutexLock lock(mutex_);
+      wake_.WaitFor(mutex_, std::chrono::seconds(30), [&]() NO_LOCK_ANALYSIS {
+        return !held_ || cuts != cuts_ || call.cancelled() || process->dead();
+      });
+      if (call.cancelled()) return CancelledError("the caller has gone");
+    }
     auto events = (*reader)->Next(16);
     if (!events.ok()) return events.status();
-    for (const auto& event : *events) sink.OnEvent(event);
+    for (const auto& event : *events) Deliver(event, stream);
     // Owners: this loop and the wake that the site holds.
     const auto ready = std::make_shared<std::atomic<bool>>(!events->empty());
     if (events->empty()) {
@@ -198,12 +248,16 @@ Status DirectSite::ReadEvents(const Call& call, node::LinkNumber link,
         notify();
       });
     }
-    MutexLock lock(mutex_);
-    wake_.WaitFor(mutex_, std::chrono::seconds(5), [&]() NO_LOCK_ANALYSIS {
-      return ready->load() || cuts != cuts_ || call.cancelled() || process->dead();
-    });
-    if (call.cancelled()) return CancelledError("the caller has gone");
-    if (cuts != cuts_ || process->dead()) return Unavailable("the stream broke");
+    const auto idle = stream.late.empty() ? std::chrono::milliseconds(5000) : kLate;
+    {
+      MutexLock lock(mutex_);
+      wake_.WaitFor(mutex_, idle, [&]() NO_LOCK_ANALYSIS {
+        return ready->load() || cuts != cuts_ || call.cancelled() || process->dead();
+      });
+      if (call.cancelled()) return CancelledError("the caller has gone");
+      if (cuts != cuts_ || process->dead()) return Unavailable("the stream broke");
+    }
+    if (!ready->load()) DeliverLate(stream);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "base/mutex.h"
 #include "base/timer.h"
@@ -58,6 +59,8 @@ struct Weather {
   int lost_requests = 0;
   int lost_answers = 0;
   int late_requests = 0;  // the caller gives up, the request arrives up to 300 ms later
+  int late_events = 0;    // of the records that have changed: behind others, in any order
+  int repeated_events = 0;
 };
 
 class DirectSite final : public node::Site {
@@ -67,6 +70,8 @@ class DirectSite final : public node::Site {
   void Connect(std::shared_ptr<SiteProcess> process);  // null: connection refused
   void SetWeather(Weather weather);
   void CutStreams();
+  // Streams are open and bring nothing.
+  void HoldEvents(bool hold);
   // Late requests that have not arrived yet never will.
   void DropLate();
 
@@ -144,6 +149,14 @@ class DirectSite final : public node::Site {
 
  private:
   using ProcessPtr = std::shared_ptr<SiteProcess>;
+  // One run of ReadEvents.
+  struct Stream {
+    node::EventSink& sink;
+    bool listing = false;
+    std::vector<interlink::v1::Event> late;
+  };
+  void Deliver(const interlink::v1::Event& event, Stream& stream);
+  void DeliverLate(Stream& stream);
   ProcessPtr Process();
   bool Chance(int percent) REQUIRES_LOCK(mutex_);
   // Carries one request: `send` gives it to the site with a reply.
@@ -157,6 +170,7 @@ class DirectSite final : public node::Site {
   ProcessPtr process_ GUARDED_BY(mutex_);
   Weather weather_ GUARDED_BY(mutex_);
   uint64_t cuts_ GUARDED_BY(mutex_) = 0;
+  bool held_ GUARDED_BY(mutex_) = false;
   uint64_t late_round_ GUARDED_BY(mutex_) = 0;
   Timer timer_;
 };

@@ -1,5 +1,6 @@
 #include "two_stores_lab.h"
 
+#include <algorithm>
 #include <future>
 
 #include "interlink/v1/node_store.pb.h"
@@ -17,6 +18,7 @@ std::string MetadataName(const std::string& config) {
   runtime::v1::PodSandboxConfig parsed;
   return parsed.ParseFromString(config) ? parsed.metadata().uid() : "";
 }
+std::string Short(const std::string& id) { return id.substr(0, 6); }
 std::string UnitName(const std::string& config) {
   runtime::v1::ContainerConfig parsed;
   return parsed.ParseFromString(config) ? parsed.metadata().name() : "";
@@ -42,6 +44,7 @@ void TwoStoresLab::BootSite() {
 }
 void TwoStoresLab::KillSite() {
   if (process_ == nullptr) return;
+  Tell("kill the site");
   process_->Kill();
   direct.Connect(nullptr);
   process_.reset();
@@ -59,38 +62,88 @@ void TwoStoresLab::BootNode() {
 }
 void TwoStoresLab::KillNode() {
   if (node_ == nullptr) return;
+  Tell("kill the node");
   store_->Kill();
   node_->Stop();
   node_.reset();
   logs_.reset();
   store_.reset();
 }
-void TwoStoresLab::KeepBackups() {
-  node_backup_ = store_->Backup();
-  site_backup_ = process_->store.Backup();
+void TwoStoresLab::CrashAmidCommits() {
+  const bool site = Below(2) == 0;
+  const int after = Below(6);
+  const bool stored = Below(2) == 0;
+  Tell((site ? "site" : "node") + std::string(" hangs after ") + std::to_string(after) +
+       (stored ? " commits and one that is stored" : " commits"));
+  site ? process_->store.HangAfter(after, stored) : store_->HangAfter(after, stored);
+  RandomCall();
+  RandomExit();
+  if (Below(2) == 0) RandomCall();
+  if (site ? process_->store.hung() : store_->hung()) ++hung_;
+  if (site) {
+    KillSite();
+    BootSite();
+  } else {
+    KillNode();
+    BootNode();
+  }
 }
-void TwoStoresLab::RestoreSite() {
+void TwoStoresLab::KeepBackups() {
+  Tell("backup " + std::to_string(node_backups_.size()));
+  node_backups_.push_back(store_->Backup());
+  site_backups_.push_back(process_->store.Backup());
+}
+// Nobody restores a site within the moment that a request is under way.
+void TwoStoresLab::StartSite(const SiteDisk& disk) {
   KillSite();
-  site_disk_ = site_backup_;
+  direct.DropLate();
+  site_disk_ = disk;
   BootSite();
 }
-void TwoStoresLab::RestoreNode() {
+void TwoStoresLab::StartNode(const NodeDisk& disk) {
   KillNode();
-  node_disk_ = node_backup_;
+  node_disk_ = disk;
   BootNode();
+}
+void TwoStoresLab::RestoreSite(int backup) {
+  if (backup == kAny) backup = Below(static_cast<int>(site_backups_.size()));
+  Tell("restore the site from " + std::to_string(backup));
+  StartSite(site_backups_.at(static_cast<size_t>(backup)));
+}
+void TwoStoresLab::RestoreNode(int backup) {
+  if (backup == kAny) backup = Below(static_cast<int>(node_backups_.size()));
+  Tell("restore the node from " + std::to_string(backup));
+  node_restored_ = true;
+  StartNode(node_backups_.at(static_cast<size_t>(backup)));
+}
+void TwoStoresLab::RestoreBoth(int backup) {
+  AllowOneMoreStart();
+  KillNode();  // else it would tell the restored site what it remembers
+  RestoreSite(backup);
+  RestoreNode(backup);
+}
+void TwoStoresLab::LoseSite() {
+  Tell("lose the site's store");
+  StartSite(SiteDisk());
+}
+void TwoStoresLab::LoseNode() {
+  Tell("lose the node's store");
+  StartNode(NodeDisk());
 }
 void TwoStoresLab::WaitLinked() {
   REQUIRE(Eventually([this] {
-    const auto summary = node_->Summary();
-    if (summary.reachable.message().find("copied-node") != std::string::npos) {
-      Ask<std::string>([this](auto reply) {
-        process_->site->Takeover(Call::WithTimeout(1s), DirectSite::Node(), reply);
-      })
-          .status()
-          .ok();
-    }
-    return process_->site->Ready() && summary.reachable.ok() && ListPods().has_value();
+    return TakeOverWhereAsked() && process_->site->Ready() && ListPods().has_value();
   }));
+}
+bool TwoStoresLab::TakeOverWhereAsked() {
+  const auto summary = node_->Summary();
+  if (summary.reachable.message().find("copied-node") != std::string::npos) {
+    const auto word = Ask<std::string>([this](auto reply) {
+      process_->site->Takeover(Call::WithTimeout(1s), DirectSite::Node(), reply);
+    });
+    if (!word.ok()) return false;  // asked again
+  }
+  return summary.reachable.ok();
 }
 
 template <typename T, typename Start>
@@ -113,46 +166,108 @@ void TwoStoresLab::RandomCall() {
   return EndPod(true);
 }
 
-void TwoStoresLab::RunPod() {
-  const std::string name = "p" + std::to_string(Below(4));
-  // The same attempt again (a repeat), or the next one.
-  if (Below(3) == 0) ++attempts_[name];
+void TwoStoresLab::SetBackendAway(bool away) {
+  Tell(away ? "the backend is away" : "the backend is there");
+  for (const char* method : {"RunSandbox", "CreateContainer", "StartContainer"})
+    world.Fail(method, away ? Unavailable("away") : Status());
+}
+
+void TwoStoresLab::RandomCallOnFullDisk() {
+  const bool site = Below(2) == 0;
+  Tell(site ? "full disk at the site" : "full disk at the node");
+  site ? process_->store.SetFull(true) : store_->SetFull(true);
+  RandomCall();
+  site ? process_->store.SetFull(false) : store_->SetFull(false);
+}
+
+Result<std::string> TwoStoresLab::RunPod(const std::string& name, uint32_t attempt) {
   runtime::v1::RunPodSandboxRequest request;
   auto* metadata = request.mutable_config()->mutable_metadata();
   metadata->set_name(name);
   metadata->set_namespace_("default");
   metadata->set_uid("uid-" + name);
-  metadata->set_attempt(attempts_[name]);
+  metadata->set_attempt(attempt);
   const auto answer = Ask<runtime::v1::RunPodSandboxResponse>(
       [&](auto reply) { node_->sandboxes().Run(Call::WithTimeout(kPatience), request, reply); });
-  if (answer.ok()) pods_.try_emplace(SandboxId(answer->pod_sandbox_id()), Pod{name});
+  Tell("run " + name + "." + std::to_string(attempt) + " = " +
+       (answer.ok() ? Short(answer->pod_sandbox_id()) : answer.status().ToString()));
+  if (!answer.ok()) return answer.status();
+  pods_.try_emplace(SandboxId(answer->pod_sandbox_id()), Pod{name});
+  return answer->pod_sandbox_id();
+}
+
+Result<std::string> TwoStoresLab::CreateUnit(const SandboxId& pod, const std::string& name,
+                                             uint32_t attempt) {
+  runtime::v1::CreateContainerRequest request;
+  request.set_pod_sandbox_id(pod.str());
+  request.mutable_config()->mutable_metadata()->set_name(name);
+  request.mutable_config()->mutable_metadata()->set_attempt(attempt);
+  request.mutable_config()->mutable_image()->set_image("busybox");
+  const auto answer = Ask<runtime::v1::CreateContainerResponse>([&](auto reply) {
+    node_->containers().Create(Call::WithTimeout(kPatience), request, reply);
+  });
+  Tell("create " + Short(pod.str()) + " " + name + "." + std::to_string(attempt) + " = " +
+       (answer.ok() ? Short(answer->container_id()) : answer.status().ToString()));
+  if (!answer.ok()) return answer.status();
+  Unit unit;
+  unit.pod = pod;
+  unit.name = name;
+  unit.ended = pods_.at(pod).ended;
+  units_.try_emplace(ContainerId(answer->container_id()), unit);
+  return answer->container_id();
+}
+
+Status TwoStoresLab::RemovePod(const SandboxId& id) {
+  pods_.at(id).ended = true;
+  for (auto& [unit_id, unit] : units_) unit.ended = unit.ended || unit.pod == id;
+  Tell("remove pod " + Short(id.str()));
+  runtime::v1::RemovePodSandboxRequest request;
+  request.set_pod_sandbox_id(id.str());
+  return Ask<runtime::v1::RemovePodSandboxResponse>([&](auto reply) {
+           node_->sandboxes().Remove(Call::WithTimeout(kPatience), request, reply);
+         })
+      .status();
+}
+
+Status TwoStoresLab::RemoveUnit(const ContainerId& id) {
+  units_.at(id).ended = true;
+  Tell("remove " + Short(id.str()));
+  runtime::v1::RemoveContainerRequest request;
+  request.set_container_id(id.str());
+  return Ask<runtime::v1::RemoveContainerResponse>([&](auto reply) {
+           node_->containers().Remove(Call::WithTimeout(kPatience), request, reply);
+         })
+      .status();
+}
+
+void TwoStoresLab::RunPod() {
+  const std::string name = "p" + std::to_string(Below(4));
+  // The same attempt again (a repeat), or the next one.
+  if (Below(3) == 0) ++attempts_[name];
+  if (RunPod(name, attempts_[name]).ok()) return;  // remembered there
 }
 
 void TwoStoresLab::EndPod(bool remove) {
   if (pods_.empty()) return;
   auto it = std::next(pods_.begin(), Below(static_cast<int>(pods_.size())));
-  it->second.ended = true;
-  for (auto& [id, unit] : units_) unit.ended = unit.ended || unit.pod == it->first;
   if (remove) {
-    runtime::v1::RemovePodSandboxRequest request;
-    request.set_pod_sandbox_id(it->first.str());
-    const auto answer = Ask<runtime::v1::RemovePodSandboxResponse>([&](auto reply) {
-      node_->sandboxes().Remove(Call::WithTimeout(kPatience), request, reply);
-    });
-    if (!answer.ok()) return;
+    if (!RemovePod(it->first).ok() || MayAnswerTooEarly()) return;
     // OK is proof: nothing of it is alive.
     MutexLock lock(world.mutex);
-    CHECK_FALSE(world.pods.contains(it->first));
+    REQUIRE_FALSE(world.pods.contains(it->first));
     return;
   }
+  it->second.ended = true;
+  for (auto& [id, unit] : units_) unit.ended = unit.ended || unit.pod == it->first;
+  Tell("stop pod " + Short(it->first.str()));
   runtime::v1::StopPodSandboxRequest request;
   request.set_pod_sandbox_id(it->first.str());
   const auto answer = Ask<runtime::v1::StopPodSandboxResponse>(
       [&](auto reply) { node_->sandboxes().Stop(Call::WithTimeout(kPatience), request, reply); });
-  if (!answer.ok()) return;
+  if (!answer.ok() || MayAnswerTooEarly()) return;
   MutexLock lock(world.mutex);
   const auto pod = world.pods.find(it->first);
-  CHECK((pod == world.pods.end() || pod->second.state == State::kDown));
+  REQUIRE((pod == world.pods.end() || pod->second.state == State::kDown));
 }
 
 void TwoStoresLab::CreateUnit() {
@@ -161,20 +276,7 @@ void TwoStoresLab::CreateUnit() {
   const std::string name = "c" + std::to_string(Below(2));
   const std::string key = it->first.str() + name;
   if (Below(3) == 0) ++unit_attempts_[key];
-  runtime::v1::CreateContainerRequest request;
-  request.set_pod_sandbox_id(it->first.str());
-  request.mutable_config()->mutable_metadata()->set_name(name);
-  request.mutable_config()->mutable_metadata()->set_attempt(unit_attempts_[key]);
-  request.mutable_config()->mutable_image()->set_image("busybox");
-  const auto answer = Ask<runtime::v1::CreateContainerResponse>([&](auto reply) {
-    node_->containers().Create(Call::WithTimeout(kPatience), request, reply);
-  });
-  if (!answer.ok()) return;
-  Unit unit;
-  unit.pod = it->first;
-  unit.name = name;
-  unit.ended = it->second.ended;
-  units_.try_emplace(ContainerId(answer->container_id()), unit);
+  if (CreateUnit(it->first, name, unit_attempts_[key]).ok()) return;  // remembered there
 }
 
 void TwoStoresLab::StartUnit() {
@@ -184,32 +286,29 @@ void TwoStoresLab::StartUnit() {
   request.set_container_id(it->first.str());
   const auto answer = Ask<runtime::v1::StartContainerResponse>(
       [&](auto reply) { node_->containers().Start(Call::WithTimeout(kPatience), request, reply); });
+  Tell("start " + Short(it->first.str()) + (answer.ok() ? "" : " failed"));
   if (answer.ok()) it->second.started = true;
 }
 
 void TwoStoresLab::EndUnit(bool remove) {
   if (units_.empty()) return;
   const auto it = std::next(units_.begin(), Below(static_cast<int>(units_.size())));
-  it->second.ended = true;
   if (remove) {
-    runtime::v1::RemoveContainerRequest request;
-    request.set_container_id(it->first.str());
-    const auto answer = Ask<runtime::v1::RemoveContainerResponse>([&](auto reply) {
-      node_->containers().Remove(Call::WithTimeout(kPatience), request, reply);
-    });
-    if (!answer.ok()) return;
+    if (!RemoveUnit(it->first).ok() || MayAnswerTooEarly()) return;
     MutexLock lock(world.mutex);
-    CHECK_FALSE(world.units.contains(it->first));
+    REQUIRE_FALSE(world.units.contains(it->first));
     return;
   }
+  it->second.ended = true;
+  Tell("stop " + Short(it->first.str()));
   runtime::v1::StopContainerRequest request;
   request.set_container_id(it->first.str());
   const auto answer = Ask<runtime::v1::StopContainerResponse>(
       [&](auto reply) { node_->containers().Stop(Call::WithTimeout(kPatience), request, reply); });
-  if (!answer.ok()) return;
+  if (!answer.ok() || MayAnswerTooEarly()) return;
   MutexLock lock(world.mutex);
   const auto unit = world.units.find(it->first);
-  CHECK((unit == world.units.end() || unit->second.state != State::kUp));
+  REQUIRE((unit == world.units.end() || unit->second.state != State::kUp));
 }
 
 void TwoStoresLab::RandomExit() {
@@ -222,6 +321,7 @@ void TwoStoresLab::RandomExit() {
     if (unit == world.units.end() || unit->second.state != State::kUp) return;
   }
   if (it->second.ended) return;  // which end comes first is not known
+  Tell("exit " + Short(it->first.str()) + " " + std::to_string(code));
   it->second.exit_code = code;
   REQUIRE(process_->backend->End(it->first, code).ok());
 }
@@ -230,19 +330,19 @@ void TwoStoresLab::CheckNoDuplicate() {
   MutexLock lock(world.mutex);
   for (const auto& [id, count] : world.starts) {
     INFO("started " << count << " times: " << id);
-    CHECK(count <= 1);
+    REQUIRE(count <= allowed_starts_);
   }
   std::set<std::string> pods;
   for (const auto& [id, pod] : world.pods) {
     if (pod.state == State::kDown) continue;
     INFO("a pod lives twice: " << MetadataName(pod.config));
-    CHECK(pods.insert(MetadataName(pod.config)).second);
+    REQUIRE(pods.insert(MetadataName(pod.config)).second);
   }
   std::set<std::string> units;
   for (const auto& [id, unit] : world.units) {
     if (unit.state != State::kUp) continue;
     INFO("a container lives twice: " << unit.sandbox.str() << " " << UnitName(unit.config));
-    CHECK(units.insert(unit.sandbox.str() + UnitName(unit.config)).second);
+    REQUIRE(units.insert(unit.sandbox.str() + UnitName(unit.config)).second);
   }
 }
 
@@ -314,7 +414,7 @@ void TwoStoresLab::CheckSettled() {
     const auto status = Ask<runtime::v1::ContainerStatusResponse>(
         [&](auto reply) { node_->containers().GetStatus(Call::WithTimeout(1s), request, reply); });
     REQUIRE(status.ok());
-    CHECK(status->status().exit_code() == *unit.exit_code);
+    REQUIRE(status->status().exit_code() == *unit.exit_code);
   }
 }
 
@@ -359,7 +459,15 @@ void TwoStoresLab::CheckRemovesAll() {
                         << " containers, link " << summary.link << "\n"
                         << Describe());
   REQUIRE(empty);
-  REQUIRE(Eventually([this] { return process_->site->ListSandboxes(DirectSite::Node()).empty(); }));
+  REQUIRE(Eventually([this] {
+    const auto nodes = process_->site->ListNodes();
+    return std::all_of(nodes.nodes().begin(), nodes.nodes().end(), [](const auto& node) {
+      return node.sandboxes() == 0 && node.containers() == 0;
+    });
+  }));
+  const auto units = ListUnits();
+  REQUIRE(units.has_value());
+  REQUIRE(units->containers().empty());
   pods_.clear();
   units_.clear();
 }
