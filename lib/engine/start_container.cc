@@ -15,6 +15,24 @@ constexpr auto kStep = std::chrono::seconds(10);
 constexpr auto kKilled = std::chrono::seconds(5);  // from KILL to the exit record
 constexpr int kStartError = 128;
 
+// What takes `change` back: `before`, and the kernel's own value where nothing was set before (a
+// zero would leave what the change has brought). A cpuset that was free stays as it was changed.
+runtime::v1::LinuxContainerResources UndoOf(const runtime::v1::LinuxContainerResources& change,
+                                            const runtime::v1::LinuxContainerResources& before) {
+  constexpr int64_t kShares = 1024;
+  constexpr int64_t kPeriod = 100'000;
+  constexpr int64_t kNoLimit = -1;
+  runtime::v1::LinuxContainerResources undo = before;
+  if (change.memory_limit_in_bytes() != 0 && before.memory_limit_in_bytes() == 0)
+    undo.set_memory_limit_in_bytes(kNoLimit);
+  if (change.memory_swap_limit_in_bytes() != 0 && before.memory_swap_limit_in_bytes() == 0)
+    undo.set_memory_swap_limit_in_bytes(kNoLimit);
+  if (change.cpu_quota() != 0 && before.cpu_quota() == 0) undo.set_cpu_quota(kNoLimit);
+  if (change.cpu_period() != 0 && before.cpu_period() == 0) undo.set_cpu_period(kPeriod);
+  if (change.cpu_shares() != 0 && before.cpu_shares() == 0) undo.set_cpu_shares(kShares);
+  return undo;
+}
+
 }  // namespace
 
 Status Engine::StartContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id) {
@@ -149,7 +167,7 @@ Status Engine::UpdateStep(const SandboxId& sandbox, const ContainerId& id,
   after.MergeFrom(change);
   const CgroupFeatures& features = cgroups_.features();
   ASSIGN_OR_RETURN(const std::string wanted, OciResources(features, after));
-  ASSIGN_OR_RETURN(const std::string old, OciResources(features, before));
+  ASSIGN_OR_RETURN(const std::string old, OciResources(features, UndoOf(change, before)));
   const Call call = Call::WithTimeout(kStep);
   const std::string root = pod->folder.RuntimeRoot();
   record.resources = after.SerializeAsString();
