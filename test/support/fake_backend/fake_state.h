@@ -1,4 +1,5 @@
-// FakeState: what the fake backend knows, and its files: one for each sandbox. Value types; not thread-safe.
+// FakeState: what the fake backend knows, and its files: one for each sandbox. Value types; not
+// thread-safe.
 #ifndef INTERLINK_TEST_SUPPORT_FAKE_BACKEND_FAKE_STATE_H_
 #define INTERLINK_TEST_SUPPORT_FAKE_BACKEND_FAKE_STATE_H_
 
