@@ -103,8 +103,10 @@ void LiveSite::FillLinkLocked(Node& node, const interlink::v1::LinkRequest& requ
   auto& stored = node.stored;
   const std::string& own_lineage = ports_.store.lineage().str();
   response.set_node_counter(stored.node_counter());
-  response.set_node_restored(stored.lineage() == request.node_lineage() &&
-                             request.node_counter() < stored.node_counter());
+  // After a person's takeover the store is another one than the one we know, whatever its counter
+  // says: the retries before it may have raised that above ours.
+  response.set_node_restored(stored.takeover() || (stored.lineage() == request.node_lineage() &&
+                                                   request.node_counter() < stored.node_counter()));
   response.set_site_restored(request.site_lineage() == own_lineage &&
                              request.site_counter() > stored.site_counter());
   // Above every number that an older backup of this store may have given out.

@@ -111,6 +111,10 @@ TEST_CASE("another store under the same identity waits for a takeover") {
                  [&](auto reply) { lab.site->Takeover(SiteLab::call(), NodeId("n1"), reply); })
               .ok());
   CHECK(lab.LinkNode().ok());
+  // Its lists wait for ours, also when its retries have raised its counter above the known one.
+  CHECK(lab.last_link.node_restored());
+  REQUIRE(lab.LinkNode().ok());
+  CHECK_FALSE(lab.last_link.node_restored());
 }
 
 TEST_CASE("a node runs only images that it has pulled itself") {
