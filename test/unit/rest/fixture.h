@@ -72,12 +72,12 @@ struct EdgeFixture {
     return *response;
   }
 
+  net::Io io;  // first: the site may keep what wakes a stream, and that has a timer of it
   FakeSite site;
   NumberedTokens tokens;
   std::unique_ptr<auth::Authenticator> authenticator;
   NullLog log;
   NullMetrics metrics;
-  net::Io io;
   uint16_t port = 0;
   std::unique_ptr<rest::Edge> edge;
   std::unique_ptr<net::HttpClient> client;
