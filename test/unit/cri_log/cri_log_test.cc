@@ -22,6 +22,11 @@ class Lab {
   std::unique_ptr<node::LogFiles> files = cri_log::Open(log, metrics);
   Positions positions{*files};
 
+  // The log thread must not tell positions that are gone.
+  ~Lab() {
+    if (files != nullptr) files->SetDurable({});
+  }
+
   void Send(const ContainerId& id, uint64_t offset, const std::string& bytes) {
     files->Append(id, offset, bytes, offset + bytes.size());
   }
