@@ -1,14 +1,12 @@
 // `interlink-api check`: what would keep `serve` from serving, without touching what runs.
-#include <dlfcn.h>
-
 #include <ctime>
 #include <iostream>
 
 #include "auth/token_file.h"
 #include "base/timer.h"
 #include "commands.h"
+#include "loader/loader.h"
 #include "parts.h"
-#include "sdk/descriptor.h"
 
 namespace interlink::cmd_api {
 namespace {
@@ -35,27 +33,6 @@ Status CheckTokens(const config::ApiConfig& config) {
   return {};
 }
 
-// The handshake alone: a backend would act on what the running daemon's one looks after.
-Status CheckPlugin(const std::string& path) {
-  void* object = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (object == nullptr) {
-    const char* why = dlerror();  // NOLINT(concurrency-mt-unsafe): one thread
-    return FailedPrecondition(std::string("it cannot be loaded: ") +
-                              (why == nullptr ? "unknown reason" : why));
-  }
-  using DescriptorFunction = const sdk::PluginDescriptor* (*)();
-  const auto function = reinterpret_cast<DescriptorFunction>(dlsym(object, "interlink_plugin_v1"));
-  const sdk::PluginDescriptor* descriptor = function == nullptr ? nullptr : function();
-  if (descriptor == nullptr) return InvalidArgument("it is not an interlink plugin");
-  if (descriptor->abi != sdk::kPluginAbi || descriptor->build_id == nullptr ||
-      std::string_view(descriptor->build_id) != sdk::BuildId()) {
-    return FailedPrecondition("it is of another build than this daemon (\"" +
-                              std::string(sdk::BuildId()) +
-                              "\"): install the plugin of this build");
-  }
-  return {};
-}
-
 }  // namespace
 
 int Check(const config::ApiConfig& config) {
@@ -69,11 +46,11 @@ int Check(const config::ApiConfig& config) {
   int code = 0;
   for (const config::PluginConfig& plugin : config.plugins) {
     const std::string path = PluginPath(plugin);
-    const Status status = CheckPlugin(path);
+    const Status status = loader::Check(path);
     if (status.ok()) {
       std::cout << "plugin \"" << plugin.options.name << "\" is " << path << ", of this build\n";
     } else {
-      code = fail(status.WithContext(plugin.where + ": plugin \"" + path + "\""));
+      code = fail(status.WithContext(plugin.where));
     }
   }
   return code;

@@ -97,6 +97,10 @@ Result<std::unique_ptr<sdk::Backend>> Make(const sdk::PluginDescriptor& descript
 
 }  // namespace
 
+Status Check(const std::string& path) {
+  return Open(path).status().WithContext("plugin \"" + path + "\"");
+}
+
 Result<std::unique_ptr<sdk::Backend>> Load(const std::string& path, sdk::Host& host,
                                            const sdk::PluginOptions& options) {
   const auto descriptor = Open(path);

@@ -23,6 +23,10 @@ namespace interlink::loader {
 Result<std::unique_ptr<sdk::Backend>> Load(const std::string& path, sdk::Host& host,
                                            const sdk::PluginOptions& options);
 
+// The same without making the backend: what would Load refuse? For commands beside a running
+// daemon, whose work a second backend must not touch.
+Status Check(const std::string& path);
+
 }  // namespace interlink::loader
 
 #endif  // INTERLINK_LOADER_LOADER_H_

@@ -68,6 +68,7 @@ TEST_CASE("a plugin of this build makes its backend, as often as asked") {
   REQUIRE(two.ok());
   REQUIRE((*one)->Describe().plugin == "good");
   REQUIRE(one->get() != two->get());
+  REQUIRE(Check(kFixtures + "/good.so").ok());
 }
 
 TEST_CASE("a refusal names the file and what differs") {
@@ -90,6 +91,7 @@ TEST_CASE("a refusal names the file and what differs") {
   const auto backend = LoadFile(kFixtures + "/" + wrong.file);
 
   REQUIRE(backend.status().code() == wrong.code);
+  REQUIRE(Check(kFixtures + "/" + wrong.file) == backend.status());
   REQUIRE(Says(backend.status(), wrong.text));
   REQUIRE(Says(backend.status(), "plugin \"" + kFixtures + "/" + wrong.file + "\": "));
 }
@@ -119,6 +121,7 @@ TEST_CASE("a plugin that everybody may write is refused") {
   const auto plugin = LoadFile(folder.File("good.so"));
 
   REQUIRE(plugin.status().code() == Code::kPermissionDenied);
+  REQUIRE(Check(folder.File("good.so")) == plugin.status());
   REQUIRE(Says(plugin.status(), "chmod o-w"));
 }
 
