@@ -52,7 +52,6 @@ struct Options {
   // again after a loss of the store, which has a new lineage on the wire. Empty: the store's.
   Lineage artefact_lineage;
   bool images_on_this_host = true;
-  uint64_t log_buffer_per_container = 1ULL << 30U;
   Duration tombstone_retention = std::chrono::hours(1);
   Duration node_gone_after = Duration::zero();  // zero: never
   int step_threads = 32;
