@@ -3,6 +3,7 @@
 #include <future>
 #include <random>
 
+#include "base/metric_names.h"
 #include "node/limits.h"
 #include "node/live_node.h"
 
@@ -27,7 +28,7 @@ void LiveNode::SetReachable(const Status& why_not) {
   ports_.site.SetReachable(why_not);
   // From then on calls that need the site fail within 5 s (DESIGN 5), those that wait already too.
   if (!why_not.ok()) timer_.After(kAwayLimit, [this] { AnswerForUnreachable(); });
-  ports_.metrics.Gauge("interlink_site_reachable", {}, why_not.ok() ? 1 : 0);
+  ports_.metrics.Gauge(kMetricSiteReachable, {}, why_not.ok() ? 1 : 0);
 }
 
 void LiveNode::Relink(LinkNumber stale) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/this_coro.hpp>
 
+#include "base/metric_names.h"
 #include "rest/admit.h"
 #include "rest/routes.h"
 #include "wire/media_type.h"
@@ -59,10 +60,9 @@ net::Awaitable<void> Send(ExchangePtr exchange, net::Responder& responder,
   const wire::RouteEntry* entry = exchange->routing.entry;
   const std::string route(entry != nullptr ? entry->name : "none");
   const MetricLabels labels = {{"route", route}, {"status", std::to_string(response.status)}};
-  state.ports.metrics.Count("interlink_rest_requests_total", labels, 1);
+  state.ports.metrics.Count(kMetricRestRequests, labels, 1);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begun;
-  state.ports.metrics.Observe("interlink_rest_request_seconds", {{"route", route}},
-                              seconds.count());
+  state.ports.metrics.Observe(kMetricRestSeconds, {{"route", route}}, seconds.count());
   if (state.ports.log.Enabled(LogLevel::kDebug)) {
     state.ports.log.Debug("request answered", {{"route", route},
                                                {"status", std::to_string(response.status)},
