@@ -4,9 +4,10 @@
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
-#include <array>
+#include <algorithm>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <cstring>
 
 namespace interlink::net {
 namespace {
@@ -17,6 +18,7 @@ constexpr uint8_t kBinary = 2;
 constexpr uint8_t kClose = 8;
 constexpr uint8_t kPing = 9;
 constexpr uint8_t kPong = 10;
+constexpr size_t kReadAtOnce = size_t{256} * 1024;
 
 std::string Base64(const unsigned char* bytes, size_t size) {
   std::string text(4 * ((size + 2) / 3) + 1, '\0');
@@ -26,18 +28,40 @@ std::string Base64(const unsigned char* bytes, size_t size) {
   return text;
 }
 
-bool HasToken(const std::optional<std::string>& list, std::string_view token) {
-  if (!list) return false;
-  std::string_view rest = *list;
-  while (!rest.empty()) {
-    const size_t comma = rest.find(',');
-    std::string_view item = rest.substr(0, comma);
-    while (!item.empty() && item.front() == ' ') item.remove_prefix(1);
-    while (!item.empty() && item.back() == ' ') item.remove_suffix(1);
+// The items of a comma-separated header field.
+std::vector<std::string> ItemsOf(std::string_view list) {
+  std::vector<std::string> items;
+  while (!list.empty()) {
+    const size_t comma = list.find(',');
+    std::string_view item = list.substr(0, comma);
+    while (!item.empty() && (item.front() == ' ' || item.front() == '\t')) item.remove_prefix(1);
+    while (!item.empty() && (item.back() == ' ' || item.back() == '\t')) item.remove_suffix(1);
+    if (!item.empty()) items.emplace_back(item);
+    list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
+  }
+  return items;
+}
+
+bool HasToken(const HttpRequest& request, std::string_view name, std::string_view token) {
+  for (const std::string& item : ItemsOf(request.headers.Get(name).value_or(""))) {
     if (EqualNoCase(item, token)) return true;
-    rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
   }
   return false;
+}
+
+void Mask(char* bytes, size_t size, const std::array<char, 4>& mask) {
+  std::array<char, 8> twice{};
+  for (size_t i = 0; i < twice.size(); ++i) twice.at(i) = mask.at(i % 4);
+  uint64_t wide = 0;
+  std::memcpy(&wide, twice.data(), sizeof wide);
+  size_t at = 0;
+  for (; at + sizeof wide <= size; at += sizeof wide) {
+    uint64_t word = 0;
+    std::memcpy(&word, bytes + at, sizeof word);
+    word ^= wide;
+    std::memcpy(bytes + at, &word, sizeof word);
+  }
+  for (; at < size; ++at) bytes[at] = static_cast<char>(bytes[at] ^ mask.at(at % 4));
 }
 
 }  // namespace
@@ -46,7 +70,7 @@ WebSocket::WebSocket(std::shared_ptr<Connection> connection, std::string early, 
     : connection_(std::move(connection)),
       buffered_(std::move(early)),
       role_(role),
-      turn_(connection_->executor(), SteadyTime::max()) {}
+      changed_(connection_->executor(), SteadyTime::max()) {}
 
 std::string WebSocket::MintKey() {
   std::array<unsigned char, 16> bytes{};
@@ -61,21 +85,38 @@ std::string WebSocket::AcceptFor(const std::string& key) {
   return Base64(digest.data(), digest.size());
 }
 
-Result<std::string> WebSocket::Accept(const HttpRequest& request) {
-  if (request.method != "GET" || !HasToken(request.headers.Get("Upgrade"), "websocket") ||
-      !HasToken(request.headers.Get("Connection"), "upgrade")) {
+bool WebSocket::IsUpgrade(const HttpRequest& request) {
+  return HasToken(request, "Upgrade", "websocket");
+}
+
+std::vector<std::string> WebSocket::Protocols(const HttpRequest& request) {
+  std::vector<std::string> protocols;
+  for (const auto& [name, value] : request.headers.items()) {
+    if (!EqualNoCase(name, "Sec-WebSocket-Protocol")) continue;
+    for (std::string& item : ItemsOf(value)) protocols.push_back(std::move(item));
+  }
+  return protocols;
+}
+
+Result<std::string> WebSocket::Accept(const HttpRequest& request, std::string_view protocol) {
+  if (request.method != "GET" || !IsUpgrade(request) ||
+      !HasToken(request, "Connection", "upgrade")) {
     return InvalidArgument("this address speaks WebSocket: send an upgrade request");
   }
   if (request.headers.Get("Sec-WebSocket-Version").value_or("") != "13")
     return InvalidArgument("WebSocket version 13 is needed");
   const std::string key = request.headers.Get("Sec-WebSocket-Key").value_or("");
   if (key.size() != 24) return InvalidArgument("\"Sec-WebSocket-Key\" must be 16 bytes in base64");
-  return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
-         "Upgrade\r\nSec-WebSocket-Accept: " +
-         AcceptFor(key) + "\r\n\r\n";
+  std::string answer =
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+  answer += "Sec-WebSocket-Accept: " + AcceptFor(key) + "\r\n";
+  if (!protocol.empty()) answer += "Sec-WebSocket-Protocol: " + std::string(protocol) + "\r\n";
+  return answer + "\r\n";
 }
 
 Awaitable<Status> WebSocket::Need(size_t bytes, SteadyTime deadline) {
+  if (buffered_.size() - taken_ >= bytes) co_return Status::Ok();
+  buffered_.erase(0, std::exchange(taken_, 0));
   std::array<char, 16384> chunk;
   while (buffered_.size() < bytes) {
     const auto n = co_await connection_->Read(chunk, deadline);
@@ -86,20 +127,29 @@ Awaitable<Status> WebSocket::Need(size_t bytes, SteadyTime deadline) {
   co_return Status::Ok();
 }
 
-Awaitable<Result<WebSocket::FrameHead>> WebSocket::ReadFrame(SteadyTime deadline) {
+void WebSocket::Drop(size_t bytes) {
+  taken_ += bytes;
+  if (taken_ == buffered_.size()) {
+    buffered_.clear();
+    taken_ = 0;
+  }
+}
+
+Awaitable<Result<WebSocket::FrameHead>> WebSocket::ReadHead(SteadyTime deadline) {
   CO_RETURN_IF_ERROR(co_await Need(2, deadline));
-  const auto byte = [this](size_t at) { return static_cast<uint8_t>(buffered_[at]); };
+  const auto byte = [this](size_t at) { return static_cast<uint8_t>(buffered_[taken_ + at]); };
   FrameHead frame;
   frame.final = (byte(0) & 0x80U) != 0;
   frame.opcode = byte(0) & 0x0fU;
   const bool masked = (byte(1) & 0x80U) != 0;
   uint64_t size = byte(1) & 0x7fU;
   const size_t length_bytes = size == 126 ? 2 : size == 127 ? 8 : 0;
-  const size_t head = 2 + length_bytes + (masked ? 4 : 0);
   if ((byte(0) & 0x70U) != 0) co_return InvalidArgument("a WebSocket frame has reserved bits");
   if (masked != (role_ == Role::kServer))
     co_return InvalidArgument("a WebSocket frame is masked the wrong way");
-  CO_RETURN_IF_ERROR(co_await Need(head, deadline));
+  const size_t mask_bytes = masked ? 4 : 0;
+  const size_t bytes = 2 + length_bytes + mask_bytes;
+  CO_RETURN_IF_ERROR(co_await Need(bytes, deadline));
   if (length_bytes > 0) {
     size = 0;
     for (size_t i = 0; i < length_bytes; ++i) size = size << 8U | byte(2 + i);
@@ -107,28 +157,62 @@ Awaitable<Result<WebSocket::FrameHead>> WebSocket::ReadFrame(SteadyTime deadline
   if (size > kMaxMessage || (frame.opcode >= kClose && (size > 125 || !frame.final))) {
     co_return InvalidArgument("a WebSocket frame is too large");
   }
-  CO_RETURN_IF_ERROR(co_await Need(head + size, deadline));
-  frame.payload = buffered_.substr(head, size);
+  frame.size = static_cast<size_t>(size);
   if (masked) {
-    for (size_t i = 0; i < frame.payload.size(); ++i) {
-      frame.payload[i] =
-          static_cast<char>(static_cast<uint8_t>(frame.payload[i]) ^ byte(head - 4 + i % 4));
-    }
+    frame.mask.emplace();
+    std::memcpy(frame.mask->data(), buffered_.data() + taken_ + bytes - 4, 4);
   }
-  buffered_.erase(0, head + size);
+  Drop(bytes);
   co_return frame;
+}
+
+Awaitable<Status> WebSocket::ReadPayload(FrameHead head, std::string* into, SteadyTime deadline) {
+  const size_t begin = into->size();
+  const size_t end = begin + head.size;
+  const size_t buffered = std::min(head.size, buffered_.size() - taken_);
+  into->append(buffered_, taken_, buffered);
+  Drop(buffered);
+  // What is not here yet is read to its place. Room is made as it comes, not as it is announced.
+  size_t at = begin + buffered;
+  while (at < end) {
+    const size_t room = std::min(end - at, kReadAtOnce);
+    into->resize(at + room);
+    const auto n = co_await connection_->Read(std::span<char>(into->data() + at, room), deadline);
+    if (!n.ok()) co_return n.status();
+    if (*n == 0) co_return Unavailable("the peer closed the connection inside a frame");
+    at += *n;
+  }
+  into->resize(end);
+  if (head.mask) Mask(into->data() + begin, head.size, *head.mask);
+  co_return Status::Ok();
+}
+
+Awaitable<Status> WebSocket::AnswerPing(const FrameHead& head, const std::string& payload,
+                                        SteadyTime deadline) {
+  if (head.opcode != kPing || close_sent_) co_return Status::Ok();
+  if (turn_ < turns_) {
+    // RFC 6455, 5.5.3: of several pings only the last one needs an answer. Waiting here would stop
+    // the reading for as long as the peer does not read.
+    pong_ = payload;
+    co_return Status::Ok();
+  }
+  const Parts parts{payload, {}};
+  co_return co_await WriteFrame(kPong, parts, deadline);
 }
 
 Awaitable<Result<std::optional<std::string>>> WebSocket::Read(SteadyTime deadline) {
   std::string message;
   bool begun = false;
   while (true) {
-    auto frame = co_await ReadFrame(deadline);
-    if (!frame.ok()) co_return frame.status();
-    switch (frame->opcode) {
+    const auto head = co_await ReadHead(deadline);
+    if (!head.ok()) co_return head.status();
+    if (head->opcode >= kClose) {
+      std::string payload;
+      CO_RETURN_IF_ERROR(co_await ReadPayload(*head, &payload, deadline));
+      CO_RETURN_IF_ERROR(co_await AnswerPing(*head, payload, deadline));
+    }
+    switch (head->opcode) {
       case kPing:
-        CO_RETURN_IF_ERROR(co_await WriteFrame(kPong, frame->payload, deadline));
-        continue;
       case kPong:
         continue;
       case kClose:
@@ -148,56 +232,76 @@ Awaitable<Result<std::optional<std::string>>> WebSocket::Read(SteadyTime deadlin
       default:
         co_return InvalidArgument("unknown WebSocket opcode");
     }
-    if (message.size() + frame->payload.size() > kMaxMessage)
+    if (message.size() + head->size > kMaxMessage)
       co_return InvalidArgument("a WebSocket message is too large");
-    message += frame->payload;
-    if (frame->final) co_return std::optional<std::string>(std::move(message));
+    CO_RETURN_IF_ERROR(co_await ReadPayload(*head, &message, deadline));
+    if (head->final) co_return std::optional<std::string>(std::move(message));
   }
 }
 
-Awaitable<Status> WebSocket::WriteFrame(uint8_t opcode, std::string_view payload,
-                                        SteadyTime deadline) {
+std::string WebSocket::FrameOf(uint8_t opcode, Parts payload) const {
+  const size_t size = payload.first.size() + payload.second.size();
   std::string bytes;
-  bytes.reserve(payload.size() + 14);
+  bytes.reserve(size + 14);
   bytes += static_cast<char>(0x80U | opcode);
   const uint8_t mask_bit = role_ == Role::kClient ? 0x80U : 0U;
-  if (payload.size() < 126) {
-    bytes += static_cast<char>(mask_bit | payload.size());
-  } else if (payload.size() < 65536) {
+  if (size < 126) {
+    bytes += static_cast<char>(mask_bit | size);
+  } else if (size < 65536) {
     bytes += static_cast<char>(mask_bit | 126U);
-    bytes += static_cast<char>(payload.size() >> 8U);
-    bytes += static_cast<char>(payload.size() & 0xffU);
+    bytes += static_cast<char>(size >> 8U);
+    bytes += static_cast<char>(size & 0xffU);
   } else {
     bytes += static_cast<char>(mask_bit | 127U);
     for (int shift = 56; shift >= 0; shift -= 8)
-      bytes += static_cast<char>(
-          static_cast<uint64_t>(payload.size()) >> static_cast<unsigned>(shift) & 0xffU);
+      bytes +=
+          static_cast<char>(static_cast<uint64_t>(size) >> static_cast<unsigned>(shift) & 0xffU);
   }
+  std::array<char, 4> mask{};
   if (role_ == Role::kClient) {
-    std::array<unsigned char, 4> mask{};
-    RAND_bytes(mask.data(), static_cast<int>(mask.size()));
-    bytes.append(reinterpret_cast<const char*>(mask.data()), mask.size());
-    for (size_t i = 0; i < payload.size(); ++i) {
-      bytes += static_cast<char>(static_cast<unsigned char>(payload[i]) ^ mask.at(i % 4));
-    }
-  } else {
-    bytes.append(payload);
+    RAND_bytes(reinterpret_cast<unsigned char*>(mask.data()), static_cast<int>(mask.size()));
+    bytes.append(mask.data(), mask.size());
   }
-  // A pong of Read and a message of Write must not mix. Whoever writes has a deadline.
-  while (writing_) {
+  const size_t begin = bytes.size();
+  bytes.append(payload.first);
+  bytes.append(payload.second);
+  if (role_ == Role::kClient) Mask(bytes.data() + begin, size, mask);
+  return bytes;
+}
+
+Awaitable<Status> WebSocket::WriteFrame(uint8_t opcode, Parts payload, SteadyTime deadline) {
+  // In the order of their coming, so that nobody is kept waiting by a writer that never pauses.
+  // Whoever writes has a deadline.
+  for (const uint64_t mine = turns_++; turn_ != mine;) {
     boost::system::error_code ignored;
-    co_await turn_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+    co_await changed_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
   }
-  writing_ = true;
-  const Status status = co_await connection_->Write(bytes, deadline);
-  writing_ = false;
-  turn_.cancel();
-  co_return status;
+  if (broken_.ok()) {
+    const std::string bytes = FrameOf(opcode, payload);
+    broken_ = co_await connection_->Write(bytes, deadline);
+  }
+  while (broken_.ok() && pong_ && !close_sent_) {
+    const std::string pong = *std::exchange(pong_, std::nullopt);
+    const std::string bytes = FrameOf(kPong, {pong, {}});
+    broken_ = co_await connection_->Write(bytes, deadline);
+  }
+  ++turn_;
+  changed_.cancel();
+  co_return broken_;
 }
 
 Awaitable<Status> WebSocket::Write(std::string_view message, SteadyTime deadline) {
   if (close_sent_) co_return FailedPrecondition("the WebSocket is closing");
-  co_return co_await WriteFrame(kBinary, message, deadline);
+  const Parts parts{message, {}};
+  co_return co_await WriteFrame(kBinary, parts, deadline);
+}
+
+Awaitable<Status> WebSocket::Write(Kind kind, std::string_view first, std::string_view second,
+                                   SteadyTime deadline) {
+  if (close_sent_) co_return FailedPrecondition("the WebSocket is closing");
+  const uint8_t opcode = kind == Kind::kText ? kText : kBinary;
+  const Parts parts{first, second};
+  co_return co_await WriteFrame(opcode, parts, deadline);
 }
 
 Awaitable<Status> WebSocket::Close(uint16_t code, std::string_view reason, SteadyTime deadline) {
@@ -207,7 +311,8 @@ Awaitable<Status> WebSocket::Close(uint16_t code, std::string_view reason, Stead
   payload += static_cast<char>(code >> 8U);
   payload += static_cast<char>(code & 0xffU);
   payload.append(reason.substr(0, 100));
-  co_return co_await WriteFrame(kClose, payload, deadline);
+  const Parts parts{payload, {}};
+  co_return co_await WriteFrame(kClose, parts, deadline);
 }
 
 }  // namespace interlink::net

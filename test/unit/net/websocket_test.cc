@@ -14,10 +14,21 @@ using test::RawPeer;
 
 SteadyTime Soon() { return std::chrono::steady_clock::now() + std::chrono::seconds(20); }
 
-// Sends back each message; tells `ended` why the reading ended.
+// More than a socket takes at once.
+Awaitable<void> SendFlood(std::shared_ptr<WebSocket> socket) {
+  const std::string message(64 << 10U, 'f');
+  Status status;
+  for (int i = 0; i < 256 && status.ok(); ++i)
+    status = co_await socket->Write(WebSocket::Kind::kText, "", message, Soon());
+  if (status.ok()) status = co_await socket->Write(WebSocket::Kind::kText, "flo", "oded", Soon());
+  if (!status.ok()) socket->Cancel();
+}
+
+// Sends back each message; tells `ended` why the reading ended. "flood": much more than it got.
 Awaitable<void> EchoMessages(HttpRequest request, Responder& responder,
                              std::promise<Status>* ended) {
-  const auto accept = WebSocket::Accept(request);
+  const auto offered = WebSocket::Protocols(request);
+  const auto accept = WebSocket::Accept(request, offered.empty() ? "" : offered.back());
   if (!accept.ok()) {
     HttpResponse refusal;
     refusal.status = 400;
@@ -29,15 +40,17 @@ Awaitable<void> EchoMessages(HttpRequest request, Responder& responder,
   std::string early;
   auto connection = responder.Hijack(&early);
   Status status = co_await connection->Write(*accept, Soon());
-  WebSocket socket(connection, std::move(early), WebSocket::Role::kServer);
+  auto socket = std::make_shared<WebSocket>(connection, std::move(early), WebSocket::Role::kServer);
   while (status.ok()) {
-    auto message = co_await socket.Read(Soon());
+    auto message = co_await socket->Read(Soon());
     if (!message.ok()) {
       status = message.status();
     } else if (!message->has_value()) {
       status = CancelledError("closed");
+    } else if (**message == "flood") {
+      Io::Spawn(connection->executor(), SendFlood(socket));
     } else {
-      status = co_await socket.Write(**message, Soon());
+      status = co_await socket->Write(**message, Soon());
     }
   }
   ended->set_value(status);
@@ -140,6 +153,58 @@ TEST_CASE("fragments are joined, and control frames between them are answered") 
   const std::string text = peer.ReadUntil("hello");
 
   CHECK_THAT(text, Catch::Contains("\x8a\x04ping") && Catch::Contains("\x82\x05hello"));
+}
+
+TEST_CASE("the chosen subprotocol is in the answer") {
+  Fixture fixture;
+  RawPeer peer(fixture.server->port());
+  std::string request = kUpgrade;
+  request.insert(request.find("\r\n") + 2,
+                 "sec-websocket-protocol: v5.channel.k8s.io ,v4.channel.k8s.io\r\n"
+                 "Sec-WebSocket-Protocol: last\r\n");
+  peer.Send(request);
+
+  CHECK_THAT(peer.ReadUntil("\r\n\r\n"), Catch::StartsWith("HTTP/1.1 101") &&
+                                             Catch::Contains("Sec-WebSocket-Protocol: last\r\n"));
+}
+
+TEST_CASE("masks of any value and messages of any length are taken off") {
+  Fixture fixture;
+  RawPeer peer(fixture.server->port());
+  peer.Send(kUpgrade);
+  peer.ReadUntil("\r\n\r\n");
+  const std::string mask = "\x01\x80\xff\x7e";
+  for (const size_t size : {1U, 3U, 7U, 8U, 9U, 31U, 125U}) {
+    std::string masked(size, '\0');
+    for (size_t i = 0; i < size; ++i) masked[i] = static_cast<char>(('a' + i % 26) ^ mask[i % 4]);
+    std::string plain(size, '\0');
+    for (size_t i = 0; i < size; ++i) plain[i] = static_cast<char>('a' + i % 26);
+    peer.Send(std::string("\x82") + static_cast<char>(0x80U | size) + mask + masked);
+
+    const std::string expected = std::string("\x82") + static_cast<char>(size) + plain;
+    CHECK_THAT(peer.ReadUntil(expected), Catch::Contains(expected));
+  }
+}
+
+TEST_CASE("a ping that comes while the peer does not read stops nothing and is answered") {
+  Fixture fixture;
+  RawPeer peer(fixture.server->port());
+  peer.Send(kUpgrade);
+  peer.ReadUntil("\r\n\r\n");
+  peer.Send(Frame(0x82, "flood"));
+  peer.ReadUntil("ffff");
+
+  // The pings and what follows them are taken although nothing can be sent. Of the pings at least
+  // the last one is answered.
+  std::string pings;
+  for (int i = 0; i < 100; ++i) pings += Frame(0x89, "ping" + std::to_string(i));
+  peer.Send(pings + Frame(0x82, "after"));
+
+  const std::string flooded = std::string("\x81\x07") + "flooded";
+  const std::string after = std::string("\x82\x05") + "after";
+  peer.ReadUntil(flooded);
+  CHECK(peer.Count(flooded) == 1);
+  CHECK_THAT(peer.ReadUntil(after), Catch::Contains("\x8a\x06ping99"));
 }
 
 TEST_CASE("frames that break the protocol end the connection") {
