@@ -43,6 +43,12 @@ class Connection {
   virtual Awaitable<void> ShutdownWrite() = 0;
   // Ends what is in progress with kCancelled, and all that follows. From any thread.
   virtual void Cancel() = 0;
+  // True: the peer has finished sending or is gone, even while bytes of it are unread.
+  virtual bool PeerFinished() const { return false; }
+  // Lets a living peer take nothing for as long as a Write's deadline says: without it the
+  // connection fails after 30 s of that, whatever the deadline. One that is gone without a word
+  // while bytes are on their way to it is then noticed by TCP's own retries only (15 min).
+  virtual void AllowPauses() {}
   virtual const Peer& peer() const = 0;
   virtual boost::asio::any_io_executor executor() const = 0;
 };

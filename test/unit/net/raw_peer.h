@@ -58,6 +58,13 @@ class RawPeer {
     return count;
   }
   bool was_reset() const { return reset_; }
+  // Of our end.
+  uint16_t port() const {
+    sockaddr_in address{};
+    socklen_t size = sizeof address;
+    REQUIRE(getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
+    return ntohs(address.sin_port);
+  }
 
  private:
   bool ReadSome() {
