@@ -491,13 +491,21 @@ Result<std::unique_ptr<Listener>> Listener::OnUnix(Io& io, const std::string& pa
 }
 
 Result<std::shared_ptr<Connection>> AdoptUnix(Io& io, int fd) {
-  auto strand = io.Strand();
+  return Adopt(io.Strand(), UniqueFd(fd));
+}
+
+Result<std::shared_ptr<Connection>> Adopt(const asio::any_io_executor& strand, UniqueFd fd) {
+  const int on = 1;
+  // Of a TCP connection: what comes in small pieces goes at once. Other families have no such
+  // option.
+  const bool tcp = setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0;
+  static_cast<void>(tcp);
   auto socket = std::make_shared<PlainUnix>(strand);
   error_code error;
-  socket->assign(Unix(), fd, error);
-  if (error) {
-    return Unavailable("adopt a unix socket: " + error.message());
-  }
+  // The protocol is only a name here: reading, writing and closing are the same for all.
+  socket->assign(Unix(), fd.get(), error);
+  if (error) return Unavailable("adopt a socket: " + error.message());
+  static_cast<void>(fd.Release());
   return std::shared_ptr<Connection>(
       std::make_shared<SocketConnection<PlainUnix>>(strand, socket, UnixPeer()));
 }

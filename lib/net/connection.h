@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "base/unique_fd.h"
 #include "net/awaitable.h"
 #include "net/io.h"
 #include "net/tls.h"
@@ -89,6 +90,8 @@ Awaitable<Status> Handshake(Connection& connection, SteadyTime deadline);
 
 // A connected unix socket, e.g. from a listener of the edge. Takes the descriptor.
 Result<std::shared_ptr<Connection>> AdoptUnix(Io& io, int fd);
+// A connected SOCK_STREAM socket of any family on `strand`, for its bytes alone: peer() is "unix".
+Result<std::shared_ptr<Connection>> Adopt(const boost::asio::any_io_executor& strand, UniqueFd fd);
 
 }  // namespace interlink::net
 

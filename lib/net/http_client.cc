@@ -370,8 +370,8 @@ Status HttpClient::Stream(const Call& call, HttpRequest request, Duration idle,
   return slot->Take(call);
 }
 
-Awaitable<Result<std::shared_ptr<WebSocket>>> HttpClient::Upgrade(
-    boost::asio::any_io_executor strand, HttpRequest request, SteadyTime deadline) {
+Awaitable<Result<Upgraded>> HttpClient::Upgrade(boost::asio::any_io_executor strand,
+                                                HttpRequest request, SteadyTime deadline) {
   auto connected = co_await Connect(strand, state_->options.endpoint, deadline);
   if (!connected.ok()) co_return connected.status();
   std::shared_ptr<Connection> connection = *std::move(connected);
@@ -392,14 +392,17 @@ Awaitable<Result<std::shared_ptr<WebSocket>>> HttpClient::Upgrade(
     CO_RETURN_IF_ERROR(co_await Fill(*connection, parser, buffered, deadline));
   }
   HttpResponse response = Convert(parser);
+  Upgraded upgraded;
   if (response.status != 101) {
-    co_return Unavailable("the server answers " + std::to_string(response.status) +
-                          " instead of upgrading: " + response.body);
+    upgraded.refusal = std::move(response);
+    co_return upgraded;
   }
   if (response.headers.Get("Sec-WebSocket-Accept").value_or("") != WebSocket::AcceptFor(key)) {
     co_return Unavailable("the server's upgrade does not answer our key");
   }
-  co_return std::make_shared<WebSocket>(connection, std::move(buffered), WebSocket::Role::kClient);
+  upgraded.socket =
+      std::make_shared<WebSocket>(connection, std::move(buffered), WebSocket::Role::kClient);
+  co_return upgraded;
 }
 
 }  // namespace interlink::net

@@ -29,6 +29,12 @@ struct HttpClientOptions {
   size_t max_response = 64U << 20U;
 };
 
+// The answer to an upgrade request.
+struct Upgraded {
+  std::shared_ptr<WebSocket> socket;  // null: refused
+  HttpResponse refusal;
+};
+
 class HttpClient {
  public:
   HttpClient(Io& io, HttpClientOptions options);
@@ -48,9 +54,9 @@ class HttpClient {
                 std::function<Status(const HttpResponse& head)> on_head,
                 std::function<Status(std::string_view bytes)> on_bytes);
 
-  // An upgrade to WebSocket at request.target. The answer to a refusal is its status and body.
-  Awaitable<Result<std::shared_ptr<WebSocket>>> Upgrade(boost::asio::any_io_executor strand,
-                                                        HttpRequest request, SteadyTime deadline);
+  // An upgrade to WebSocket at request.target. kUnavailable, kDeadlineExceeded: no answer.
+  Awaitable<Result<Upgraded>> Upgrade(boost::asio::any_io_executor strand, HttpRequest request,
+                                      SteadyTime deadline);
   // Closes idle connections (after a change of certificates, or when the server is known to be
   // gone).
   void DropIdle();

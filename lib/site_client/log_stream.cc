@@ -113,18 +113,20 @@ net::Awaitable<Status> OneConnection(std::shared_ptr<Shared> shared) {
   const Call call = Call::WithTimeout(kConnect);
   auto request = shared->requests->Build(call, {.route = wire::Route::kLogs});
   if (!request.ok()) co_return request.status();
-  auto socket = co_await shared->requests->http().Upgrade(shared->strand, *std::move(request),
-                                                          call.deadline());
-  if (!socket.ok()) co_return socket.status();
+  auto upgraded = co_await shared->requests->http().Upgrade(shared->strand, *std::move(request),
+                                                            call.deadline());
+  if (!upgraded.ok()) co_return upgraded.status();
+  const std::shared_ptr<net::WebSocket> socket = upgraded->socket;
+  if (socket == nullptr) co_return shared->requests->Understand(upgraded->refusal, nullptr);
   {
     MutexLock lock(shared->mutex);
     if (shared->closing) co_return CancelledError("closing");
-    shared->socket = *socket;
+    shared->socket = socket;
     shared->queue.clear();  // subscriptions are made anew
   }
   shared->Tell([](node::LogSink& sink) { sink.OnLogStreamOpen(); });
-  net::Io::Spawn(shared->strand, WriteLoop(shared, *socket));
-  const Status status = co_await ReadLoop(shared, *socket);
+  net::Io::Spawn(shared->strand, WriteLoop(shared, socket));
+  const Status status = co_await ReadLoop(shared, socket);
   {
     MutexLock lock(shared->mutex);
     shared->socket = nullptr;

@@ -106,20 +106,21 @@ class LogReader : public std::enable_shared_from_this<LogReader> {
  private:
   static net::Awaitable<void> Run(std::shared_ptr<LogReader> self, net::HttpRequest request) {
     const auto soon = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    auto socket = co_await self->client_.Upgrade(self->strand_, std::move(request), soon);
-    if (!socket.ok()) {
+    auto upgraded = co_await self->client_.Upgrade(self->strand_, std::move(request), soon);
+    if (!upgraded.ok() || upgraded->socket == nullptr) {
       MutexLock lock(self->mutex_);
       self->ended_ = true;
       co_return;
     }
+    const std::shared_ptr<net::WebSocket> socket = upgraded->socket;
     {
       MutexLock lock(self->mutex_);
-      self->socket_ = *socket;
+      self->socket_ = socket;
     }
-    net::Io::Spawn(self->strand_, Write(self, *socket));
+    net::Io::Spawn(self->strand_, Write(self, socket));
     while (true) {
       auto message =
-          co_await (*socket)->Read(std::chrono::steady_clock::now() + std::chrono::seconds(30));
+          co_await socket->Read(std::chrono::steady_clock::now() + std::chrono::seconds(30));
       if (!message.ok() || !message->has_value()) break;
       LogResponse response;
       if (!response.ParseFromString(**message)) break;
