@@ -19,6 +19,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include "net/resolve.h"
 #include "net/tls_peer.h"
 #include "net/tls_state.h"
 
@@ -350,43 +351,10 @@ Awaitable<Result<std::shared_ptr<Connection>>> ConnectUnix(asio::any_io_executor
   co_return std::make_shared<SocketConnection<PlainUnix>>(strand, socket, UnixPeer());
 }
 
-using Addresses = tcp::resolver::results_type;
-
-// getaddrinfo(3) cannot be interrupted: after the deadline its answer is dropped.
-Awaitable<Result<Addresses>> Resolve(asio::any_io_executor strand, const Endpoint& endpoint,
-                                     SteadyTime deadline) {
-  struct Lookup {
-    explicit Lookup(const asio::any_io_executor& executor) : resolver(executor), timer(executor) {}
-    tcp::resolver resolver;
-    asio::steady_timer timer;
-    bool done = false;
-    error_code error;
-    Addresses addresses;
-  };
-  auto lookup = std::make_shared<Lookup>(strand);  // owners: this coroutine and the handler
-  lookup->timer.expires_at(deadline);
-  lookup->resolver.async_resolve(endpoint.host, std::to_string(endpoint.port),
-                                 [lookup](const error_code& error, Addresses addresses) {
-                                   lookup->done = true;
-                                   lookup->error = error;
-                                   lookup->addresses = std::move(addresses);
-                                   lookup->timer.cancel();
-                                 });
-  error_code ignored;
-  if (!lookup->done) co_await lookup->timer.async_wait(Into(ignored));
-  const std::string text = "look up \"" + endpoint.host + "\": ";
-  if (!lookup->done) {
-    lookup->resolver.cancel();
-    co_return Unavailable(text + "no answer in time");
-  }
-  if (lookup->error) co_return Unavailable(text + lookup->error.message());
-  co_return std::move(lookup->addresses);
-}
-
 Awaitable<Result<tcp::socket>> ConnectTcp(asio::any_io_executor strand, const Endpoint& endpoint,
                                           SteadyTime deadline) {
   const std::string name = endpoint.Name();
-  auto addresses = co_await Resolve(strand, endpoint, deadline);
+  auto addresses = co_await Resolve(strand, endpoint.host, endpoint.port, deadline);
   if (!addresses.ok()) co_return addresses.status();
   auto socket = std::make_shared<PlainTcp>(strand);
   auto guard = std::make_shared<Guard<PlainTcp>>(strand, socket);
