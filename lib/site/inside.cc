@@ -61,23 +61,26 @@ Status LiveSite::AdmitExecLocked(const Caller& caller, const ContainerKey& key,
   if (request.cmd().empty())
     return InvalidArgument("\"cmd\" is empty: which command is to be run?");
   if (request.timeout_ms() < 0) return InvalidArgument("\"timeout_ms\" is negative");
-  if (!IsFullId(request.exec_id())) return InvalidArgument("\"exec_id\" must be 64 hex digits");
   ASSIGN_OR_RETURN(Plugin * plugin, PluginForChange(container->record.handler()));
   const auto running = execs_.find(caller.node);
   if (running != execs_.end() && running->second >= options_.max_exec_sync_per_node) {
     return ResourceExhausted("too many commands of this node run at once, try again later");
   }
-  if (!exec_ids_.insert(request.exec_id()).second) {
-    return AlreadyExists("exec \"" + request.exec_id() +
-                         "\" was run already: a command is never run twice");
-  }
-  exec_order_.push_back(request.exec_id());
+  RETURN_IF_ERROR(RunOnceLocked(request.exec_id()));
+  ++execs_[caller.node];
+  backend = plugin->backend.get();
+  return {};
+}
+
+Status LiveSite::RunOnceLocked(const std::string& id) {
+  if (!IsFullId(id)) return InvalidArgument("the id of an exec or session must be 64 hex digits");
+  if (!exec_ids_.insert(id).second)
+    return AlreadyExists("session \"" + id + "\" was run already: nothing is run twice");
+  exec_order_.push_back(id);
   if (exec_order_.size() > kMaxExecIds) {
     exec_ids_.erase(exec_order_.front());
     exec_order_.pop_front();
   }
-  ++execs_[caller.node];
-  backend = plugin->backend.get();
   return {};
 }
 

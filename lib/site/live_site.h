@@ -32,6 +32,7 @@
 #include "interlink/v1/site_store.pb.h"
 #include "site/exec_sync.h"
 #include "site/records.h"
+#include "site/session_counts.h"
 #include "site/site.h"
 #include "site/state.h"
 
@@ -108,6 +109,14 @@ class LiveSite final : public Site {
   Status CancelPull(const Caller& caller, const std::string& pull_id) override;
   void RemoveImage(const Call& call, const Caller& caller, const std::string& image,
                    Reply<std::string> reply) override;
+  void OpenExec(const Call& call, const Caller& caller, const SandboxId& sandbox,
+                const ContainerId& id, const interlink::v1::OpenExec& request,
+                Reply<Session> reply) override;
+  void OpenAttach(const Call& call, const Caller& caller, const SandboxId& sandbox,
+                  const ContainerId& id, const interlink::v1::OpenAttach& request,
+                  Reply<Session> reply) override;
+  void OpenPort(const Call& call, const Caller& caller, const SandboxId& sandbox,
+                const interlink::v1::OpenPortForward& request, Reply<Session> reply) override;
   std::vector<interlink::v1::ImageRecord> ListImages(const NodeId& node) const override;
   Result<std::vector<interlink::v1::ImageRecord>> FindImage(const NodeId& node,
                                                             const std::string& name) const override;
@@ -262,6 +271,22 @@ class LiveSite final : public Site {
   Status AdmitExecLocked(const Caller& caller, const ContainerKey& key,
                          const interlink::v1::ExecSyncRequest& request, sdk::Backend*& backend)
       REQUIRES_LOCK(mutex_);
+  // OK: `id` runs now and never again.
+  Status RunOnceLocked(const std::string& id) REQUIRES_LOCK(mutex_);
+  // A session that may be opened, and where.
+  struct Admitted {
+    sdk::Backend* backend = nullptr;
+    std::shared_ptr<void> counted;  // owners: the step, then the session
+  };
+  Result<Admitted> AdmitSession(const Caller& caller, const ContainerKey& key,
+                                const std::string& session_id);
+  Result<Admitted> AdmitSession(const Caller& caller, const SandboxKey& key,
+                                const std::string& session_id);
+  Result<Admitted> AdmitSessionLocked(const Caller& caller, const std::string& handler,
+                                      const std::string& session_id) REQUIRES_LOCK(mutex_);
+  void OpenStep(const std::string& session_id, const Call& call, Result<Admitted> admitted,
+                std::function<Result<UniqueFd>(const Call&, sdk::Backend&)> open,
+                Reply<Session> reply);
   // Whom to ask for the log, or why it cannot be read (kNotFound: never again).
   Result<sdk::Backend*> LogSourceLocked(const ContainerKey& key) const REQUIRES_LOCK(mutex_);
   void LogGrew(const ContainerId& id);
@@ -353,6 +378,7 @@ class LiveSite final : public Site {
   const Options options_;
   const Ports ports_;
   const std::shared_ptr<Commits> commits_ = std::make_shared<Commits>();
+  const std::shared_ptr<SessionCounts> session_counts_ = std::make_shared<SessionCounts>();
   uint64_t epoch_ = 0;  // set by Load, constant after
 
   mutable Mutex mutex_;

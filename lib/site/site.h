@@ -18,6 +18,7 @@
 #include "base/metrics.h"
 #include "interlink/v1/link.pb.h"
 #include "interlink/v1/record.pb.h"
+#include "interlink/v1/session.pb.h"
 #include "sdk/backend.h"
 #include "sdk/host.h"
 #include "site/images.h"
@@ -43,6 +44,13 @@ struct Caller {
   uint64_t link = 0;
 };
 
+// An open session: the descriptor as lib/sdk/backend.h has it (OpenSession, Dial). It counts
+// against its node's limit until this dies, which may be after the Site.
+struct Session {
+  UniqueFd fd;
+  std::shared_ptr<void> counted;  // owner: this
+};
+
 struct Options {
   std::string name;  // shown to nodes
   std::string version;
@@ -58,6 +66,8 @@ struct Options {
   int step_queue = 4096;
   int pull_threads = 4;
   size_t max_exec_sync_per_node = 256;
+  // exec, attach and port-forward together; each has a connection of its own.
+  size_t max_sessions_per_node = 256;
 };
 
 struct Ports {
@@ -166,6 +176,20 @@ class Site {
   virtual void ExecSync(const Call& call, const Caller& caller, const SandboxId& sandbox,
                         const ContainerId& id, const interlink::v1::ExecSyncRequest& request,
                         Reply<interlink::v1::ExecSyncResponse> reply) = 0;
+
+  // --- sessions. Each runs once per session id, which exec ids share (kAlreadyExists). They reply
+  // when the command runs, the container is attached to, the port is connected; the edge carries
+  // the bytes. `call` bounds the opening only. kNotFound, kFailedPrecondition: not running, nothing
+  // listens. kInvalidArgument: also what the backend cannot start (no such executable, user,
+  // working directory). kResourceExhausted: the node's limit.
+  virtual void OpenExec(const Call& call, const Caller& caller, const SandboxId& sandbox,
+                        const ContainerId& id, const interlink::v1::OpenExec& request,
+                        Reply<Session> reply) = 0;
+  virtual void OpenAttach(const Call& call, const Caller& caller, const SandboxId& sandbox,
+                          const ContainerId& id, const interlink::v1::OpenAttach& request,
+                          Reply<Session> reply) = 0;
+  virtual void OpenPort(const Call& call, const Caller& caller, const SandboxId& sandbox,
+                        const interlink::v1::OpenPortForward& request, Reply<Session> reply) = 0;
 
   // --- images
   virtual void PullImage(const Call& call, const Caller& caller,

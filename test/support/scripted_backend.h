@@ -3,6 +3,7 @@
 #ifndef INTERLINK_TEST_SUPPORT_SCRIPTED_BACKEND_H_
 #define INTERLINK_TEST_SUPPORT_SCRIPTED_BACKEND_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -35,6 +36,9 @@ struct World {
   std::map<std::string, int> starts GUARDED_BY(mutex);   // of sandboxes and containers, by id
   bool silent GUARDED_BY(mutex) = false;                 // accepts and never reports
   std::map<std::string, Status> fail GUARDED_BY(mutex);  // method -> what it answers
+  // What sessions and ports are made of; none: kUnimplemented. Set before the backend is used.
+  std::function<Result<UniqueFd>(const sdk::SessionSpec&)> open_session;
+  std::function<Result<UniqueFd>(uint16_t port)> dial;
 
   int StartsOf(const std::string& id) {
     MutexLock lock(mutex);
@@ -147,11 +151,13 @@ class ScriptedBackend final : public sdk::Backend {
                          const runtime::v1::LinuxContainerResources&) override {
     return Failure("UpdateContainer");
   }
-  Result<UniqueFd> OpenSession(const Call&, const sdk::SessionSpec&) override {
-    return Unimplemented("no sessions here");
+  Result<UniqueFd> OpenSession(const Call&, const sdk::SessionSpec& spec) override {
+    RETURN_IF_ERROR(Failure("OpenSession"));
+    return world_.open_session ? world_.open_session(spec) : Unimplemented("no sessions here");
   }
-  Result<UniqueFd> Dial(const Call&, const SandboxId&, uint16_t) override {
-    return Unimplemented("no ports here");
+  Result<UniqueFd> Dial(const Call&, const SandboxId&, uint16_t port) override {
+    RETURN_IF_ERROR(Failure("Dial"));
+    return world_.dial ? world_.dial(port) : Unimplemented("no ports here");
   }
   Result<sdk::LogChunk> ReadLog(const Call&, const SandboxId&, const ContainerId&, uint64_t offset,
                                 size_t) override {

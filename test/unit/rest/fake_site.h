@@ -239,6 +239,19 @@ class FakeSite final : public site::Site {
         response, std::move(reply));
   }
 
+  void OpenExec(const Call&, const site::Caller&, const SandboxId&, const ContainerId&,
+                const interlink::v1::OpenExec&, Reply<site::Session> reply) override {
+    reply(Unimplemented("no sessions here: see test/integration/sessions"));
+  }
+  void OpenAttach(const Call&, const site::Caller&, const SandboxId&, const ContainerId&,
+                  const interlink::v1::OpenAttach&, Reply<site::Session> reply) override {
+    reply(Unimplemented("no sessions here: see test/integration/sessions"));
+  }
+  void OpenPort(const Call&, const site::Caller&, const SandboxId&,
+                const interlink::v1::OpenPortForward&, Reply<site::Session> reply) override {
+    reply(Unimplemented("no sessions here: see test/integration/sessions"));
+  }
+
   void PullImage(const Call& call, const site::Caller& caller,
                  const interlink::v1::PullImageRequest& request, Duration wait,
                  Reply<site::Answer<interlink::v1::PullRecord>> reply) override {

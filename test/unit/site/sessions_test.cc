@@ -1,0 +1,211 @@
+// Which sessions the site opens.
+#include <sys/socket.h>
+
+#include "site_lab.h"
+
+namespace interlink::test {
+namespace {
+
+using site::Session;
+
+struct SessionsFixture {
+  SessionsFixture() {
+    lab.world.open_session = [this](const sdk::SessionSpec& spec) -> Result<UniqueFd> {
+      asked.push_back(spec);
+      return Pair();
+    };
+    lab.world.dial = [this](uint16_t port) -> Result<UniqueFd> {
+      dialled.push_back(port);
+      return Pair();
+    };
+    lab.WaitReady();
+    REQUIRE(lab.LinkNode().ok());
+    lab.RunAll(pod, unit);
+  }
+  Result<UniqueFd> Pair() {
+    std::array<int, 2> pair{};
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) == 0);
+    others.emplace_back(pair[1]);
+    return UniqueFd(pair[0]);
+  }
+
+  static interlink::v1::OpenExec ExecOf(const std::string& id = MintSessionId().str()) {
+    interlink::v1::OpenExec request;
+    request.set_session_id(id);
+    request.add_cmd("sh");
+    request.set_stdout(true);
+    return request;
+  }
+  Result<Session> Exec(const interlink::v1::OpenExec& request) {
+    return lab.Wait<Session>([&](auto reply) {
+      lab.site->OpenExec(SiteLab::call(), lab.caller, pod, unit, request, reply);
+    });
+  }
+  Result<Session> Attach(const interlink::v1::OpenAttach& request) {
+    return lab.Wait<Session>([&](auto reply) {
+      lab.site->OpenAttach(SiteLab::call(), lab.caller, pod, unit, request, reply);
+    });
+  }
+  Result<Session> Dial(uint32_t port, const std::string& id = MintSessionId().str()) {
+    interlink::v1::OpenPortForward request;
+    request.set_session_id(id);
+    request.set_port(port);
+    return lab.Wait<Session>(
+        [&](auto reply) { lab.site->OpenPort(SiteLab::call(), lab.caller, pod, request, reply); });
+  }
+  Status ExecSync(const std::string& id) {
+    interlink::v1::ExecSyncRequest request;
+    request.set_exec_id(id);
+    request.add_cmd("true");
+    return lab
+        .Wait<interlink::v1::ExecSyncResponse>([&](auto reply) {
+          lab.site->ExecSync(Call::WithTimeout(std::chrono::milliseconds(200)), lab.caller, pod,
+                             unit, request, reply);
+        })
+        .status();
+  }
+
+  SiteLab lab;
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  std::vector<sdk::SessionSpec> asked;
+  std::vector<uint16_t> dialled;
+  std::vector<UniqueFd> others;
+};
+
+TEST_CASE_METHOD(SessionsFixture, "A session reaches the backend as it was asked for") {
+  auto exec = ExecOf();
+  exec.add_cmd("-c");
+  exec.set_stdin(true);
+  exec.set_tty(true);
+  const auto opened = Exec(exec);
+  REQUIRE(opened.ok());
+  CHECK(opened->fd.valid());
+  REQUIRE(asked.size() == 1);
+  CHECK(asked[0].session.str() == exec.session_id());
+  CHECK(asked[0].sandbox == pod);
+  CHECK(asked[0].container == unit);
+  CHECK(asked[0].argv == std::vector<std::string>{"sh", "-c"});
+  CHECK_FALSE(asked[0].attach);
+  CHECK(asked[0].tty);
+  CHECK(asked[0].in);
+  CHECK(asked[0].out);
+  CHECK_FALSE(asked[0].err);
+  CHECK_FALSE(asked[0].kill_on_close);
+
+  interlink::v1::OpenAttach attach;
+  attach.set_session_id(MintSessionId().str());
+  attach.set_stderr(true);
+  CHECK(Attach(attach).ok());
+  REQUIRE(asked.size() == 2);
+  CHECK(asked[1].attach);
+  CHECK(asked[1].err);
+  CHECK_FALSE(asked[1].out);
+
+  CHECK(Dial(8080).ok());
+  CHECK(dialled == std::vector<uint16_t>{8080});
+}
+
+TEST_CASE_METHOD(SessionsFixture, "A session that makes no sense is refused by name") {
+  auto none = ExecOf();
+  none.set_stdout(false);
+  CHECK(Exec(none).status().code() == Code::kInvalidArgument);
+  auto terminal = ExecOf();
+  terminal.set_tty(true);
+  terminal.set_stderr(true);
+  CHECK(Exec(terminal).status().message().find("tty") != std::string::npos);
+  auto empty = ExecOf();
+  empty.clear_cmd();
+  CHECK(Exec(empty).status().code() == Code::kInvalidArgument);
+  CHECK(Exec(ExecOf("short")).status().code() == Code::kInvalidArgument);
+  interlink::v1::OpenAttach attach;
+  attach.set_session_id(MintSessionId().str());
+  CHECK(Attach(attach).status().code() == Code::kInvalidArgument);
+  for (const uint32_t port : {0U, 65536U})
+    CHECK(Dial(port).status().code() == Code::kInvalidArgument);
+  CHECK(asked.empty());
+  CHECK(dialled.empty());
+}
+
+TEST_CASE_METHOD(SessionsFixture, "A session needs its own node's link and what runs there") {
+  const site::Caller own = lab.caller;
+  lab.caller.link += 1;
+  CHECK(Exec(ExecOf()).status().code() == Code::kAborted);
+  CHECK(Dial(80).status().code() == Code::kAborted);
+  const auto peer = lab.TakePeer();
+  REQUIRE(lab.LinkNode("n2").ok());
+  CHECK(Exec(ExecOf()).status().code() == Code::kNotFound);
+  CHECK(Dial(80).status().code() == Code::kNotFound);
+  lab.SetPeer(peer);
+  lab.caller = own;
+
+  REQUIRE(lab.StopUnit(pod, unit).ok());
+  CHECK(Exec(ExecOf()).status().code() == Code::kFailedPrecondition);
+  CHECK(Dial(80).ok());
+  REQUIRE(lab.StopPod(pod).ok());
+  CHECK(Dial(80).status().code() == Code::kFailedPrecondition);
+  CHECK(asked.empty());
+}
+
+TEST_CASE_METHOD(SessionsFixture, "A session id runs once, whatever it is used for") {
+  const std::string id = MintSessionId().str();
+  CHECK(Exec(ExecOf(id)).ok());
+  CHECK(Exec(ExecOf(id)).status().code() == Code::kAlreadyExists);
+  CHECK(Dial(80, id).status().code() == Code::kAlreadyExists);
+  CHECK(ExecSync(id).code() == Code::kAlreadyExists);
+
+  const std::string probe = MintSessionId().str();
+  CHECK(ExecSync(probe).code() == Code::kUnavailable);
+  CHECK(Exec(ExecOf(probe)).status().code() == Code::kAlreadyExists);
+  CHECK(asked.size() == 2);
+}
+
+TEST_CASE_METHOD(SessionsFixture, "A node has a limit of sessions, which their ends give back") {
+  std::vector<Session> open;
+  Status why;
+  while (open.size() < 1000) {
+    auto session = open.size() % 2 == 0 ? Exec(ExecOf()) : Dial(80);
+    if (!session.ok()) {
+      why = session.status();
+      break;
+    }
+    open.push_back(*std::move(session));
+  }
+  CHECK(open.size() == site::Options().max_sessions_per_node);
+  CHECK(why.code() == Code::kResourceExhausted);
+  CHECK(why.message().find("256 sessions") != std::string::npos);
+
+  open.pop_back();
+  CHECK(Exec(ExecOf()).ok());  // and its end gives it back at once
+  CHECK(Exec(ExecOf()).ok());
+}
+
+TEST_CASE_METHOD(SessionsFixture, "A refused or failed opening takes no place") {
+  lab.world.Fail("OpenSession", InvalidArgument("no such file"));
+  for (int i = 0; i < 300; ++i) {
+    REQUIRE(Exec(ExecOf()).status().code() == Code::kInvalidArgument);
+  }
+  lab.world.Fail("OpenSession", Status());
+  CHECK(Exec(ExecOf()).ok());
+}
+
+TEST_CASE_METHOD(SessionsFixture, "A session may outlive the site") {
+  auto session = Exec(ExecOf());
+  REQUIRE(session.ok());
+  lab.Crash();
+  CHECK(session->fd.valid());
+  session = Unavailable("closed");
+  lab.Boot();
+}
+
+TEST_CASE_METHOD(SessionsFixture, "Nothing is opened for a caller that has gone") {
+  const Call call = SiteLab::call();
+  call.Cancel();
+  const auto session = lab.Wait<Session>(
+      [&](auto reply) { lab.site->OpenExec(call, lab.caller, pod, unit, ExecOf(), reply); });
+  CHECK(session.status().code() == Code::kCancelled);
+  CHECK(asked.empty());
+}
+
+}  // namespace
+}  // namespace interlink::test
