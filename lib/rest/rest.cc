@@ -107,8 +107,8 @@ net::Awaitable<void> Handle(std::shared_ptr<Edge::State> state, Face face, net::
     co_await Send(exchange, responder, ProblemAnswer(*exchange, status), begun);
     co_return;
   }
-  if (entry.route == Route::kEvents) co_return co_await ServeEvents(exchange, signal, responder);
-  if (entry.route == Route::kLogs) co_return co_await ServeLogs(exchange, signal, responder);
+  const StreamFunction serve = StreamOf(entry.route);
+  if (serve != nullptr) co_return co_await serve(exchange, signal, responder);
   const RouteFunction function = FunctionOf(entry.route);
   if (function == nullptr) {
     const Status status =

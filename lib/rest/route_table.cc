@@ -43,7 +43,27 @@ constexpr Entry kFunctions[] = {
     {Route::kForgetDead, ForgetDead},
 };
 
+struct Stream {
+  Route route;
+  StreamFunction function;
+};
+
+constexpr Stream kStreams[] = {
+    {Route::kEvents, ServeEvents},
+    {Route::kLogs, ServeLogs},
+    {Route::kExec, ServeExec},
+    {Route::kAttach, ServeAttach},
+    {Route::kPortForward, ServePortForward},
+};
+
 }  // namespace
+
+StreamFunction StreamOf(Route route) {
+  for (const Stream& stream : kStreams) {
+    if (stream.route == route) return stream.function;
+  }
+  return nullptr;
+}
 
 RouteFunction FunctionOf(Route route) {
   for (const Entry& entry : kFunctions) {

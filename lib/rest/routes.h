@@ -9,9 +9,14 @@
 namespace interlink::rest {
 
 using RouteFunction = void (*)(const ExchangePtr& exchange, Answer answer);
+using StreamFunction = net::Awaitable<void> (*)(ExchangePtr exchange,
+                                                std::shared_ptr<net::Signal> signal,
+                                                net::Responder& responder);
 
 // null: the route is in the table of REST v1 but not built in this version.
 RouteFunction FunctionOf(wire::Route route);
+// Of a stream; null: it is none.
+StreamFunction StreamOf(wire::Route route);
 
 // health.cc
 void Healthz(const ExchangePtr& exchange, Answer answer);
@@ -55,11 +60,17 @@ void Takeover(const ExchangePtr& exchange, Answer answer);
 void DropNode(const ExchangePtr& exchange, Answer answer);
 void ForgetDead(const ExchangePtr& exchange, Answer answer);
 
-// events.cc, logs.cc. `signal` is set when the edge stops.
+// events.cc, logs.cc, exec.cc, attach.cc, port_forward.cc. `signal` is set when the edge stops.
 net::Awaitable<void> ServeEvents(ExchangePtr exchange, std::shared_ptr<net::Signal> signal,
                                  net::Responder& responder);
 net::Awaitable<void> ServeLogs(ExchangePtr exchange, std::shared_ptr<net::Signal> signal,
                                net::Responder& responder);
+net::Awaitable<void> ServeExec(ExchangePtr exchange, std::shared_ptr<net::Signal> signal,
+                               net::Responder& responder);
+net::Awaitable<void> ServeAttach(ExchangePtr exchange, std::shared_ptr<net::Signal> signal,
+                                 net::Responder& responder);
+net::Awaitable<void> ServePortForward(ExchangePtr exchange, std::shared_ptr<net::Signal> signal,
+                                      net::Responder& responder);
 
 }  // namespace interlink::rest
 
