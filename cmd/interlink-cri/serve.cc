@@ -43,6 +43,14 @@ node::Options NodeOptions(const config::CriConfig& config, const std::string& si
   return options;
 }
 
+// Until lib/streaming is wired here: exec, attach and port-forward are refused by name.
+class NoStreams final : public node::StreamServer {
+ public:
+  Result<std::string> AddressFor(node::StreamRequest) override {
+    return Unimplemented("this build of interlink-cri does not serve exec, attach, port-forward");
+  }
+};
+
 Status Run(const config::CriConfig& config, Log& log) {
   const sigset_t signals = BlockSignals();
   RaiseOpenFilesLimit(log);
@@ -62,9 +70,10 @@ Status Run(const config::CriConfig& config, Log& log) {
   }
   const auto site = site_client::Create(io, std::move(site_options), log);
   const auto logs = cri_log::Open(log, *metrics);
+  NoStreams streams;
   ASSIGN_OR_RETURN(const auto node,
                    node::Node::Create(NodeOptions(config, endpoint.Name()),
-                                      {*store, *site, *logs, log, *metrics, clock}));
+                                      {*store, *site, *logs, log, *metrics, clock, streams}));
   node->Start();
   const auto http = cri::HttpOf(*node, [&metrics] { return metrics->Expose(); });
   auto server = cri::Server::Start({config.socket_file, config.cri.request_timeout},

@@ -102,6 +102,14 @@ const Method kMethods[] = {
          }),
      true},
 
+    // Streams: only an address is answered; lib/streaming serves it
+    {RUNTIME("Exec"),
+     Now<ExecRequest>([](Node& n, const auto& r) { return n.sessions().Exec(r); })},
+    {RUNTIME("Attach"),
+     Now<AttachRequest>([](Node& n, const auto& r) { return n.sessions().Attach(r); })},
+    {RUNTIME("PortForward"),
+     Now<PortForwardRequest>([](Node& n, const auto& r) { return n.sessions().PortForward(r); })},
+
     // Statistics
     {RUNTIME("ContainerStats"),
      Now<ContainerStatsRequest>([](Node& n, const auto& r) { return n.stats().GetContainer(r); })},

@@ -118,6 +118,29 @@ class LiveNode::StatsCalls final : public Stats {
   LiveNode& node_;
 };
 
+class LiveNode::SessionCalls final : public Sessions {
+ public:
+  explicit SessionCalls(LiveNode& node) : node_(node) {}
+  Result<runtime::v1::ExecResponse> Exec(const runtime::v1::ExecRequest& request) override;
+  Result<runtime::v1::AttachResponse> Attach(const runtime::v1::AttachRequest& request) override;
+  Result<runtime::v1::PortForwardResponse> PortForward(
+      const runtime::v1::PortForwardRequest& request) override;
+  void Open(const Call& call, const StreamRequest& request, Reply<SessionPtr> reply) override;
+  void Dial(const Call& call, const SandboxId& sandbox, uint16_t port,
+            Reply<SessionPtr> reply) override;
+
+ private:
+  static Status CheckStreams(bool in, bool out, bool err, bool tty);
+  // The container that `id` or a part of it means, if a session may be opened in it now.
+  Result<const Container*> FindRunningLocked(const std::string& id) const
+      REQUIRES_LOCK(node_.mutex_);
+  Status CheckReadyLocked(const SandboxId& id) const REQUIRES_LOCK(node_.mutex_);
+  // What the site is to tell: it ends in `reply`, in its place; Stop does not wait for it.
+  Reply<SessionPtr> KeepOpened(const Call& call, std::shared_ptr<OpenSessions::Place> place,
+                               Reply<SessionPtr> reply) const;
+  LiveNode& node_;
+};
+
 }  // namespace interlink::node
 
 #endif  // INTERLINK_NODE_CALLS_H_

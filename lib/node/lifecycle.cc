@@ -44,6 +44,8 @@ LiveNode::LiveNode(const Options& options, const Ports& ports)
       containers_(std::make_unique<ContainerCalls>(*this)),
       images_(std::make_unique<ImageCalls>(*this)),
       stats_(std::make_unique<StatsCalls>(*this)),
+      sessions_(std::make_unique<SessionCalls>(*this)),
+      open_sessions_(std::make_shared<OpenSessions>(options.max_sessions)),
       steps_("steps", options.step_threads, static_cast<size_t>(options.step_queue)) {}
 
 LiveNode::~LiveNode() { Stop(); }
@@ -175,6 +177,7 @@ void LiveNode::Stop() {
   const Status why =
       Unavailable("interlink-cri is shutting down; what was asked for is kept and goes on");
   stopped_.Cancel();
+  open_sessions_->Stop();
   for (Waiter& waiter : waiters) {
     timer_.Cancel(waiter.timer);
     waiter.fire(why);

@@ -28,6 +28,7 @@
 #include "base/timer.h"
 #include "interlink/v1/node_store.pb.h"
 #include "node/node.h"
+#include "node/open_sessions.h"
 #include "node/records.h"
 
 namespace interlink::node {
@@ -46,6 +47,7 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   Containers& containers() override { return *containers_; }
   Images& images() override { return *images_; }
   Stats& stats() override { return *stats_; }
+  Sessions& sessions() override { return *sessions_; }
   NodeSummary Summary() const override;
   void Wipe(const Call& call, const std::string& forget_site, Reply<std::string> reply) override;
 
@@ -55,6 +57,7 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   class ContainerCalls;
   class ImageCalls;
   class StatsCalls;
+  class SessionCalls;
 
   // What a parked reply waits for.
   enum class Until { kReady, kCreated, kStarted, kEnded, kGone };
@@ -283,6 +286,8 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   std::unique_ptr<Containers> containers_;
   std::unique_ptr<Images> images_;
   std::unique_ptr<Stats> stats_;
+  std::unique_ptr<Sessions> sessions_;
+  const std::shared_ptr<OpenSessions> open_sessions_;  // owners: this and open sessions
 
   CondVar wake_reconciler_;
   bool reconcile_now_ GUARDED_BY(mutex_) = false;

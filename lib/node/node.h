@@ -19,6 +19,7 @@
 #include "node/log_files.h"
 #include "node/runtime.h"
 #include "node/sandboxes.h"
+#include "node/sessions.h"
 #include "node/site.h"
 #include "node/stats.h"
 #include "node/store.h"
@@ -35,6 +36,7 @@ struct Options {
   Duration request_timeout = std::chrono::minutes(15);  // bounds calls without a gRPC deadline
   int step_threads = 32;
   int step_queue = 4096;
+  size_t max_sessions = 256;  // open at once: exec, attach, each connection of a port-forward
 };
 
 struct Ports {
@@ -44,6 +46,7 @@ struct Ports {
   Log& log;
   Metrics& metrics;
   const Clock& clock;
+  StreamServer& streams;
 };
 
 // Counts for `status`, /readyz and tests.
@@ -68,8 +71,8 @@ class Node {
 
   // Begins to talk to the site.
   virtual void Start() = 0;
-  // Completes every waiting reply with kUnavailable, ends steps (5 s) and threads. Touches no
-  // container.
+  // Completes every waiting reply with kUnavailable, ends sessions (their reads answer kCancelled),
+  // steps (5 s) and threads. Touches no container.
   virtual void Stop() = 0;
 
   virtual Runtime& runtime() = 0;
@@ -77,6 +80,7 @@ class Node {
   virtual Containers& containers() = 0;
   virtual Images& images() = 0;
   virtual Stats& stats() = 0;
+  virtual Sessions& sessions() = 0;
 
   virtual NodeSummary Summary() const = 0;
   // `wipe`: removes every record here and at the site. Refuses (kFailedPrecondition, with what

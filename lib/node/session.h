@@ -5,14 +5,15 @@
 //             (site)   (kData | kEnd)*, kExit            exec and attach
 //             (site)   kData*, kEnd                      port-forward, half-closed either way
 //
-// Memory is bounded: one message each way is in progress, each at most kMaxSessionMessage bytes;
-// what is not read is held back at the container.
+// Memory is bounded: one message each way is in progress, each at most kMaxSessionMessage bytes,
+// and at most 1 MiB waits to be read; what is beyond that is held back at the container.
 #ifndef INTERLINK_NODE_SESSION_H_
 #define INTERLINK_NODE_SESSION_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -67,7 +68,7 @@ struct SessionOutput {
 };
 
 // Thread-safe, but one Read and one Write at a time. Replies come once, from any thread, also after
-// Cancel.
+// Cancel; they must not block. (Only the end of the io threads drops them.)
 class Session {
  public:
   // Cancels.
@@ -82,6 +83,9 @@ class Session {
   // container goes on. Idempotent; from any thread.
   virtual void Cancel() = 0;
 };
+
+// Owners: whoever reads it, and the replies in progress.
+using SessionPtr = std::shared_ptr<Session>;
 
 }  // namespace interlink::node
 

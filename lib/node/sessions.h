@@ -5,7 +5,7 @@
 #ifndef INTERLINK_NODE_SESSIONS_H_
 #define INTERLINK_NODE_SESSIONS_H_
 
-#include <memory>
+#include <string>
 
 #include "base/call.h"
 #include "node/reply.h"
@@ -21,9 +21,6 @@ class StreamServer {
   // An absolute address, good for one use within one minute. kResourceExhausted: 1000 are unused.
   virtual Result<std::string> AddressFor(StreamRequest request) = 0;
 };
-
-// Owners: whoever reads it, and the replies in progress.
-using SessionPtr = std::shared_ptr<Session>;
 
 class Sessions {
  public:

@@ -21,6 +21,7 @@
 #include "interlink/v1/link.pb.h"
 #include "interlink/v1/record.pb.h"
 #include "node/reply.h"
+#include "node/session.h"
 
 namespace interlink::node {
 
@@ -112,6 +113,14 @@ class Site {
   virtual void ExecSync(const Call& call, LinkNumber link, const SandboxId& sandbox,
                         const ContainerId& id, const interlink::v1::ExecSyncRequest& request,
                         Reply<interlink::v1::ExecSyncResponse> reply) = 0;
+
+  // Opens an exec or attach (never a port-forward) under `id`, which runs once. Sent once, as
+  // ExecSync is: kUnavailable may mean that it runs. `call` bounds the opening only.
+  virtual void OpenSession(const Call& call, LinkNumber link, const SessionId& id,
+                           const StreamRequest& request, Reply<SessionPtr> reply) = 0;
+  // Connects to a port inside the sandbox. kFailedPrecondition: nothing listens.
+  virtual void Dial(const Call& call, LinkNumber link, const SessionId& id,
+                    const SandboxId& sandbox, uint16_t port, Reply<SessionPtr> reply) = 0;
 
   // --- streams
   // Reads /v1/events after `after` into `sink` until the call is cancelled, the stream breaks or 15

@@ -3,6 +3,7 @@
 #include "runtime/v1/api.pb.h"
 #include "site_client/log_stream.h"
 #include "site_client/requests.h"
+#include "site_client/sessions.h"
 #include "wire/position.h"
 #include "wire/stream.h"
 
@@ -176,6 +177,43 @@ class SiteClient final : public node::Site {
             return reply(DeadlineExceeded("the command overran its timeout and was killed"));
           reply(std::move(answer));
         });
+  }
+
+  void OpenSession(const Call& call, LinkNumber link, const SessionId& id,
+                   const node::StreamRequest& request,
+                   node::Reply<node::SessionPtr> reply) override {
+    const bool exec = request.kind == node::StreamRequest::Kind::kExec;
+    interlink::v1::SessionRequest message;
+    if (exec) {
+      auto* open = message.mutable_exec();
+      open->set_session_id(id.str());
+      open->mutable_cmd()->Assign(request.cmd.begin(), request.cmd.end());
+      open->set_tty(request.tty);
+      open->set_stdin(request.in);
+      open->set_stdout(request.out);
+      open->set_stderr(request.err);
+    } else {
+      auto* open = message.mutable_attach();
+      open->set_session_id(id.str());
+      open->set_stdin(request.in);
+      open->set_stdout(request.out);
+      open->set_stderr(request.err);
+    }
+    site_client::OpenSession(io_, requests_, call,
+                             {.route = exec ? Route::kExec : Route::kAttach,
+                              .path = {.sandbox = request.sandbox, .container = request.container},
+                              .link = link},
+                             message, std::move(reply));
+  }
+  void Dial(const Call& call, LinkNumber link, const SessionId& id, const SandboxId& sandbox,
+            uint16_t port, node::Reply<node::SessionPtr> reply) override {
+    interlink::v1::SessionRequest message;
+    message.mutable_port_forward()->set_session_id(id.str());
+    message.mutable_port_forward()->set_port(port);
+    site_client::OpenSession(
+        io_, requests_, call,
+        {.route = Route::kPortForward, .path = {.sandbox = sandbox}, .link = link}, message,
+        std::move(reply));
   }
 
   Status ReadEvents(const Call& call, LinkNumber link, const interlink::v1::Position& after,

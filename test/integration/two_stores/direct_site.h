@@ -140,6 +140,14 @@ class DirectSite final : public node::Site {
                 node::Reply<interlink::v1::ExecSyncResponse> reply) override {
     reply(Unimplemented("not a part of this test"));
   }
+  void OpenSession(const Call&, node::LinkNumber, const SessionId&, const node::StreamRequest&,
+                   node::Reply<node::SessionPtr> reply) override {
+    reply(Unimplemented("not a part of this test"));
+  }
+  void Dial(const Call&, node::LinkNumber, const SessionId&, const SandboxId&, uint16_t,
+            node::Reply<node::SessionPtr> reply) override {
+    reply(Unimplemented("not a part of this test"));
+  }
   Status ReadEvents(const Call& call, node::LinkNumber link, const interlink::v1::Position& after,
                     node::EventSink& sink) override;
   std::unique_ptr<LogStream> OpenLogs(node::LogSink& sink) override;

@@ -13,6 +13,7 @@
 #include "direct_site.h"
 #include "node/node.h"
 #include "support/eventually.h"
+#include "support/fake_streams.h"
 #include "support/memory_log_files.h"
 #include "support/memory_node_store.h"
 
@@ -127,6 +128,7 @@ class TwoStoresLab {
   NullLog log_;
   NullMetrics metrics_;
   SystemClock clock_;
+  FakeStreams streams_;
   std::unique_ptr<MemoryNodeStore> store_;
   std::unique_ptr<MemoryLogFiles> logs_;
   std::unique_ptr<node::Node> node_;

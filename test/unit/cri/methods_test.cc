@@ -10,12 +10,9 @@
 namespace interlink::cri {
 namespace {
 
-// Until the conformance issue: streaming, events, streamed lists, metrics. Until their own issue:
+// Until the conformance issue: events, streamed lists, metrics. Until their own issue:
 // checkpoints.
 const std::set<std::string> kNotServed = {
-    "/runtime.v1.RuntimeService/Exec",
-    "/runtime.v1.RuntimeService/Attach",
-    "/runtime.v1.RuntimeService/PortForward",
     "/runtime.v1.RuntimeService/GetContainerEvents",
     "/runtime.v1.RuntimeService/StreamPodSandboxes",
     "/runtime.v1.RuntimeService/StreamContainers",

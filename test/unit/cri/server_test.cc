@@ -25,6 +25,7 @@ class NoNode final : public node::Node {
   node::Containers& containers() override { throw std::logic_error("asked"); }
   node::Images& images() override { throw std::logic_error("asked"); }
   node::Stats& stats() override { throw std::logic_error("asked"); }
+  node::Sessions& sessions() override { throw std::logic_error("asked"); }
   node::NodeSummary Summary() const override { return {}; }
   void Wipe(const Call&, const std::string&, node::Reply<std::string>) override {}
 };
@@ -79,9 +80,10 @@ struct Lab {
 TEST_CASE("an RPC that is not served is answered by its name and counted") {
   Lab lab;
 
-  const auto exec = lab.Ask("/runtime.v1.RuntimeService/Exec", "");
-  CHECK(exec.error_code() == grpc::StatusCode::UNIMPLEMENTED);
-  CHECK(exec.error_message() == "method /runtime.v1.RuntimeService/Exec is not implemented");
+  const auto checkpoint = lab.Ask("/runtime.v1.RuntimeService/CheckpointPod", "");
+  CHECK(checkpoint.error_code() == grpc::StatusCode::UNIMPLEMENTED);
+  CHECK(checkpoint.error_message() ==
+        "method /runtime.v1.RuntimeService/CheckpointPod is not implemented");
   CHECK(lab.Ask("/a.B/C", "").error_code() == grpc::StatusCode::UNIMPLEMENTED);
 
   const std::string name(kMetricCriCalls);

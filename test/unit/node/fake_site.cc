@@ -471,6 +471,53 @@ void FakeSite::ExecSync(const Call&, node::LinkNumber link, const SandboxId&, co
 }
 void FakeSite::SetReachable(Status) {}
 
+void FakeSite::Open(const std::string& method, node::LinkNumber link, const SessionId& id,
+                    const node::StreamRequest& request, node::Reply<node::SessionPtr> reply) {
+  const auto state = std::make_shared<FakeSessionState>();
+  Status why;
+  {
+    MutexLock lock(mutex_);
+    why = Admit(method, link, id.str());
+    if (why.ok()) sessions_.push_back({id, request, state});
+    if (why.ok() && hold_openings_) {
+      openings_.emplace_back(
+          [state, reply] { reply(node::SessionPtr(std::make_shared<FakeSession>(state))); });
+      return;
+    }
+  }
+  if (!why.ok()) return reply(why);
+  reply(node::SessionPtr(std::make_shared<FakeSession>(state)));
+}
+void FakeSite::OpenSession(const Call&, node::LinkNumber link, const SessionId& id,
+                           const node::StreamRequest& request,
+                           node::Reply<node::SessionPtr> reply) {
+  Open("OpenSession", link, id, request, std::move(reply));
+}
+void FakeSite::Dial(const Call&, node::LinkNumber link, const SessionId& id,
+                    const SandboxId& sandbox, uint16_t port, node::Reply<node::SessionPtr> reply) {
+  node::StreamRequest request;
+  request.kind = node::StreamRequest::Kind::kPortForward;
+  request.sandbox = sandbox;
+  request.ports = {port};
+  Open("Dial", link, id, request, std::move(reply));
+}
+std::vector<FakeSite::Opened> FakeSite::Sessions() {
+  MutexLock lock(mutex_);
+  return sessions_;
+}
+void FakeSite::HoldOpenings(bool hold) {
+  MutexLock lock(mutex_);
+  hold_openings_ = hold;
+}
+void FakeSite::AnswerOpenings() {
+  std::vector<std::function<void()>> held;
+  {
+    MutexLock lock(mutex_);
+    held.swap(openings_);
+  }
+  for (const auto& answer : held) answer();
+}
+
 std::vector<Event> FakeSite::List() {
   std::vector<Event> list(1);
   list.back().mutable_resync()->set_reason("no position");

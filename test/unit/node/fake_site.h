@@ -12,6 +12,7 @@
 
 #include "base/mutex.h"
 #include "node/site.h"
+#include "support/fake_session.h"
 
 namespace interlink::test {
 
@@ -68,6 +69,16 @@ class FakeSite final : public node::Site {
   std::set<std::string> Ids();
   interlink::v1::LinkRequest LastLink();
   uint64_t Acknowledged(const ContainerId& id);
+  // A session that was opened or dialled: what was asked, and its other end.
+  struct Opened {
+    SessionId id;
+    node::StreamRequest request;
+    std::shared_ptr<FakeSessionState> state;
+  };
+  std::vector<Opened> Sessions();
+  // Openings are answered by AnswerOpenings only.
+  void HoldOpenings(bool hold);
+  void AnswerOpenings();
 
   // --- node::Site
   Result<interlink::v1::LinkResponse> Link(const Call& call,
@@ -111,6 +122,11 @@ class FakeSite final : public node::Site {
   void ExecSync(const Call& call, node::LinkNumber link, const SandboxId& sandbox,
                 const ContainerId& id, const interlink::v1::ExecSyncRequest& request,
                 node::Reply<interlink::v1::ExecSyncResponse> reply) override;
+  void OpenSession(const Call& call, node::LinkNumber link, const SessionId& id,
+                   const node::StreamRequest& request,
+                   node::Reply<node::SessionPtr> reply) override;
+  void Dial(const Call& call, node::LinkNumber link, const SessionId& id, const SandboxId& sandbox,
+            uint16_t port, node::Reply<node::SessionPtr> reply) override;
   Status ReadEvents(const Call& call, node::LinkNumber link, const interlink::v1::Position& after,
                     node::EventSink& sink) override;
   std::unique_ptr<LogStream> OpenLogs(node::LogSink& sink) override;
@@ -159,6 +175,11 @@ class FakeSite final : public node::Site {
   bool hanging_ GUARDED_BY(mutex_) = false;
   Duration last_wait_ GUARDED_BY(mutex_){};
   std::vector<node::Reply<interlink::v1::ExecSyncResponse>> endless_ GUARDED_BY(mutex_);
+  void Open(const std::string& method, node::LinkNumber link, const SessionId& id,
+            const node::StreamRequest& request, node::Reply<node::SessionPtr> reply);
+  std::vector<Opened> sessions_ GUARDED_BY(mutex_);
+  bool hold_openings_ GUARDED_BY(mutex_) = false;
+  std::vector<std::function<void()>> openings_ GUARDED_BY(mutex_);
   bool kubelet_host_ GUARDED_BY(mutex_) = true;
   bool recovered_ GUARDED_BY(mutex_) = true;
   bool node_restored_ GUARDED_BY(mutex_) = false;

@@ -8,6 +8,7 @@
 #include "fake_site.h"
 #include "node/node.h"
 #include "support/eventually.h"
+#include "support/fake_streams.h"
 #include "support/manual_clock.h"
 #include "support/memory_log_files.h"
 #include "support/memory_node_store.h"
@@ -29,7 +30,7 @@ struct NodeLab {
     options.site_name = "fake:443";
     options.data_folder = "/tmp";
     options.version = "test";
-    auto made = node::Node::Create(options, {*store, site, *logs, log, metrics, clock});
+    auto made = node::Node::Create(options, {*store, site, *logs, log, metrics, clock, streams});
     REQUIRE(made.ok());
     node = *std::move(made);
     node->Start();
@@ -211,6 +212,7 @@ struct NodeLab {
   NullLog log;
   NullMetrics metrics;
   ManualClock clock;
+  FakeStreams streams;
   std::unique_ptr<MemoryNodeStore> store;
   std::unique_ptr<MemoryLogFiles> logs;
   std::unique_ptr<node::Node> node;
