@@ -100,6 +100,11 @@ int CommandDial(int argc, char** argv) {
   Fd connected;
   Outcome outcome = ConnectLoopback(static_cast<uint16_t>(port), connected);
   if (outcome.ok()) outcome = SendDescriptor(static_cast<int>(fd), connected.get());
+  if (outcome.error() == ECONNREFUSED) {
+    Text<128> words;
+    words.Add("nothing listens on 127.0.0.1 and [::1], port ").AddUnsigned(port);
+    return Complain(kCommandRefused, words.view());
+  }
   return outcome.ok() ? kCommandOk : Complain(kCommandFailed, outcome);
 }
 

@@ -108,6 +108,7 @@ class Engine final : public sdk::Backend {
   // Tables.
   PodFolder FolderOf(const SandboxId& id) const;
   std::optional<PodView> View(const SandboxId& id);
+  Result<UniqueFd> OpenInShim(const Call& call, const sdk::SessionSpec& spec, const PodView& pod);
   std::optional<PodView> ViewOf(const NodeId& node, const SandboxId& id);
   Container* FindLocked(const SandboxId& sandbox, const ContainerId& id) REQUIRES_LOCK(mutex_);
   Result<ContainerRecord> RecordOf(const SandboxId& sandbox, const ContainerId& id);

@@ -110,12 +110,23 @@ Result<UniqueFd> Engine::OpenSession(const Call& call, const sdk::SessionSpec& s
   if (state != State::kUp) {
     return FailedPrecondition("container \"" + spec.container.str() + "\" is not running");
   }
-  const std::string folder = pod->folder.Shim(spec.container);
+  auto session = OpenInShim(call, spec, *pod);
+  // It has ended since, and its shim with it.
+  if (session.status().code() == Code::kNotFound) {
+    return FailedPrecondition("container \"" + spec.container.str() +
+                              "\" is not running: " + session.status().message());
+  }
+  return session;
+}
+
+Result<UniqueFd> Engine::OpenInShim(const Call& call, const sdk::SessionSpec& spec,
+                                    const PodView& pod) {
+  const std::string folder = pod.folder.Shim(spec.container);
   shim::SessionRequest request = RequestOf(spec);
   if (spec.attach) return shim_.Attach(call, folder, request);
   if (spec.argv.empty()) return InvalidArgument("the command to execute is empty");
   ASSIGN_OR_RETURN(const std::string config,
-                   ReadFile(pod->folder.Bundle(spec.container) + "/config.json"));
+                   ReadFile(pod.folder.Bundle(spec.container) + "/config.json"));
   ASSIGN_OR_RETURN(const std::string process, ExecProcess(config, spec.argv, spec.tty));
   // The runtime has read it when the shim answers.
   const TemporaryFile file(folder + "/process." + RandomHex(8) + ".json");

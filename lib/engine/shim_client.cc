@@ -58,7 +58,8 @@ Status Answer(int fd, int64_t deadline_ms, std::string_view what) {
   const int error = shim::ReceiveAnswer(fd, buffer.data(), buffer.size(), text, deadline_ms);
   if (error == 0) return {};
   if (error == EIO) return InvalidArgument(Words(std::string(text)));
-  if (error == EAGAIN || error == EMFILE || error == ETIMEDOUT || text.empty()) {
+  if (error == EMFILE) return ResourceExhausted("the container: " + Words(std::string(text)));
+  if (error == EAGAIN || error == ETIMEDOUT || text.empty()) {
     return SocketStatus(error, what);
   }
   if (error == ESRCH) return NotFound(Words(std::string(text)));
@@ -203,6 +204,8 @@ Result<UniqueFd> ShimClient::Dial(const Call& call, const std::string& netns, ui
   options.argv.insert(options.argv.end(), {"--port", std::to_string(port), "--fd", "3"});
   options.descriptors = {{theirs.get(), 3}};
   ASSIGN_OR_RETURN(const Output output, RunCommand(call.Capped(kRequestTime), options));
+  if (output.exit.code == shim::kCommandRefused && output.exit.signal == 0)
+    return FailedPrecondition(Words(output.err));
   if (output.exit.code != 0) return Unavailable(Words(output.err));
   return ReceiveDescriptor(ours.get());
 }

@@ -66,6 +66,7 @@ class ShimClient {
   Status UpdateContainer(const Call& call, const std::string& runtime_root, const std::string& id,
                          const std::string& resources) const;
   // A connection to 127.0.0.1:port, then [::1], in the network namespace `netns` (empty: ours).
+  // kFailedPrecondition: nothing listens.
   Result<UniqueFd> Dial(const Call& call, const std::string& netns, uint16_t port) const;
 
   // Requests to the shim of `folder`. kNotFound: no shim lives there.
@@ -75,7 +76,8 @@ class ShimClient {
   Result<shim::ContainerState> State(const Call& call, const std::string& folder) const;
   // A connection that was answered "ok" to a watch.
   Result<UniqueFd> Watch(const Call& call, const std::string& folder) const;
-  // A session; the descriptor is blocking.
+  // A session; the descriptor is blocking. kInvalidArgument: the runtime's words (no such program,
+  // user, working directory). kNotFound: the container has ended. kResourceExhausted: too many.
   Result<UniqueFd> Exec(const Call& call, const std::string& folder,
                         const shim::SessionRequest& request) const;
   Result<UniqueFd> Attach(const Call& call, const std::string& folder,

@@ -129,11 +129,13 @@ class Backend {
                                  const runtime::v1::LinuxContainerResources& resources) = 0;
 
   // Connected SOCK_STREAM socket with the frames of lib/shim/frames.h (stdin, stdout, stderr,
-  // status, resize, close). The caller owns it. Back-pressure is its buffer; closing it ends the
-  // session. Last frame = exit status.
+  // status, resize, close). Returns when the command runs; kInvalidArgument: it cannot be started
+  // (no such program, user, working directory); kFailedPrecondition: the container does not run;
+  // kResourceExhausted: it has too many sessions. The caller owns it. Back-pressure is its buffer;
+  // closing it ends the session. Last frame = exit status.
   virtual Result<UniqueFd> OpenSession(const Call& call, const SessionSpec& spec) = 0;
   // Connected to 127.0.0.1:port (then [::1]) inside the sandbox; raw bytes, half-close by
-  // shutdown().
+  // shutdown(). kFailedPrecondition: nothing listens.
   virtual Result<UniqueFd> Dial(const Call& call, const SandboxId& sandbox, uint16_t port) = 0;
   // Never blocks for new bytes (see Host::LogGrew). Everything below `offset` is acknowledged and
   // may be deleted.

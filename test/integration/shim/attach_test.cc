@@ -119,6 +119,46 @@ TEST_CASE("a container's terminal is attached to and resized") {
   container.Remove();
 }
 
+TEST_CASE("an attached client resizes the terminal, and the last size counts") {
+  Lab lab;
+  TestContainer container(
+      lab, "c", {.args = {"sh", "-c", "read line; stty size"}, .tty = true, .flags = {"--stdin"}});
+  container.Start();
+  Client first(container.directory());
+  Client second(container.directory());
+  Attach(first, kAll);
+  Attach(second, kAll);
+  char size[WindowSize::kSize];
+  first.Send(FrameType::kResize, {size, WindowSize{90, 20}.Encode(size, sizeof size)});
+  first.Send(FrameType::kResize, {size, WindowSize{91, 21}.Encode(size, sizeof size)});
+  first.Send(FrameType::kStdin, "go\n");
+
+  CHECK(ReadSession(second).out.find("21 91") != std::string::npos);
+  CHECK(ReadSession(first).out.find("21 91") != std::string::npos);
+  container.Exit();
+  container.Remove();
+}
+
+TEST_CASE("with stdin-once the first client that ends its input ends the container's") {
+  Lab lab;
+  TestContainer container(lab, "c", {.args = {"cat"}, .flags = {"--stdin", "--stdin-once"}});
+  container.Start();
+  Client watcher(container.directory());
+  Attach(watcher, kWatching);
+  {
+    Client first(container.directory());
+    Attach(first, kAll);
+    first.Send(FrameType::kStdin, "last words");
+    CHECK(first.Next().payload == "last words");
+  }  // it leaves without a word
+
+  const SessionEnd end = ReadSession(watcher);
+  CHECK(end.out == "last words");
+  CHECK(end.code == 0);
+  CHECK(container.Exit().code == 0);
+  container.Remove();
+}
+
 TEST_CASE("a container without a terminal cannot be resized") {
   Lab lab;
   TestContainer container(lab, "c", {.args = {"sleep", "1000"}});
