@@ -71,11 +71,113 @@ TEST_CASE("A session needs a running container") {
         Code::kNotFound);
 }
 
+TEST_CASE("An exec's stderr is its own stream") {
+  ContractLab lab;
+  const SandboxId sandbox = lab.RunUp();
+  const ContainerId id = lab.StartOk(sandbox, lab.subject().IgnoresStop());
+  lab.Await(sandbox, id, State::kUp);
+
+  const auto session = lab.Exec(sandbox, id, lab.subject().Complains("oh dear"));
+  REQUIRE(session.ok());
+  const SessionEnd end = ReadSession(session->get());
+  CHECK(end.err == "oh dear\n");
+  CHECK(end.out.empty());
+  CHECK(end.code == 0);
+}
+
+TEST_CASE("An exec with a terminal has the size that it is given") {
+  ContractLab lab;
+  const SandboxId sandbox = lab.RunUp();
+  const ContainerId id = lab.StartOk(sandbox, lab.subject().IgnoresStop());
+  lab.Await(sandbox, id, State::kUp);
+  sdk::SessionSpec spec;
+  spec.session = MintSessionId();
+  spec.sandbox = sandbox;
+  spec.container = id;
+  spec.argv = lab.subject().PrintsSize();
+  spec.tty = spec.in = true;
+  spec.err = false;
+  const auto session = lab.backend().OpenSession(lab.call(), spec);
+  REQUIRE(session.ok());
+  const int fd = session->get();
+
+  char size[shim::WindowSize::kSize];
+  const std::string_view resize(size, shim::WindowSize{101, 33}.Encode(size, sizeof size));
+  const char closes = static_cast<char>(shim::FrameType::kStdin);
+  REQUIRE(shim::SendFrame(fd, shim::FrameType::kResize, resize, Soon()) == 0);
+  REQUIRE(shim::SendFrame(fd, shim::FrameType::kStdin, "go\n", Soon()) == 0);
+  REQUIRE(shim::SendFrame(fd, shim::FrameType::kClose, {&closes, 1}, Soon()) == 0);
+
+  const SessionEnd end = ReadSession(fd);
+  CHECK(end.out.find("33 101") != std::string::npos);
+  CHECK(end.err.empty());
+  CHECK(end.code == 0);
+}
+
+TEST_CASE("All that are attached see the output, and the container's end") {
+  ContractLab lab;
+  const SandboxId sandbox = lab.RunUp();
+  runtime::v1::ContainerConfig config;
+  config.set_stdin(true);
+  const ContainerId id = MintContainerId();
+  REQUIRE(lab.Create(sandbox, id, lab.subject().EchoesStdin(), config).ok());
+  REQUIRE(lab.backend().StartContainer(lab.call(), sandbox, id).ok());
+  lab.Await(sandbox, id, State::kUp);
+  sdk::SessionSpec spec;
+  spec.sandbox = sandbox;
+  spec.container = id;
+  spec.attach = true;
+  spec.session = MintSessionId();
+  const auto watcher = lab.backend().OpenSession(lab.call(), spec);
+  REQUIRE(watcher.ok());
+  spec.session = MintSessionId();
+  spec.in = true;
+  const auto writer = lab.backend().OpenSession(lab.call(), spec);
+  REQUIRE(writer.ok());
+
+  REQUIRE(shim::SendFrame(writer->get(), shim::FrameType::kStdin, "hello\n", Soon()) == 0);
+  for (const int fd : {writer->get(), watcher->get()}) {
+    std::vector<char> buffer(shim::kMaxPayload);
+    shim::Frame frame{};
+    REQUIRE(shim::ReceiveFrame(fd, buffer.data(), buffer.size(), frame, Soon()) == 0);
+    CHECK(frame.type == shim::FrameType::kStdout);
+    CHECK(frame.text() == "hello\n");
+  }
+  REQUIRE(lab.backend().StopContainer(lab.call(), sandbox, id, std::chrono::seconds(0)).ok());
+  const int code = lab.Await(sandbox, id, State::kDown).exit_code;
+
+  for (const int fd : {writer->get(), watcher->get()}) {
+    const SessionEnd end = ReadSession(fd);
+    CHECK(end.has_status);
+    CHECK(end.code == code);
+  }
+}
+
+TEST_CASE("A port is dialled, and each direction ends by itself") {
+  constexpr uint16_t kPort = 18080;
+  ContractLab lab;
+  const SandboxId sandbox = lab.RunUp();
+  const ContainerId id = lab.StartOk(sandbox, lab.subject().EchoesOnPort(kPort));
+  lab.Await(sandbox, id, State::kUp);
+  Result<UniqueFd> connection = Unavailable("not dialled");
+  REQUIRE(test::Eventually([&] {
+    connection = lab.backend().Dial(lab.call(), sandbox, kPort);
+    return connection.ok();
+  }));
+
+  REQUIRE(shim::SendAll(connection->get(), "ping", 4, Soon()) == 0);
+  char bytes[4] = {};
+  REQUIRE(shim::ReceiveAll(connection->get(), bytes, sizeof bytes, Soon()) == 0);
+  CHECK(std::string_view(bytes, 4) == "ping");
+  REQUIRE(shutdown(connection->get(), SHUT_WR) == 0);
+  CHECK(shim::ReceiveAll(connection->get(), bytes, 1, Soon()) == ECONNRESET);  // its end
+}
+
 TEST_CASE("A port where nothing listens is an error") {
   ContractLab lab;
   const SandboxId sandbox = lab.RunUp();
 
-  CHECK_FALSE(lab.backend().Dial(lab.call(), sandbox, 1).ok());
+  CHECK(lab.backend().Dial(lab.call(), sandbox, 1).status().code() == Code::kFailedPrecondition);
   CHECK(lab.backend().Dial(lab.call(), MintSandboxId(), 80).status().code() == Code::kNotFound);
 }
 

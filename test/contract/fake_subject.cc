@@ -39,6 +39,9 @@ class FakeSubject final : public Subject {
   Words CannotStart() const override { return {"start-error"}; }
   Words EchoesStdin() const override { return {"cat"}; }
   Words SleepsLong() const override { return {"sleep", "600000"}; }
+  Words PrintsSize() const override { return {"size"}; }
+  Words Complains(const std::string& text) const override { return {"complain", text}; }
+  Words EchoesOnPort(uint16_t) const override { return {"forever"}; }
   std::vector<std::string> Remains() override { return {}; }
 
  private:

@@ -29,6 +29,13 @@ class LocalSubject final : public Subject {
   Words CannotStart() const override { return {"/no/such/program"}; }
   Words EchoesStdin() const override { return {"cat"}; }
   Words SleepsLong() const override { return {"sleep", "600"}; }
+  Words PrintsSize() const override { return {"sh", "-c", "read line; stty size"}; }
+  Words Complains(const std::string& text) const override {
+    return {"sh", "-c", "echo \"$0\" >&2", text};
+  }
+  Words EchoesOnPort(uint16_t port) const override {
+    return {"sh", "-c", "while true; do nc -l -p " + std::to_string(port) + " -e cat; done"};
+  }
   std::vector<std::string> Remains() override { return machine_.Remains(); }
 
  private:

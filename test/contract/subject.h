@@ -33,6 +33,11 @@ class Subject {
   virtual Words CannotStart() const = 0;  // refused by create or by start
   virtual Words EchoesStdin() const = 0;  // an exec
   virtual Words SleepsLong() const = 0;   // an exec
+  // An exec with a terminal: prints "ROWS COLUMNS" after a resize and a line of input.
+  virtual Words PrintsSize() const = 0;
+  virtual Words Complains(const std::string& text) const = 0;  // an exec: a line on stderr
+  // A container that echoes on that port what comes, connection by connection.
+  virtual Words EchoesOnPort(uint16_t port) const = 0;
 
   // What is left on the machine after everything was removed.
   virtual std::vector<std::string> Remains() = 0;

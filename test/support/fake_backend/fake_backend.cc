@@ -177,6 +177,7 @@ Status FakeBackend::EndContainer(FakeContainer& container, int code) {
   container.fact.finished_ns = host_.clock().WallNanos();
   container.fact.log_end = container.log.size();
   RETURN_IF_ERROR(Move(container.fact, State::kDown));
+  sessions_.EndAttached(container.fact.container.str(), code);
   host_.LogGrew(container.fact.container);
   return {};
 }
@@ -312,7 +313,7 @@ Result<UniqueFd> FakeBackend::OpenSession(const Call&, const sdk::SessionSpec& s
       return FailedPrecondition("container \"" + spec.container.str() + "\" is not running");
     }
   }
-  return sessions_.Exec(spec.attach ? std::vector<std::string>{"cat"} : spec.argv);
+  return spec.attach ? sessions_.Attach(spec.container.str()) : sessions_.Exec(spec.argv);
 }
 
 Result<UniqueFd> FakeBackend::Dial(const Call&, const SandboxId& sandbox, uint16_t port) {
@@ -320,7 +321,7 @@ Result<UniqueFd> FakeBackend::Dial(const Call&, const SandboxId& sandbox, uint16
   const FakeSandbox* found = Find(sandbox);
   if (found == nullptr) return NotFound("no sandbox \"" + sandbox.str() + "\"");
   if (found->fact.state != State::kUp) return FailedPrecondition("the sandbox is not up");
-  if (port == 1) return Unavailable("nothing listens on port 1");
+  if (port == 1) return FailedPrecondition("nothing listens on port 1");
   return sessions_.Echo();
 }
 
