@@ -2,7 +2,8 @@
 # Builds the test clients once into a cache folder and prints that folder:
 #   crictl, critest   the real ones, from the Go module proxy, pinned by go.mod and go.sum
 #   parked, bench     our own small CRI clients (cmd/), with the published CRI module
-# usage: build-tools.sh [crictl|critest|parked|bench]...     default: crictl
+#   spdy              our own small SPDY client, with the library of kubectl
+# usage: build-tools.sh [crictl|critest|parked|bench|spdy]...     default: crictl
 # Exit codes: 0, 1 the build failed, 2 Go is missing or too old, or an unknown name.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -47,8 +48,8 @@ build() {
 for tool in "${wanted[@]}"; do
   case $tool in
     crictl | critest) [ -x "$out/$tool" ] && continue ;;
-    parked | bench) [ -x "$out/$tool" ] && [ -z "$(find cmd internal -newer "$out/$tool" -type f -print -quit)" ] && continue ;;
-    *) echo "build-tools.sh: unknown tool '$tool': crictl, critest, parked or bench" >&2; exit 2 ;;
+    parked | bench | spdy) [ -x "$out/$tool" ] && [ -z "$(find cmd internal -newer "$out/$tool" -type f -print -quit)" ] && continue ;;
+    *) echo "build-tools.sh: unknown tool '$tool': crictl, critest, parked, bench or spdy" >&2; exit 2 ;;
   esac
   echo "build-tools.sh: building $tool (once; crictl takes 1 to 2 minutes from nothing)" >&2
   build "$tool"

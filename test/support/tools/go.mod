@@ -8,6 +8,7 @@ godebug default=go1.26
 tool sigs.k8s.io/cri-tools/cmd/crictl
 
 require (
+	github.com/moby/spdystream v0.5.1
 	google.golang.org/grpc v1.80.0
 	k8s.io/cri-api v0.36.3
 	sigs.k8s.io/cri-tools v1.36.0
@@ -43,7 +44,6 @@ require (
 	github.com/liggitt/tabwriter v0.0.0-20181228230101-89fcab3d43de // indirect
 	github.com/mailru/easyjson v0.7.7 // indirect
 	github.com/mitchellh/go-wordwrap v1.0.1 // indirect
-	github.com/moby/spdystream v0.5.1 // indirect
 	github.com/moby/term v0.5.2 // indirect
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
 	github.com/modern-go/reflect2 v1.0.3-0.20250322232337-35a7c28c31ee // indirect
