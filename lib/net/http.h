@@ -21,6 +21,8 @@ class Headers {
   }
   // The first one, or nothing.
   std::optional<std::string> Get(std::string_view name) const;
+  // The items of a comma-separated field, of all its lines, without the space around them.
+  std::vector<std::string> List(std::string_view name) const;
   const std::vector<std::pair<std::string, std::string>>& items() const { return items_; }
 
  private:

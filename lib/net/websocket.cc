@@ -28,25 +28,10 @@ std::string Base64(const unsigned char* bytes, size_t size) {
   return text;
 }
 
-// The items of a comma-separated header field.
-std::vector<std::string> ItemsOf(std::string_view list) {
-  std::vector<std::string> items;
-  while (!list.empty()) {
-    const size_t comma = list.find(',');
-    std::string_view item = list.substr(0, comma);
-    while (!item.empty() && (item.front() == ' ' || item.front() == '\t')) item.remove_prefix(1);
-    while (!item.empty() && (item.back() == ' ' || item.back() == '\t')) item.remove_suffix(1);
-    if (!item.empty()) items.emplace_back(item);
-    list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
-  }
-  return items;
-}
-
 bool HasToken(const HttpRequest& request, std::string_view name, std::string_view token) {
-  for (const std::string& item : ItemsOf(request.headers.Get(name).value_or(""))) {
-    if (EqualNoCase(item, token)) return true;
-  }
-  return false;
+  const auto items = request.headers.List(name);
+  return std::any_of(items.begin(), items.end(),
+                     [token](const std::string& item) { return EqualNoCase(item, token); });
 }
 
 void Mask(char* bytes, size_t size, const std::array<char, 4>& mask) {
@@ -90,12 +75,7 @@ bool WebSocket::IsUpgrade(const HttpRequest& request) {
 }
 
 std::vector<std::string> WebSocket::Protocols(const HttpRequest& request) {
-  std::vector<std::string> protocols;
-  for (const auto& [name, value] : request.headers.items()) {
-    if (!EqualNoCase(name, "Sec-WebSocket-Protocol")) continue;
-    for (std::string& item : ItemsOf(value)) protocols.push_back(std::move(item));
-  }
-  return protocols;
+  return request.headers.List("Sec-WebSocket-Protocol");
 }
 
 Result<std::string> WebSocket::Accept(const HttpRequest& request, std::string_view protocol) {
@@ -201,6 +181,13 @@ Awaitable<Status> WebSocket::AnswerPing(const FrameHead& head, const std::string
 }
 
 Awaitable<Result<std::optional<std::string>>> WebSocket::Read(SteadyTime deadline) {
+  reading_ = true;
+  auto message = co_await ReadMessage(deadline);
+  reading_ = false;
+  co_return message;
+}
+
+Awaitable<Result<std::optional<std::string>>> WebSocket::ReadMessage(SteadyTime deadline) {
   std::string message;
   bool begun = false;
   while (true) {
@@ -302,6 +289,12 @@ Awaitable<Status> WebSocket::Write(Kind kind, std::string_view first, std::strin
   const uint8_t opcode = kind == Kind::kText ? kText : kBinary;
   const Parts parts{first, second};
   co_return co_await WriteFrame(opcode, parts, deadline);
+}
+
+Awaitable<Status> WebSocket::Ping(SteadyTime deadline) {
+  if (close_sent_ || turn_ < turns_) co_return broken_;
+  const Parts nothing;
+  co_return co_await WriteFrame(kPing, nothing, deadline);
 }
 
 Awaitable<Status> WebSocket::Close(uint16_t code, std::string_view reason, SteadyTime deadline) {

@@ -34,6 +34,11 @@ class WebSocket {
   // One message of both parts.
   Awaitable<Status> Write(Kind kind, std::string_view first, std::string_view second,
                           SteadyTime deadline);
+  // Asks for a pong, unless a frame is on its way already. A peer that has closed its socket
+  // answers with a reset, even while bytes of it are unread here (its end is behind them).
+  Awaitable<Status> Ping(SteadyTime deadline);
+  // A Read is in progress.
+  bool reading() const { return reading_; }
   // Sends a close frame; Read ends afterwards when the peer answers.
   Awaitable<Status> Close(uint16_t code, std::string_view reason, SteadyTime deadline);
   void Cancel() { connection_->Cancel(); }
@@ -60,6 +65,7 @@ class WebSocket {
     std::string_view first;
     std::string_view second;
   };
+  Awaitable<Result<std::optional<std::string>>> ReadMessage(SteadyTime deadline);
   Awaitable<Result<FrameHead>> ReadHead(SteadyTime deadline);
   // Appends the frame's payload.
   Awaitable<Status> ReadPayload(FrameHead head, std::string* into, SteadyTime deadline);
@@ -75,6 +81,7 @@ class WebSocket {
   size_t taken_ = 0;  // of buffered_
   const Role role_;
   bool close_sent_ = false;
+  bool reading_ = false;
   Status broken_;                      // not OK: a frame was cut, no other can follow
   std::optional<std::string> pong_;    // due after the frame that is being written
   uint64_t turns_ = 0;                 // given to writers

@@ -13,6 +13,7 @@
 #include <chrono>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/unique_fd.h"
 
@@ -58,6 +59,8 @@ class RawPeer {
     return count;
   }
   bool was_reset() const { return reset_; }
+  // What was received and is not taken off by the test.
+  std::string& text() { return text_; }
   // Of our end.
   uint16_t port() const {
     sockaddr_in address{};
@@ -66,7 +69,7 @@ class RawPeer {
     return ntohs(address.sin_port);
   }
 
- private:
+  // False: the server has closed, or nothing came for 20 s.
   bool ReadSome() {
     pollfd waiting{fd_.get(), POLLIN, 0};
     if (poll(&waiting, 1, 20'000) != 1) {
@@ -80,7 +83,11 @@ class RawPeer {
     text_.append(chunk.data(), static_cast<size_t>(n));
     return true;
   }
+  void Close() { fd_ = UniqueFd(); }
+  // For another client that goes on with the connection.
+  UniqueFd Take() { return std::move(fd_); }
 
+ private:
   UniqueFd fd_;
   std::string text_;
   bool reset_ = false;

@@ -207,6 +207,15 @@ TEST_CASE("a ping that comes while the peer does not read stops nothing and is a
   CHECK_THAT(peer.ReadUntil(after), Catch::Contains("\x8a\x06ping99"));
 }
 
+TEST_CASE("the items of a header field come from all of its lines") {
+  Headers headers;
+  headers.Add("Upgrade", "a , b\t,,c");
+  headers.Add("Other", "x");
+  headers.Add("upgrade", " d ");
+  CHECK(headers.List("UPGRADE") == std::vector<std::string>{"a", "b", "c", "d"});
+  CHECK(headers.List("absent").empty());
+}
+
 TEST_CASE("frames that break the protocol end the connection") {
   struct Row {
     const char* name;
