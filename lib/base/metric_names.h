@@ -16,6 +16,9 @@ inline constexpr std::string_view kMetricSiteReachable = "interlink_site_reachab
 inline constexpr std::string_view kMetricLogBytes = "interlink_log_bytes_total";
 inline constexpr std::string_view kMetricLogBlocked = "interlink_log_blocked_files";
 inline constexpr std::string_view kMetricLogErrors = "interlink_log_errors_total";
+inline constexpr std::string_view kMetricStreamSessions = "interlink_stream_sessions_open";
+inline constexpr std::string_view kMetricStreamSessionsTotal = "interlink_stream_sessions_total";
+inline constexpr std::string_view kMetricStreamBytes = "interlink_stream_bytes_total";
 inline constexpr std::string_view kMetricRefused = "interlink_metrics_refused_total";
 // The names that every Prometheus client gives to these.
 inline constexpr std::string_view kMetricMemory = "process_resident_memory_bytes";
@@ -36,6 +39,12 @@ inline constexpr std::array kMetricNames = {
     MetricName{kMetricLogBytes, "Bytes of container logs written on this node."},
     MetricName{kMetricLogBlocked, "Container log files that cannot be written now."},
     MetricName{kMetricLogErrors, "Writes and syncs of container log files that failed."},
+    MetricName{kMetricStreamSessions, "Clients of exec, attach and port-forward now, by kind."},
+    MetricName{kMetricStreamSessionsTotal,
+               "Clients of exec, attach and port-forward that have ended, by kind, transport and "
+               "code."},
+    MetricName{kMetricStreamBytes,
+               "Bytes between clients and sessions, by direction: in (from the client), out."},
     MetricName{kMetricRefused, "Metrics that the program gave and that were refused, by reason."},
     MetricName{kMetricMemory, "Resident memory of this process."},
     MetricName{kMetricOpenFiles, "Open file descriptors of this process."},
