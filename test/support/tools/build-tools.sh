@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the test clients once into a cache folder and prints that folder:
 #   crictl, critest   the real ones, from the Go module proxy, pinned by go.mod and go.sum
+#   ginkgo            of critest's version: critest -parallel runs it from PATH
 #   parked, bench     our own small CRI clients (cmd/), with the published CRI module
 #   spdy              our own small SPDY client, with the library of kubectl
 #   kubelet kube-apiserver kube-controller-manager kube-scheduler kubectl etcd, or kubernetes for all of these
@@ -49,6 +50,7 @@ build() { # TOOL OUTPUT, in the folder of its module
     kube*) go build -tags $tags "${plain[@]}" "k8s.io/kubernetes/cmd/$tool" ;;
     etcd) go build -tags $tags "${plain[@]}" go.etcd.io/etcd/server/v3 ;;
     crictl) go build -tags $tags "${plain[@]}" sigs.k8s.io/cri-tools/cmd/crictl ;;
+    ginkgo) go build "${plain[@]}" github.com/onsi/ginkgo/v2/ginkgo ;;
     critest) go test -c "${plain[@]}" sigs.k8s.io/cri-tools/cmd/critest ;;
     *) go build -tags grpcnotrace "${plain[@]}" "./cmd/$tool" ;;
   esac
@@ -82,11 +84,11 @@ provide() { # MODULE_FOLDER TOOL...: builds what is missing and prints the folde
 clients=() kubernetes=()
 for tool in "${wanted[@]}"; do
   case $tool in
-    crictl | critest | parked | bench | spdy) clients+=("$tool") ;;
+    crictl | critest | ginkgo | parked | bench | spdy) clients+=("$tool") ;;
     kubelet | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl | etcd) kubernetes+=("$tool") ;;
     kubernetes) kubernetes+=(kubelet kube-apiserver kube-controller-manager kube-scheduler kubectl etcd) ;;
     *)
-      echo "build-tools.sh: unknown tool '$tool'; there are: crictl critest parked bench spdy kubernetes kubelet kube-apiserver" \
+      echo "build-tools.sh: unknown tool '$tool'; there are: crictl critest ginkgo parked bench kubernetes kubelet kube-apiserver" \
         "kube-controller-manager kube-scheduler kubectl etcd" >&2
       exit 2 ;;
   esac

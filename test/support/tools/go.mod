@@ -5,7 +5,10 @@ go 1.26.2
 
 godebug default=go1.26
 
-tool sigs.k8s.io/cri-tools/cmd/crictl
+tool (
+	github.com/onsi/ginkgo/v2/ginkgo
+	sigs.k8s.io/cri-tools/cmd/crictl
+)
 
 require (
 	github.com/moby/spdystream v0.5.1
