@@ -1,17 +1,19 @@
 """OCI images from lists of files, and a client that pushes them. Only the standard library.
 
-The same input gives the same bytes: entries are sorted, times are 0, gzip carries no name and no time.
+The same input gives the same bytes: entries are sorted, times are 0, gzip carries no name and no time (cache.py).
 """
-import gzip
 import hashlib
 import http.client
 import io
 import json
 import os
+import platform
 import stat
 import subprocess
 import sys
 import tarfile
+
+from cache import packed
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -23,11 +25,18 @@ def digest(data):
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
+def architecture():
+    """This machine's, as images name it."""
+    machine = platform.machine()
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+
+
 class Tree:
     """The files of one layer."""
 
     def __init__(self):
         self.entries = {}
+        self.made = None
 
     def folder(self, path, mode=0o755):
         parts = path.strip("/").split("/")
@@ -61,6 +70,13 @@ class Tree:
             if word.startswith("/") and os.path.exists(word):
                 self.host_file(word, os.path.realpath(word), 0o755)
         return self
+
+    def layer(self):
+        """(tar, compressed); made once. REQUIRES: nothing is added afterwards."""
+        if self.made is None:
+            raw = self.tar()
+            self.made = (raw, packed(raw))
+        return self.made
 
     def tar(self):
         buffer = io.BytesIO()
@@ -118,15 +134,12 @@ class Registry:
 
 def push(registry, references, trees, **config):
     """Pushes one image under several names; answers how many."""
-    layers = []
-    for tree in trees:
-        raw = tree.tar()
-        layers.append((raw, gzip.compress(raw, 6, mtime=0)))
+    layers = [tree.layer() for tree in trees]
     image, manifest = describe(layers, config)
     for reference in references:
         name, tag = reference.rsplit(":", 1)
-        for _, packed in layers:
-            registry.blob(name, packed)
+        for _, compressed in layers:
+            registry.blob(name, compressed)
         registry.blob(name, image)
         registry.manifest(name, tag, manifest)
     return len(references)
@@ -137,13 +150,13 @@ def describe(layers, config):
     settings = {"Env": [PATH]}
     settings.update({k: v for k, v in config.items() if v})
     image = json.dumps({
-        "architecture": "amd64", "os": "linux", "created": "1970-01-01T00:00:00Z", "config": settings,
+        "architecture": architecture(), "os": "linux", "created": "1970-01-01T00:00:00Z", "config": settings,
         "rootfs": {"type": "layers", "diff_ids": [digest(raw) for raw, _ in layers]},
         "history": [{"created": "1970-01-01T00:00:00Z"} for _ in layers],
     }, sort_keys=True).encode()
     manifest = json.dumps({
         "schemaVersion": 2, "mediaType": MANIFEST,
         "config": {"mediaType": CONFIG, "digest": digest(image), "size": len(image)},
-        "layers": [{"mediaType": LAYER, "digest": digest(packed), "size": len(packed)} for _, packed in layers],
+        "layers": [{"mediaType": LAYER, "digest": digest(blob), "size": len(blob)} for _, blob in layers],
     }).encode()
     return image, manifest
