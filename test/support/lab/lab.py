@@ -15,6 +15,7 @@ import time
 import pki
 import settings
 import sweep
+from host import HostSettings
 from processes import LabError, Process, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -23,8 +24,9 @@ FOLDERS = ("run", "log", "pki", "registry", "cni/net.d", "site", "logs")
 READY_SECONDS = 60
 USAGE = """A complete private system in a folder.
 
-  test/lab up DIR [--fake] [--nodes N] [--masquerade] [--build FOLDER] [--verbose]
+  test/lab up DIR [--fake] [--nodes N] [--masquerade] [--conformance] [--build FOLDER] [--verbose]
                         makes DIR and starts all in it; prints the socket and file names
+                        --conformance: what critest needs; its images, and kernel settings of this machine until down
   test/lab env DIR [N]  shell exports for node N (default 1): CONTAINER_RUNTIME_ENDPOINT, CRI_CONFIG_FILE, LAB_...
   test/lab status DIR   the processes, and whether they answer
   test/lab down DIR     ends all of it and removes DIR, also when something in it died
@@ -91,7 +93,8 @@ class Lab:
         address = ("127.0.0.1", self.state["registry_port"])
         self.registry.wait_ready(lambda: connects(address), 20)
         images = os.path.join(os.path.dirname(HERE), "images")
-        for script in (["make_images.py", f"{address[0]}:{address[1]}"],
+        all_images = ["--conformance"] if self.state["conformance"] else []
+        for script in (["make_images.py", f"{address[0]}:{address[1]}", *all_images],
                        ["bad_images.py", f"{address[0]}:{address[1]}", self.dir + "/victim"]):
             done = subprocess.run([sys.executable, os.path.join(images, script[0]), *script[1:]], capture_output=True,
                                   text=True)
@@ -197,13 +200,16 @@ def up(args):
     tag = settings.tag_of(folder)
     lab = Lab({
         "dir": folder, "tag": tag, "build": build, "fake": args.fake, "nodes": args.nodes, "verbose": args.verbose,
-        "masquerade": args.masquerade, "bridge": "il" + tag, "network": "lab-" + tag,
+        "masquerade": args.masquerade, "conformance": args.conformance, "bridge": "il" + tag, "network": "lab-" + tag,
         "subnet": settings.choose_subnet(tag), "registry_port": settings.free_port(),
         "site_port": settings.free_port(), "operator_port": settings.free_port(),
     })
     lab.save()
     try:
         lab.make()
+        if args.conformance:
+            for key in HostSettings().hold(folder):
+                say(f"this kernel has no {key}; specs that need it will tell")
         lab.start_registry()
         lab.configure()
         lab.save()
@@ -233,7 +239,10 @@ def tear_down(lab):
             clean = False
     for process in (lab.registry, lab.liar):
         process.stop(5)
-    sweep.sweep(lab.state, say)
+    try:
+        sweep.sweep(lab.state, say)
+    finally:
+        HostSettings().release(lab.dir)
     return clean
 
 
@@ -294,6 +303,7 @@ def main():
             command.add_argument("--fake", action="store_true")
             command.add_argument("--nodes", type=int, default=1, choices=range(1, 10))
             command.add_argument("--masquerade", action="store_true")
+            command.add_argument("--conformance", action="store_true")
             command.add_argument("--build")
             command.add_argument("--verbose", action="store_true")
         else:
