@@ -3,8 +3,9 @@
 #
 # usage: test/run.sh [SUITE...]
 #   default      lint unit contract integration system
-#   others       asan tsan tidy quickstart site-down durable restore leak parked bench clean-build
+#   others       conformance asan tsan tidy quickstart site-down durable restore leak parked bench clean-build
 #   all          every suite
+# conformance is critest through a lab: CONFORMANCE_RUNS, _SEED, _PARALLEL, _FOCUS, _TABLE (test/support/conformance).
 # INTERLINK_SHORT=1 runs shorter versions of leak, parked, bench and site-down. Logs: build/test-logs.
 # The last line is "N passed, N failed, N skipped". Exit codes: 0, 1 something failed, 2 something is missing that only
 # you can install.
@@ -13,9 +14,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 
 default=(lint unit contract integration system)
-more=(asan tsan tidy quickstart site-down durable restore leak parked bench clean-build)
+more=(conformance asan tsan tidy quickstart site-down durable restore leak parked bench clean-build)
 case "${1:-}" in
-  -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
   all) set -- "${default[@]}" "${more[@]}" ;;
   "") set -- "${default[@]}" ;;
 esac
@@ -126,6 +127,13 @@ suite_restore() { bats_files restore test/system/named/restore.bats; }
 suite_leak() { tools crictl; LEAK_PODS=$([ -n "${INTERLINK_SHORT:-}" ] && echo 20 || echo 200) bats_files leak test/system/named/leak.bats; }
 suite_parked() { tools crictl parked; PARKED_CALLS=$([ -n "${INTERLINK_SHORT:-}" ] && echo 200 || echo 1000) bats_files parked test/system/named/parked.bats; }
 suite_bench() { build release; one "$logs/bench.log" test/bench/run.sh; grep -E '^[a-zA-Z].*\|' "$logs/bench.log" || true; }
+suite_conformance() {
+  build release
+  tools crictl critest ginkgo
+  INTERLINK_BUILD=$root/build/release logged "$logs/conformance.log" test/support/conformance/conformance.py || true
+  cat "$logs/conformance.log"
+  count conformance "$logs/conformance.log"
+}
 suite_quickstart() { one "$logs/quickstart.log" examples/quickstart/run.sh; }
 
 suite_asan() {

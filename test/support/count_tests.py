@@ -3,6 +3,7 @@
 
 usage: count_tests.py ctest JUNIT.xml     of ctest; a Catch2 binary counts its cases, one that ended without a summary is one failure
        count_tests.py tap FILE            of bats
+       count_tests.py conformance FILE    of test/support/conformance
        count_tests.py lint FILE           of test/lint/lint.py
 """
 import re
@@ -21,9 +22,12 @@ def of_ctest(path):
             print(f"not run: {case.get('name')}", file=sys.stderr) if status == "notrun" else None
             continue
         good = re.search(r"All tests passed \(\d+ assertions? in (\d+) test cases?\)", out)
+        python = re.search(r"^Ran (\d+) tests? in [\d.]+s\s+OK$", out.strip(), re.MULTILINE)
         bad = re.search(r"test cases: +(\d+) \|(?: +(\d+) passed \|)? +(\d+) failed", out)
         if status == "run" and good:
             passed += int(good.group(1))
+        elif status == "run" and python:
+            passed += int(python.group(1))
         elif bad:
             passed += int(bad.group(2) or 0)
             failed += int(bad.group(3))
@@ -47,15 +51,26 @@ def of_tap(path):
 
 
 def of_lint(path):
+    return last_sum(path, r"lint: (\d+) passed, (\d+) failed()$")
+
+
+def of_conformance(path):
+    return last_sum(path, r"conformance: (\d+) passed, (\d+) failed, (\d+) skipped$")
+
+
+def last_sum(path, pattern):
+    """Of a program whose last line says it; without that line it did not come to its end."""
     with open(path, encoding="utf-8", errors="replace") as f:
-        match = re.search(r"lint: (\d+) passed, (\d+) failed", f.read())
-    return (int(match.group(1)), int(match.group(2)), 0) if match else (0, 1, 0)
+        lines = f.read().splitlines()
+    match = re.match(pattern, lines[-1]) if lines else None
+    return tuple(int(number or 0) for number in match.groups()) if match else (0, 1, 0)
 
 
 def main():
-    if len(sys.argv) != 3 or sys.argv[1] not in ("ctest", "tap", "lint"):
+    kinds = {"ctest": of_ctest, "tap": of_tap, "conformance": of_conformance, "lint": of_lint}
+    if len(sys.argv) != 3 or sys.argv[1] not in kinds:
         sys.exit(__doc__)
-    print(*{"ctest": of_ctest, "tap": of_tap, "lint": of_lint}[sys.argv[1]](sys.argv[2]))
+    print(*kinds[sys.argv[1]](sys.argv[2]))
 
 
 if __name__ == "__main__":
