@@ -38,8 +38,8 @@ def read_skips(text):
 
 
 def skip_patterns(skips):
-    """What -ginkgo.skip is given: those that critest would run otherwise."""
-    return [re.escape(skip.name) for skip in skips if skip.when == "no-internet"]
+    """What -ginkgo.skip is given: those that critest would run otherwise. ginkgo adds [Serial] only in the report."""
+    return [re.escape(skip.name.removesuffix(" [Serial]")) for skip in skips if skip.when == "no-internet"]
 
 
 def read_report(text):
@@ -105,8 +105,10 @@ def _count(verdict, specs, version):
 
 
 def first_lines(text, count):
+    """The beginning of a failure, without gomega's dump of the error's fields."""
     lines = text.strip().splitlines()
-    return lines[:count] + ([f"... {len(lines) - count} more lines"] if len(lines) > count else [])
+    end = next((i for i, line in enumerate(lines) if line.strip() == "{"), len(lines))
+    return lines[:min(end, count)]
 
 
 def table(verdict, version, websocket):

@@ -124,12 +124,24 @@ class TheSkipList(unittest.TestCase):
 
         self.assertEqual([sum(s.when == when for s in skips) for when in report.WHEN], [9, 5, 1])
         self.assertEqual(len({s.name for s in skips}), 15)
-        self.assertEqual(len(report.skip_patterns(skips)), 1)
+
+    def test_is_given_to_ginkgo_without_what_ginkgo_itself_adds_to_names(self):
+        skips = report.read_skips("no-internet | Image (x) [Conformance] [Serial] | r\nbenchmark | b | r\n")
+
+        self.assertEqual(report.skip_patterns(skips), [r"Image\ \(x\)\ \[Conformance\]"])
 
     def test_with_a_bad_line_is_refused(self):
         for line in ("benchmark | x", "sometimes | x | y", "benchmark | | y", "x"):
             with self.assertRaisesRegex(ValueError, "skips.txt:2"):
                 report.read_skips("# c\n" + line)
+
+
+class AFailure(unittest.TestCase):
+    def test_is_told_without_the_dump_of_its_fields(self):
+        text = "[FAILED] no\nUnexpected error:\n    {\n        s: {}\n    }\noccurred"
+
+        self.assertEqual(report.first_lines(text, 9), ["[FAILED] no", "Unexpected error:"])
+        self.assertEqual(report.first_lines(text, 1), ["[FAILED] no"])
 
 
 class TheTable(unittest.TestCase):
