@@ -2,11 +2,12 @@
 # Builds the test clients once into a cache folder and prints that folder:
 #   crictl, critest   the real ones, from the Go module proxy, pinned by go.mod and go.sum
 #   ginkgo            of critest's version: critest -parallel runs it from PATH
+#   newest-critest, newest-ginkgo   the newest release, which has more specs; pinned by newest/go.mod and go.sum
 #   parked, bench     our own small CRI clients (cmd/), with the published CRI module
 #   spdy              our own small SPDY client, with the library of kubectl
 #   kubelet kube-apiserver kube-controller-manager kube-scheduler kubectl etcd, or kubernetes for all of these
 #                     the real ones, pinned by kubernetes/go.mod and go.sum: 8 minutes from nothing, 4 GB of Go's caches
-# Tools of Kubernetes are in a folder of their own: with others in one call, both folders are printed, as "A:B" for PATH.
+# Each set of pins has a folder of its own: of several, all are printed, as "A:B" for PATH, the newest ones first.
 # usage: build-tools.sh [NAME]...     default: crictl
 # Exit codes: 0, 1 the build failed, 2 Go is missing or too old, or an unknown name.
 set -euo pipefail
@@ -81,22 +82,27 @@ provide() { # MODULE_FOLDER TOOL...: builds what is missing and prints the folde
   echo "$out"
 }
 
-clients=() kubernetes=()
+clients=() kubernetes=() newest=()
 for tool in "${wanted[@]}"; do
   case $tool in
     crictl | critest | ginkgo | parked | bench | spdy) clients+=("$tool") ;;
+    newest-critest | newest-ginkgo) newest+=("${tool#newest-}") ;;
     kubelet | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl | etcd) kubernetes+=("$tool") ;;
     kubernetes) kubernetes+=(kubelet kube-apiserver kube-controller-manager kube-scheduler kubectl etcd) ;;
     *)
-      echo "build-tools.sh: unknown tool '$tool'; there are: crictl critest ginkgo parked bench kubernetes kubelet kube-apiserver" \
+      echo "build-tools.sh: unknown tool '$tool'; there are: crictl critest ginkgo newest-critest newest-ginkgo parked bench kubernetes kubelet kube-apiserver" \
         "kube-controller-manager kube-scheduler kubectl etcd" >&2
       exit 2 ;;
   esac
 done
 folders=
-if [ ${#clients[@]} -gt 0 ]; then folders=$(provide "$here" "${clients[@]}"); fi
-if [ ${#kubernetes[@]} -gt 0 ]; then
-  kubernetes_folder=$(provide "$here/kubernetes" "${kubernetes[@]}")
-  folders=$folders${folders:+:}$kubernetes_folder
-fi
+add() { # MODULE_FOLDER [TOOL...]
+  local folder
+  [ $# -gt 1 ] || return 0
+  folder=$(provide "$@")
+  folders=$folders${folders:+:}$folder
+}
+add "$here/newest" "${newest[@]}"
+add "$here" "${clients[@]}"
+add "$here/kubernetes" "${kubernetes[@]}"
 echo "$folders"
