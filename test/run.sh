@@ -3,7 +3,8 @@
 #
 # usage: test/run.sh [SUITE...]
 #   default      lint unit contract integration system
-#   others       conformance asan tsan tidy quickstart site-down durable restore leak parked bench clean-build
+#   others       conformance conformance-newest asan tsan tidy quickstart site-down durable restore leak parked bench
+#                clean-build
 #   all          every suite
 # conformance is critest through a lab: CONFORMANCE_RUNS, _SEED, _PARALLEL, _FOCUS, _TABLE (test/support/conformance).
 # INTERLINK_SHORT=1 runs shorter versions of leak, parked, bench and site-down. Logs: build/test-logs.
@@ -14,9 +15,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 
 default=(lint unit contract integration system)
-more=(conformance asan tsan tidy quickstart site-down durable restore leak parked bench clean-build)
+more=(conformance conformance-newest asan tsan tidy quickstart site-down durable restore leak parked bench clean-build)
 case "${1:-}" in
-  -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
   all) set -- "${default[@]}" "${more[@]}" ;;
   "") set -- "${default[@]}" ;;
 esac
@@ -127,12 +128,16 @@ suite_restore() { bats_files restore test/system/named/restore.bats; }
 suite_leak() { tools crictl; LEAK_PODS=$([ -n "${INTERLINK_SHORT:-}" ] && echo 20 || echo 200) bats_files leak test/system/named/leak.bats; }
 suite_parked() { tools crictl parked; PARKED_CALLS=$([ -n "${INTERLINK_SHORT:-}" ] && echo 200 || echo 1000) bats_files parked test/system/named/parked.bats; }
 suite_bench() { build release; one "$logs/bench.log" test/bench/run.sh; grep -E '^[a-zA-Z].*\|' "$logs/bench.log" || true; }
-suite_conformance() {
+conformance() { # NAME; critest and ginkgo are in PATH
+  INTERLINK_BUILD=$root/build/release logged "$logs/$1.log" test/support/conformance/conformance.py --logs "$logs/$1" || true
+  cat "$logs/$1.log"
+  count conformance "$logs/$1.log"
+}
+suite_conformance() { build release; tools crictl critest ginkgo; conformance conformance; }
+suite_conformance-newest() { # critest's newest release: image volumes and metrics too
   build release
-  tools crictl critest ginkgo
-  INTERLINK_BUILD=$root/build/release logged "$logs/conformance.log" test/support/conformance/conformance.py || true
-  cat "$logs/conformance.log"
-  count conformance "$logs/conformance.log"
+  tools crictl newest-critest newest-ginkgo
+  CONFORMANCE_TABLE='' conformance conformance-newest
 }
 suite_quickstart() { one "$logs/quickstart.log" examples/quickstart/run.sh; }
 

@@ -100,7 +100,7 @@ class Critest:
         self.args, self.lab = args, lab
         self.version = critest_version()
         with open(os.path.join(HERE, "skips.txt"), encoding="utf-8") as f:
-            self.skips = report.read_skips(f.read())
+            self.skips = report.read_skips(f.read(), self.version)
         self.work = os.path.join(lab, "critest")
         os.makedirs(self.work, exist_ok=True)
 

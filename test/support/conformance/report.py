@@ -5,10 +5,11 @@ import xml.etree.ElementTree as xml
 
 # How many specs each version has on a host without SELinux (`critest -ginkgo.dry-run` tells). A run with fewer has
 # lost some, and a new version must be looked at before its number is written here.
-SPECS = {"1.36.0": 122}
+SPECS = {"1.36.0": 122, "1.37.0": 142}
 STREAMING = 5
 PREFIX = "[It] [k8s.io] "
-WHEN = ("no-apparmor", "benchmark", "no-internet")
+WHEN = ("no-apparmor", "benchmark", "no-internet", "no-nri")
+VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 Spec = collections.namedtuple("Spec", "name status message detail")
 Skip = collections.namedtuple("Skip", "when name reason")
@@ -24,17 +25,24 @@ class Verdict:
         return not self.failed and not self.problems
 
 
-def read_skips(text):
-    """The lines of skips.txt. Raises ValueError that names a bad line."""
+def read_skips(text, version):
+    """The lines of skips.txt that are about this version of critest. Raises ValueError that names a bad line."""
     skips = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         parts = [part.strip() for part in line.split(" | ")]
-        if len(parts) != 3 or not all(parts) or parts[0] not in WHEN:
-            raise ValueError(f"skips.txt:{number}: expected 'when | spec | reason' with when one of {', '.join(WHEN)}: {line}")
-        skips.append(Skip(*parts))
+        when, _, since = parts[0].partition("@")
+        if len(parts) != 3 or not all(parts) or when not in WHEN or (since and not VERSION.fullmatch(since)):
+            raise ValueError(f"skips.txt:{number}: expected 'when | spec | reason' with when one of {', '.join(WHEN)}, "
+                             f"then perhaps @VERSION: {line}")
+        if not since or _numbers(since) <= _numbers(version):
+            skips.append(Skip(when, *parts[1:]))
     return skips
+
+
+def _numbers(version):
+    return [int(number) for number in version.split(".")]
 
 
 def skip_patterns(skips):

@@ -90,8 +90,8 @@ for tool in "${wanted[@]}"; do
     kubelet | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl | etcd) kubernetes+=("$tool") ;;
     kubernetes) kubernetes+=(kubelet kube-apiserver kube-controller-manager kube-scheduler kubectl etcd) ;;
     *)
-      echo "build-tools.sh: unknown tool '$tool'; there are: crictl critest ginkgo newest-critest newest-ginkgo parked bench kubernetes kubelet kube-apiserver" \
-        "kube-controller-manager kube-scheduler kubectl etcd" >&2
+      echo "build-tools.sh: unknown tool '$tool'; there are: crictl critest ginkgo newest-critest newest-ginkgo parked" \
+        "bench kubernetes kubelet kube-apiserver kube-controller-manager kube-scheduler kubectl etcd" >&2
       exit 2 ;;
   esac
 done
