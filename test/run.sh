@@ -6,7 +6,8 @@
 #   others       conformance conformance-newest asan tsan tidy quickstart site-down durable restore leak parked bench
 #                clean-build
 #   all          every suite
-# conformance is critest through a lab: CONFORMANCE_RUNS, _SEED, _PARALLEL, _FOCUS, _TABLE (test/support/conformance).
+# conformance is critest through a lab; CONFORMANCE_RUNS, _SEED, _PARALLEL, _FOCUS, _HANDLER and _TABLE are the options
+# that test/support/conformance/conformance.py --help explains.
 # INTERLINK_SHORT=1 runs shorter versions of leak, parked, bench and site-down. Logs: build/test-logs.
 # The last line is "N passed, N failed, N skipped". Exit codes: 0, 1 something failed, 2 something is missing that only
 # you can install.
@@ -17,7 +18,7 @@ cd "$root"
 default=(lint unit contract integration system)
 more=(conformance conformance-newest asan tsan tidy quickstart site-down durable restore leak parked bench clean-build)
 case "${1:-}" in
-  -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
   all) set -- "${default[@]}" "${more[@]}" ;;
   "") set -- "${default[@]}" ;;
 esac

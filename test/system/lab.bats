@@ -45,3 +45,19 @@ teardown() { lab down "$second"; remove_all; }
   )
   same SANDBOX_READY "$(pod_state "$id")"
 }
+
+@test "a lab for critest has its images, leads a host port from 127.0.0.1, and puts the machine's settings back" {
+  setting=/proc/sys/net/ipv4/conf/all/route_localnet
+  before=$(cat $setting)
+  lab up "$second" --conformance
+  same 1 "$(cat $setting)"
+  (
+    use_lab "$second"
+    crictl pull registry.k8s.io/e2e-test-images/nginx:1.14-2
+    pod=$(start_pod web '.port_mappings = [{container_port: 80, host_port: 28081, protocol: 0}]')
+    start_container "$pod" c web '.image.image = "registry.k8s.io/e2e-test-images/nginx:1.14-2" | del(.command)'
+    eventually 10 curl -fsS --max-time 5 http://127.0.0.1:28081/
+  )
+  lab down "$second"
+  same "$before" "$(cat $setting)"
+}

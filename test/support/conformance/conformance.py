@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Runs critest through a lab and says for each spec whether it passed, failed, or was skipped and why.
 
-usage: conformance.py [--runs N] [--seed N] [--parallel N] [--focus REGEX] [--table FILE] [--logs DIR] [--lab DIR]
-                      [--build DIR]
+usage: conformance.py [--runs N] [--seed N] [--parallel N] [--focus REGEX] [--handler NAME] [--table FILE] [--logs DIR]
+                      [--lab DIR] [--build DIR]
   --runs N       full runs, each with its own seed (default 1, CONFORMANCE_RUNS)
   --seed N       of the first run, the others count up from it (default: chosen and printed, CONFORMANCE_SEED)
   --parallel N   critest -parallel N (default 1, CONFORMANCE_PARALLEL)
   --focus REGEX  only specs whose name matches, and no second pass over WebSocket (CONFORMANCE_FOCUS)
+  --handler NAME the runtime handler of all pods (default: none is named, CONFORMANCE_HANDLER)
   --table FILE   writes the table of the last full run there (CONFORMANCE_TABLE)
   --logs DIR     critest's output and reports, and the daemons' logs (default build/test-logs/conformance)
   --lab DIR      a running lab that was started with --conformance; default: one of its own
@@ -55,6 +56,7 @@ def parse():
     parser.add_argument("--seed", type=int, default=int(setting("CONFORMANCE_SEED") or random.randrange(1, 1 << 31)))
     parser.add_argument("--parallel", type=int, default=int(setting("CONFORMANCE_PARALLEL") or 1))
     parser.add_argument("--focus", default=setting("CONFORMANCE_FOCUS") or None)
+    parser.add_argument("--handler", default=setting("CONFORMANCE_HANDLER") or "")
     parser.add_argument("--table", default=setting("CONFORMANCE_TABLE") or None)
     parser.add_argument("--logs", default=os.path.join(ROOT, "build/test-logs/conformance"))
     parser.add_argument("--lab")
@@ -108,7 +110,7 @@ class Critest:
         """One run; its verdict, printed."""
         junit, output = (os.path.join(self.args.logs, f"{name}.{kind}") for kind in ("xml", "txt"))
         command = ["critest", f"-runtime-endpoint=unix://{self.lab}/cri-1.sock", f"-config={self.lab}/crictl-1.yaml",
-                   f"-ginkgo.seed={seed}", "-ginkgo.no-color", f"-ginkgo.junit-report={junit}",
+                   f"-runtime-handler={self.args.handler}", f"-ginkgo.seed={seed}", "-ginkgo.no-color", f"-ginkgo.junit-report={junit}",
                    f"-ginkgo.timeout={RUN_SECONDS}s", *more]
         command += [f"-ginkgo.skip={pattern}" for pattern in report.skip_patterns(self.skips)]
         say(f"{name}: seed {seed}")
