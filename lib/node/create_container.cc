@@ -92,8 +92,7 @@ Status LiveNode::ContainerCalls::CreateLocked(const Call& call,
   stored.set_body(body.SerializeAsString());
   stored.set_created_ns(body.created_ns());
   stored.set_wanted(interlink::v1::WANTED_CREATE);
-  stored.set_image_ref(image->image().repo_digests_size() > 0 ? image->image().repo_digests(0)
-                                                              : image->image().id());
+  stored.set_image_ref(ImageRefFor(image->image(), request.config().image()));
   tables.Add(std::move(stored));
   node_.WaitLocked(call, id.str(), true, Until::kCreated, answer_with(id));
   LiveNode& node = node_;

@@ -1,5 +1,6 @@
 #include "node/records.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "node/state.h"
@@ -60,6 +61,13 @@ bool Means(const ImageName& name, const std::string& reference) {
   return reference.ends_with("/" + name.rest) &&
          (reference.find('/') + 1 + name.rest.size() == reference.size() ||
           reference.ends_with("/library/" + name.rest));
+}
+
+// Without tag and digest.
+std::string RepositoryOf(const std::string& name) {
+  const std::string tagged = name.substr(0, name.find('@'));
+  const size_t slash = tagged.rfind('/');
+  return tagged.substr(0, tagged.find(':', slash == std::string::npos ? 0 : slash));
 }
 
 }  // namespace
@@ -214,6 +222,17 @@ Result<const interlink::v1::ImageRecord*> Tables::FindImage(const std::string& n
   if (by_prefix == nullptr)
     return NotFound("no image \"" + name.substr(0, 300) + "\": pull it first");
   return by_prefix;
+}
+
+std::string ImageRefFor(const runtime::v1::Image& image, const runtime::v1::ImageSpec& spec) {
+  for (const std::string& name : {spec.user_specified_image(), spec.image()}) {
+    for (const std::string& digest : image.repo_digests()) {
+      const std::string wanted =
+          RepositoryOf(name) + digest.substr(std::min(digest.find('@'), digest.size()));
+      if (!name.empty() && Means(NormaliseName(wanted), digest)) return digest;
+    }
+  }
+  return image.repo_digests_size() > 0 ? image.repo_digests(0) : image.id();
 }
 
 void Tables::PutImage(const interlink::v1::ImageRecord& record, bool pinned) {

@@ -115,6 +115,11 @@ struct Tables {
   void PutImage(const interlink::v1::ImageRecord& image, bool pinned);
 };
 
+// What a container's image_ref says: the image's digest in the repository that `spec` names (as the
+// user wrote it, else as it was asked for), the first one when it names none of them, the id when
+// the image has no digest.
+std::string ImageRefFor(const runtime::v1::Image& image, const runtime::v1::ImageSpec& spec);
+
 // `message` as an element of a response's repeated field 1.
 Slice MakeSlice(const google::protobuf::Message& message);
 

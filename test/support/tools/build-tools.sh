@@ -91,7 +91,7 @@ for tool in "${wanted[@]}"; do
     kubernetes) kubernetes+=(kubelet kube-apiserver kube-controller-manager kube-scheduler kubectl etcd) ;;
     *)
       echo "build-tools.sh: unknown tool '$tool'; there are: crictl critest ginkgo newest-critest newest-ginkgo parked" \
-        "bench kubernetes kubelet kube-apiserver kube-controller-manager kube-scheduler kubectl etcd" >&2
+        "bench spdy kubernetes kubelet kube-apiserver kube-controller-manager kube-scheduler kubectl etcd" >&2
       exit 2 ;;
   esac
 done
