@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that building and testing need. Takes no time when all are there.
+# usage: install.sh [--peer]      --peer: also containerd, which test/bench/run.sh --peer measures beside us
 # Exit codes: 0 all installed, 1 apt failed, 2 something that only you can do (run as root, use Debian).
 set -euo pipefail
 
@@ -9,6 +10,11 @@ build=(cmake ninja-build g++ git ccache mold pkg-config
 run=(crun containernetworking-plugins iptables nftables iproute2)
 test=(catch2 libcpp-httplib-dev bats clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev docker-registry nginx-light
   sqlite3 jq curl python3 openssl procps file util-linux binutils ca-certificates)
+case "${1:-}" in
+  "") ;;
+  --peer) test+=(containerd) ;;
+  *) echo "install.sh: unknown argument '$1'; there is --peer" >&2; exit 2 ;;
+esac
 
 missing=()
 declare -A status=()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+import peer
 import pki
 import settings
 import sweep
@@ -24,9 +25,10 @@ FOLDERS = ("run", "log", "pki", "registry", "cni/net.d", "site", "logs")
 READY_SECONDS = 60
 USAGE = """A complete private system in a folder.
 
-  test/lab up DIR [--fake] [--nodes N] [--masquerade] [--conformance] [--build FOLDER] [--verbose]
+  test/lab up DIR [--fake] [--nodes N] [--masquerade] [--conformance] [--peer] [--build FOLDER] [--verbose]
                         makes DIR and starts all in it; prints the socket and file names
                         --conformance: what critest needs; its images, and kernel settings of this machine until down
+                        --peer: containerd with crun beside it, same registry and network, to compare with
   test/lab env DIR [N]  shell exports for node N (default 1): CONTAINER_RUNTIME_ENDPOINT, CRI_CONFIG_FILE, LAB_...
   test/lab status DIR   the processes, and whether they answer
   test/lab down DIR     ends all of it and removes DIR, also when something in it died
@@ -49,6 +51,7 @@ class Lab:
         self.liar = Process(self.dir, "lying-registry")
         self.site = Process(self.dir, "interlink-api")
         self.nodes = [Process(self.dir, f"interlink-cri-{n}") for n in range(1, state["nodes"] + 1)]
+        self.peer = Process(self.dir, "containerd")
 
     @staticmethod
     def load(folder):
@@ -62,7 +65,7 @@ class Lab:
         settings.write(self.dir + "/lab.json", json.dumps(self.state, indent=2) + "\n")
 
     def processes(self):
-        return [self.registry, self.liar, self.site, *self.nodes]
+        return [self.registry, self.liar, self.site, *self.nodes] + ([self.peer] if self.state["peer"] else [])
 
     # --- questions
 
@@ -119,6 +122,11 @@ class Lab:
         wanted = "/readyz" if self.site.pid() and not os.environ.get("LAB_NO_READY") else "/healthz"
         node.wait_ready(lambda: self.node_answers(number, wanted) == 200, READY_SECONDS)
 
+    def start_peer(self):
+        peer.make(self.state)
+        self.peer.start(peer.argv(self.state), clean_environment())
+        self.peer.wait_ready(lambda: unix_connects(peer.socket_path(self.state)), READY_SECONDS)
+
     def make(self):
         for folder in FOLDERS:
             os.makedirs(f"{self.dir}/{folder}", exist_ok=True)
@@ -147,6 +155,7 @@ class Lab:
             "LAB_SOCKET": settings.socket_path(self.dir, number), "LAB_LOGS": self.dir + "/logs",
             "LAB_PKI": self.dir + "/pki", "LAB_REGISTRY": f"127.0.0.1:{self.state['registry_port']}",
             "LAB_BRIDGE": self.state["bridge"], "LAB_NETWORK": self.state["network"],
+            "LAB_PEER_SOCKET": peer.socket_path(self.state) if self.state["peer"] else "",
         }
 
 
@@ -170,6 +179,16 @@ def connects(address):
         return False
 
 
+def unix_connects(path):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(1)
+        try:
+            client.connect(path)
+            return True
+        except OSError:
+            return False
+
+
 def clean_environment():
     dropped = ("VK_TOKEN_FILE", "http_proxy", "https_proxy")
     return {k: v for k, v in os.environ.items() if k not in dropped and not k.startswith("INTERLINK_")}
@@ -177,10 +196,10 @@ def clean_environment():
 
 # --- commands
 
-def check_machine(build, fake):
+def check_machine(build, fake, with_peer):
     if os.geteuid() != 0:
         raise LabError("the lab needs root: it starts containers, network namespaces and a bridge")
-    needed = ["openssl", "docker-registry"] + ([] if fake else ["crun", "ip", "iptables-save"])
+    needed = ["openssl", "docker-registry"] + ([] if fake else ["crun", "ip", "iptables-save"]) + (["containerd"] if with_peer else [])
     absent = [name for name in needed if not shutil.which(name)]
     if absent:
         raise LabError(f"missing: {', '.join(absent)}; install with test/support/install.sh")
@@ -192,7 +211,7 @@ def check_machine(build, fake):
 def up(args):
     folder = os.path.realpath(args.dir)
     build = os.path.realpath(args.build or os.environ.get("INTERLINK_BUILD") or ROOT + "/build/release")
-    check_machine(build, args.fake)
+    check_machine(build, args.fake, args.peer)
     if len(settings.socket_path(folder, args.nodes)) > 107:
         raise LabError(f"{folder} is too long for a Unix socket (107 bytes): choose a shorter folder")
     if os.path.exists(folder) and os.listdir(folder):
@@ -200,7 +219,8 @@ def up(args):
     tag = settings.tag_of(folder)
     lab = Lab({
         "dir": folder, "tag": tag, "build": build, "fake": args.fake, "nodes": args.nodes, "verbose": args.verbose,
-        "masquerade": args.masquerade, "conformance": args.conformance, "bridge": "il" + tag, "network": "lab-" + tag,
+        "masquerade": args.masquerade, "conformance": args.conformance, "peer": args.peer, "bridge": "il" + tag,
+        "network": "lab-" + tag,
         "subnet": settings.choose_subnet(tag), "registry_port": settings.free_port(),
         "site_port": settings.free_port(), "operator_port": settings.free_port(),
     })
@@ -216,6 +236,8 @@ def up(args):
         lab.start_site()
         for number in range(1, args.nodes + 1):
             lab.start_node(number)
+        if args.peer:
+            lab.start_peer()
     except BaseException:
         keep = os.environ.get("LAB_KEEP")
         say(f"not started; {'left as it is: ' + folder if keep else 'removing it (LAB_KEEP=1 keeps it)'}")
@@ -237,7 +259,7 @@ def tear_down(lab):
         if not process.stop():
             say(f"{process.name} did not end within 15 s of TERM and was killed")
             clean = False
-    for process in (lab.registry, lab.liar):
+    for process in (lab.peer, lab.registry, lab.liar):
         process.stop(5)
     try:
         sweep.sweep(lab.state, say)
@@ -304,6 +326,7 @@ def main():
             command.add_argument("--nodes", type=int, default=1, choices=range(1, 10))
             command.add_argument("--masquerade", action="store_true")
             command.add_argument("--conformance", action="store_true")
+            command.add_argument("--peer", action="store_true")
             command.add_argument("--build")
             command.add_argument("--verbose", action="store_true")
         else:

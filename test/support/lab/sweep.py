@@ -9,7 +9,8 @@ import subprocess
 from processes import start_time, wait_until
 
 ID = re.compile(r"^[0-9a-f]{64}$")
-PROGRAMS = ("interlink-shim", "interlink-api", "interlink-cri", "interlink-agent", "docker-registry", "crun")
+PROGRAMS = ("interlink-shim", "interlink-api", "interlink-cri", "interlink-agent", "docker-registry", "crun",
+            "containerd", "containerd-shim-runc-v2")
 
 
 def _run(*argv, text=None):
