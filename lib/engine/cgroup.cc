@@ -16,6 +16,7 @@
 #include <sstream>
 
 #include "base/file.h"
+#include "base/unique_fd.h"
 #include "engine/list_folder.h"
 
 namespace interlink::engine {
@@ -68,6 +69,19 @@ void AddProcesses(const std::string& folder, std::set<pid_t>& pids) {
     }
   }
   for (const std::string& name : FoldersIn(folder)) AddProcesses(folder + "/" + name, pids);
+}
+
+// False when the process has ended or another score than `from`.
+Result<bool> MoveScore(pid_t pid, int from, int to) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/oom_score_adj";
+  const auto score = ReadFile(path, 64);
+  if (!score.ok() || std::atoi(score->c_str()) != from) return false;
+  const UniqueFd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  const std::string text = std::to_string(to);
+  if (file && write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()))
+    return true;
+  if (errno == ENOENT || errno == ESRCH) return false;
+  return ErrnoStatus(errno, "write \"" + text + "\" to \"" + path + "\"");
 }
 
 // Above this a v1 limit means "none" (it is rounded down to pages from 2^63 - 1).
@@ -150,6 +164,20 @@ Status Cgroups::Kill(const Call& call, const std::string& path) const {
     RETURN_IF_ERROR(call.Check("end the processes of cgroup \"" + path + "\""));
     poll(nullptr, 0, 2);
   }
+}
+
+Status Cgroups::MoveOomScore(const Call& call, const std::string& path, int from, int to) const {
+  // A child that is forked meanwhile may have its parent's old score: until a look finds none.
+  for (bool found = from != to; found;) {
+    RETURN_IF_ERROR(call.Check("change the scores in cgroup \"" + path + "\""));
+    found = false;
+    ASSIGN_OR_RETURN(const std::vector<pid_t> pids, Processes(path));
+    for (const pid_t pid : pids) {
+      ASSIGN_OR_RETURN(const bool moved, MoveScore(pid, from, to));
+      found = found || moved;
+    }
+  }
+  return {};
 }
 
 Status Cgroups::Remove(const Call& call, const std::string& path) const {

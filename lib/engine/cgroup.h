@@ -37,6 +37,9 @@ class Cgroups {
   Result<std::optional<CgroupUsage>> Usage(const std::string& path) const;
   // KILLs everything in it and below until nothing is left.
   Status Kill(const Call& call, const std::string& path) const;
+  // Gives each process in it and below whose score for the OOM killer is `from` the score `to`; one
+  // that chose its own keeps it. Absent is OK.
+  Status MoveOomScore(const Call& call, const std::string& path, int from, int to) const;
   // Removes it with what is below, in every hierarchy. REQUIRES: no processes. Absent is OK. A
   // group whose last process has just died is busy for moments: tried again for at most 5 s.
   Status Remove(const Call& call, const std::string& path) const;

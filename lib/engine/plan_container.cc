@@ -147,14 +147,6 @@ Result<int> StopSignal(const ContainerPlace& place, const ContainerConfig& confi
   return ParseSignal(own ? SignalName(config.stop_signal()) : place.image.stop_signal);
 }
 
-int ClampedOomScore(const ContainerPlace& place, int64_t asked) {
-  const int64_t bounded = std::clamp<int64_t>(asked, -1000, 1000);
-  if (place.may_lower_oom_score) return static_cast<int>(bounded);
-  const auto own = ReadFile("/proc/self/oom_score_adj", 64);
-  const int64_t floor = own.ok() ? std::atoll(own->c_str()) : 0;
-  return static_cast<int>(std::max(bounded, floor));
-}
-
 std::vector<SpecNamespace> Namespaces(const ContainerPlace& place, const ContainerConfig& config,
                                       const std::string& pid_namespace) {
   const auto& options = config.linux().security_context().namespace_options();
@@ -263,6 +255,14 @@ Result<std::vector<std::string>> Environment(const ContainerPlace& place,
 
 }  // namespace
 
+int OomScore(int64_t asked, bool may_lower) {
+  const int64_t bounded = std::clamp<int64_t>(asked, -1000, 1000);
+  if (may_lower) return static_cast<int>(bounded);
+  const auto own = ReadFile("/proc/self/oom_score_adj", 64);
+  const int64_t floor = own.ok() ? std::atoll(own->c_str()) : 0;
+  return static_cast<int>(std::max(bounded, floor));
+}
+
 Status CheckContainer(const ContainerPlace& place, const ContainerConfig& config) {
   const Policy policy = PolicyOf(place.options, place.pod.handler);
   const auto& security = config.linux().security_context();
@@ -316,7 +316,8 @@ Result<std::string> PlanContainer(const ContainerPlace& place, const ContainerCo
   ASSIGN_OR_RETURN(record.stop_signal, StopSignal(place, config));
   inputs.tty = config.tty();
   inputs.no_new_privileges = security.no_new_privs();
-  inputs.oom_score_adj = ClampedOomScore(place, config.linux().resources().oom_score_adj());
+  inputs.oom_score_adj =
+      OomScore(config.linux().resources().oom_score_adj(), place.may_lower_oom_score);
   inputs.root = place.folder.Root(record.id);
   inputs.read_only_root = security.readonly_rootfs();
   inputs.privileged = security.privileged();

@@ -41,6 +41,10 @@ Status CheckContainer(const ContainerPlace& place, const runtime::v1::ContainerC
 bool SharesPid(const PodRecord& pod, const runtime::v1::PodSandboxConfig& pod_config,
                const runtime::v1::ContainerConfig& config);
 
+// The score for the OOM killer that a process gets: what was asked for, not below our own where
+// that needs CAP_SYS_RESOURCE (`may_lower`).
+int OomScore(int64_t asked, bool may_lower);
+
 // Fills `record` (user, stop signal) and answers config.json. Makes the working folder and the
 // image's volumes in the root; makes a mount's missing source on the host. The config names each
 // host path by its place in `host_mounts`, which must be attached before the runtime reads it.

@@ -1,6 +1,8 @@
 // UpdateContainer.
+#include "base/rollback.h"
 #include "engine/engine.h"
 #include "engine/oci_spec.h"
+#include "engine/plan_container.h"
 #include "runtime/v1/api.pb.h"
 
 namespace interlink::engine {
@@ -48,9 +50,6 @@ Status Engine::UpdateStep(const SandboxId& sandbox, const ContainerId& id,
   if (!before.ParseFromString(record.resources) || !change.ParseFromString(resources)) {
     return DataLoss("the resources of container \"" + id.str() + "\" are damaged");
   }
-  if (change.oom_score_adj() != 0 && change.oom_score_adj() != before.oom_score_adj()) {
-    return Unimplemented("oom_score_adj of a living container cannot be changed");
-  }
   // Zero means "as it is" in every field; lists are replaced.
   runtime::v1::LinuxContainerResources after = before;
   if (change.hugepage_limits_size() > 0) after.clear_hugepage_limits();
@@ -61,12 +60,20 @@ Status Engine::UpdateStep(const SandboxId& sandbox, const ContainerId& id,
   const Call call = Call::WithTimeout(kStep);
   const std::string root = pod->folder.RuntimeRoot();
   record.resources = after.SerializeAsString();
-  Status status = shim_.UpdateContainer(call, root, id.str(), wanted);
-  if (status.ok()) status = Save(pod->folder, record);
-  if (!status.ok()) {
-    const Status undone = shim_.UpdateContainer(call, root, id.str(), old);
-    return undone.ok() ? status : status.WithContext("and not undone: " + undone.message());
-  }
+  Rollback rollback;
+  // Before the step: a part of it may have been done when it fails.
+  rollback.Push("the limits", [&] { return shim_.UpdateContainer(call, root, id.str(), old); });
+  if (Status status = shim_.UpdateContainer(call, root, id.str(), wanted); !status.ok())
+    return rollback.Fail(status);
+  const bool may_lower = Has(effective_capabilities_, "CAP_SYS_RESOURCE");
+  const int score = OomScore(before.oom_score_adj(), may_lower);
+  const int new_score = OomScore(after.oom_score_adj(), may_lower);
+  rollback.Push("the score for the OOM killer",
+                [&] { return cgroups_.MoveOomScore(call, record.cgroup, new_score, score); });
+  if (Status status = cgroups_.MoveOomScore(call, record.cgroup, score, new_score); !status.ok())
+    return rollback.Fail(status);
+  if (Status status = Save(pod->folder, record); !status.ok()) return rollback.Fail(status);
+  rollback.Dismiss();
   MutexLock lock(mutex_);
   if (Container* container = FindLocked(sandbox, id)) container->record = record;
   return {};

@@ -20,13 +20,21 @@ class UpdateLab {
   // A file of the container's own cgroup, as cgroup v2 or v1 names it.
   std::string Read(const std::string& v2, const std::string& v1) {
     const std::string root = "/sys/fs/cgroup/";
-    const std::string command = "cat " + root + v2 + " 2>/dev/null || cat " + root + v1;
+    return Output("cat " + root + v2 + " 2>/dev/null || cat " + root + v1);
+  }
+  // What a command in the container prints.
+  std::string Output(const std::string& command) {
     const auto exec = lab.Exec(sandbox, id, {"sh", "-c", command});
     REQUIRE(exec.ok());
     const SessionEnd end = ReadSession(exec->get());
     INFO(end.err);
     REQUIRE(end.code == 0);
     return end.out;
+  }
+  // Of the process that `IgnoresStop` becomes.
+  std::string Score() {
+    return Output(R"sh(for p in /proc/[0-9]*; do
+      read -r name <"$p/comm"; [ "$name" != sleep ] || cat "$p/oom_score_adj"; done)sh");
   }
   std::string Memory() { return Read("memory.max", "memory/memory.limit_in_bytes"); }
   // The quota; v2 has the period beside it.
@@ -96,14 +104,37 @@ TEST_CASE("An update that cannot be made leaves a container without limits as it
   CHECK(lab.Memory() == memory);
 }
 
-TEST_CASE("The score for the OOM killer of a living container is refused by its name") {
+// kubelet's resize in place brings the score that follows from the new request. It was refused, and
+// with it every resize of a burstable pod.
+TEST_CASE("A running container follows a new score for the OOM killer") {
   UpdateLab lab;
 
-  const Status refused = lab.Update("oom_score_adj: 500 memory_limit_in_bytes: 67108864");
+  REQUIRE(lab.Update("oom_score_adj: 500 memory_limit_in_bytes: 67108864").ok());
+  CHECK(lab.Score() == "500\n");
+  CHECK(lab.Memory() == k64M);
 
-  CHECK(refused.code() == Code::kUnimplemented);
-  CHECK_THAT(refused.message(), Catch::Contains("oom_score_adj"));
-  CHECK(lab.Memory() != k64M);
+  REQUIRE(lab.Update("oom_score_adj: 300").ok());
+  CHECK(lab.Score() == "300\n");
+}
+
+TEST_CASE("A process that chose its own score for the OOM killer keeps it") {
+  UpdateLab lab;
+  const std::string pid = lab.Output(
+      "echo 700 >/proc/self/oom_score_adj; sleep 1000 </dev/null >/dev/null 2>&1 & echo $!");
+
+  REQUIRE(lab.Update("oom_score_adj: 500").ok());
+
+  CHECK(lab.Output("cat /proc/" + pid.substr(0, pid.size() - 1) + "/oom_score_adj") == "700\n");
+}
+
+TEST_CASE("An update that cannot be made leaves the score for the OOM killer") {
+  UpdateLab lab;
+  REQUIRE(lab.Update("oom_score_adj: 500").ok());
+
+  const Status refused = lab.Update(R"(oom_score_adj: 600 cpuset_cpus: "4000")");
+
+  REQUIRE_FALSE(refused.ok());
+  CHECK(lab.Score() == "500\n");
 }
 
 TEST_CASE("A container that has ended is not updated") {
