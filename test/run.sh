@@ -4,11 +4,11 @@
 # usage: test/run.sh [SUITE...]
 #   default      lint unit contract integration system
 #   others       conformance conformance-newest asan tsan tidy quickstart site-down durable restore leak parked bench
-#                clean-build
+#                clean-build kubernetes
 #   all          every suite
 # conformance is critest through a lab; CONFORMANCE_RUNS, _SEED, _PARALLEL, _FOCUS, _HANDLER and _TABLE are the options
 # that test/support/conformance/conformance.py --help explains.
-# INTERLINK_SHORT=1 runs shorter versions of leak, parked, bench and site-down. Logs: build/test-logs.
+# INTERLINK_SHORT=1 runs shorter versions of leak, parked, bench, site-down and kubernetes. Logs: build/test-logs.
 # The last line is "N passed, N failed, N skipped". Exit codes: 0, 1 something failed, 2 something is missing that only
 # you can install.
 set -euo pipefail
@@ -16,7 +16,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 
 default=(lint unit contract integration system)
-more=(conformance conformance-newest asan tsan tidy quickstart site-down durable restore leak parked bench clean-build)
+more=(conformance conformance-newest asan tsan tidy quickstart site-down durable restore leak parked bench clean-build
+  kubernetes)
 case "${1:-}" in
   -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
   all) set -- "${default[@]}" "${more[@]}" ;;
@@ -128,6 +129,18 @@ suite_durable() { bats_files durable test/system/restart.bats test/system/kill.b
 suite_restore() { bats_files restore test/system/named/restore.bats; }
 suite_leak() { tools crictl; LEAK_PODS=$([ -n "${INTERLINK_SHORT:-}" ] && echo 20 || echo 200) bats_files leak test/system/named/leak.bats; }
 suite_parked() { tools crictl parked; PARKED_CALLS=$([ -n "${INTERLINK_SHORT:-}" ] && echo 200 || echo 1000) bats_files parked test/system/named/parked.bats; }
+# A real kubelet and control plane, once as they come and once with the gates that ask more of a runtime.
+suite_kubernetes() {
+  tools kubernetes
+  local away plain
+  away=$([ -n "${INTERLINK_SHORT:-}" ] && echo 20 || echo 120)
+  LAB_SITE_DOWN_SECONDS=$away bats_files kubernetes test/system/named/kubernetes
+  plain=$counted
+  say "    without gates: $plain"
+  KUBERNETES_GATES=EventedPLEG=true,CRIListStreaming=true,PodAndContainerStatsFromCRI=true LAB_SITE_DOWN_SECONDS=$away \
+    bats_files kubernetes-gates test/system/named/kubernetes
+  counted="$plain; with gates $counted"
+}
 suite_bench() { build release; one "$logs/bench.log" test/bench/run.sh; grep -E '^[a-zA-Z].*\|' "$logs/bench.log" || true; }
 conformance() { # NAME; critest and ginkgo are in PATH
   INTERLINK_BUILD=$root/build/release logged "$logs/$1.log" test/support/conformance/conformance.py --logs "$logs/$1" || true

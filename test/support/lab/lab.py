@@ -12,12 +12,14 @@ import subprocess
 import sys
 import time
 
+import kubernetes
+import machine
 import peer
 import pki
 import settings
 import sweep
 from host import HostSettings
-from processes import LabError, Process, wait_until
+from processes import LabError, Process, clean_environment, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
@@ -26,15 +28,22 @@ READY_SECONDS = 60
 USAGE = """A complete private system in a folder.
 
   test/lab up DIR [--fake] [--nodes N] [--masquerade] [--conformance] [--peer] [--build FOLDER] [--verbose]
+     [--kubernetes [--gates NAME=true,...] [--privileged]]
                         makes DIR and starts all in it; prints the socket and file names
                         --conformance: what critest needs; its images, and kernel settings of this machine until down
                         --peer: containerd with crun beside it, same registry and network, to compare with
-  test/lab env DIR [N]  shell exports for node N (default 1): CONTAINER_RUNTIME_ENDPOINT, CRI_CONFIG_FILE, LAB_...
+                        --kubernetes: also etcd, API server, controller manager, scheduler and a kubelet on node 1, with
+                        deploy/kubelet's configuration. --gates: kubelet's feature gates. --privileged: the site takes
+                        privileged pods, host namespaces and any hostPath
+  test/lab env DIR [N]  shell exports for node N (default 1): CONTAINER_RUNTIME_ENDPOINT, CRI_CONFIG_FILE, LAB_...;
+                        with Kubernetes also KUBECONFIG, and PATH with kubectl
   test/lab status DIR   the processes, and whether they answer
   test/lab down DIR     ends all of it and removes DIR, also when something in it died
   test/lab stop-site|start-site|kill-site DIR
   test/lab stop-node|start-node|kill-node DIR [N]
-                        stop: TERM; kill: KILL; start waits until it answers
+  test/lab stop-kubelet|start-kubelet|kill-kubelet DIR [peer]
+                        stop: TERM; kill: KILL; start waits until it answers. A kubelet started with "peer" uses
+                        containerd (--peer) in the place of the node
 
 Exit codes: 0 done, 1 failed, 2 wrong usage."""
 
@@ -52,6 +61,7 @@ class Lab:
         self.site = Process(self.dir, "interlink-api")
         self.nodes = [Process(self.dir, f"interlink-cri-{n}") for n in range(1, state["nodes"] + 1)]
         self.peer = Process(self.dir, "containerd")
+        self.kubernetes = kubernetes.Kubernetes(state) if state.get("kubernetes") else None
 
     @staticmethod
     def load(folder):
@@ -65,7 +75,8 @@ class Lab:
         settings.write(self.dir + "/lab.json", json.dumps(self.state, indent=2) + "\n")
 
     def processes(self):
-        return [self.registry, self.liar, self.site, *self.nodes] + ([self.peer] if self.state["peer"] else [])
+        return [self.registry, self.liar, self.site, *self.nodes] + ([self.peer] if self.state["peer"] else []) + (
+            self.kubernetes.processes() if self.kubernetes else [])
 
     # --- questions
 
@@ -156,6 +167,7 @@ class Lab:
             "LAB_PKI": self.dir + "/pki", "LAB_REGISTRY": f"127.0.0.1:{self.state['registry_port']}",
             "LAB_BRIDGE": self.state["bridge"], "LAB_NETWORK": self.state["network"],
             "LAB_PEER_SOCKET": peer.socket_path(self.state) if self.state["peer"] else "",
+            **(self.kubernetes.environment() if self.kubernetes else {}),
         }
 
 
@@ -189,11 +201,6 @@ def unix_connects(path):
             return False
 
 
-def clean_environment():
-    dropped = ("VK_TOKEN_FILE", "http_proxy", "https_proxy")
-    return {k: v for k, v in os.environ.items() if k not in dropped and not k.startswith("INTERLINK_")}
-
-
 # --- commands
 
 def check_machine(build, fake, with_peer):
@@ -216,13 +223,20 @@ def up(args):
         raise LabError(f"{folder} is too long for a Unix socket (107 bytes): choose a shorter folder")
     if os.path.exists(folder) and os.listdir(folder):
         raise LabError(f"{folder} is not empty: test/lab down {folder} removes a lab, else choose another folder")
+    if args.kubernetes and (args.fake or args.nodes > 1):
+        raise LabError("--kubernetes takes neither --fake (its pods do not run) nor --nodes (one kubelet for each lab)")
+    if (args.gates or args.privileged) and not args.kubernetes:
+        raise LabError("--gates and --privileged belong to --kubernetes")
     tag = settings.tag_of(folder)
+    if args.kubernetes:
+        machine.refuse_another_kubelet()
     lab = Lab({
         "dir": folder, "tag": tag, "build": build, "fake": args.fake, "nodes": args.nodes, "verbose": args.verbose,
         "masquerade": args.masquerade, "conformance": args.conformance, "peer": args.peer, "bridge": "il" + tag,
         "network": "lab-" + tag,
         "subnet": settings.choose_subnet(tag), "registry_port": settings.free_port(),
         "site_port": settings.free_port(), "operator_port": settings.free_port(),
+        "kubernetes": kubernetes.choose(tag, args.gates, args.privileged) if args.kubernetes else None,
     })
     lab.save()
     try:
@@ -238,6 +252,10 @@ def up(args):
             lab.start_node(number)
         if args.peer:
             lab.start_peer()
+        if lab.kubernetes:
+            lab.kubernetes.make()
+            lab.kubernetes.start()
+            lab.save()
     except BaseException:
         keep = os.environ.get("LAB_KEEP")
         say(f"not started; {'left as it is: ' + folder if keep else 'removing it (LAB_KEEP=1 keeps it)'}")
@@ -249,12 +267,16 @@ def up(args):
     for number, node in enumerate(lab.nodes, 1):
         print(f"node {number}    unix://{settings.socket_path(folder, number)}  config {folder}/node-{number}.yaml  "
               f"log {node.log}")
+    if lab.kubernetes:
+        print(f"kubelet   {lab.kubernetes.own['node']}  KUBECONFIG={lab.kubernetes.kubeconfig}  log {lab.kubernetes.kubelet.log}")
     print(f"registry  127.0.0.1:{lab.state['registry_port']}\nnext      eval \"$(test/lab env {folder})\"; crictl info")
 
 
 def tear_down(lab):
     """Asks the daemons first, so that what they leave is seen as theirs; then sweeps."""
     clean = True
+    if lab.kubernetes:
+        lab.kubernetes.stop()
     for process in [*lab.nodes, lab.site]:
         if not process.stop():
             say(f"{process.name} did not end within 15 s of TERM and was killed")
@@ -290,20 +312,36 @@ def status(args):
 
 
 def node_number(lab, args):
-    number = args.number or 1
+    try:
+        number = int(args.number or 1)
+    except ValueError:
+        raise LabError(f"'{args.number}' is no number of a node") from None
     if not 1 <= number <= len(lab.nodes):
         raise LabError(f"there is no node {number}: this lab has {len(lab.nodes)}")
     return number
 
 
+def start_kubelet(lab, runtime):
+    if runtime not in (None, "peer"):
+        raise LabError(f"'{runtime}' is no runtime: nothing for the node, or peer")
+    if runtime and not lab.peer.pid():
+        raise LabError("there is no peer: start the lab with --peer")
+    lab.kubernetes.start_kubelet((lab.peer, peer.socket_path(lab.state)) if runtime else None)
+    lab.save()
+
+
 def part(args):
-    """stop-, start-, kill- of the site or a node."""
+    """stop-, start-, kill- of the site, a node or the kubelet."""
     verb, what = args.command.split("-")
     lab = Lab.load(os.path.realpath(args.dir))
-    number = node_number(lab, args)
-    process = lab.site if what == "site" else lab.nodes[number - 1]
+    if what == "kubelet" and not lab.kubernetes:
+        raise LabError("this lab has no kubelet: start it with --kubernetes")
+    number = 1 if what == "kubelet" else node_number(lab, args)
+    process = {"site": lab.site, "node": lab.nodes[number - 1],
+               "kubelet": lab.kubernetes and lab.kubernetes.kubelet}[what]
     if verb == "start":
-        lab.start_site() if what == "site" else lab.start_node(number)
+        {"site": lab.start_site, "node": lambda: lab.start_node(number),
+         "kubelet": lambda: start_kubelet(lab, args.number)}[what]()
     elif verb == "kill":
         if not process.kill():
             raise LabError(f"{process.name} does not run")
@@ -317,7 +355,7 @@ def main():
     parser = argparse.ArgumentParser(usage=USAGE, add_help=True)
     commands = parser.add_subparsers(dest="command", required=True)
     table = {"up": up, "down": down, "env": env, "status": status}
-    table.update({f"{verb}-{what}": part for verb in ("stop", "start", "kill") for what in ("site", "node")})
+    table.update({f"{verb}-{what}": part for verb in ("stop", "start", "kill") for what in ("site", "node", "kubelet")})
     for name in table:
         command = commands.add_parser(name, usage=USAGE)
         command.add_argument("dir")
@@ -327,10 +365,13 @@ def main():
             command.add_argument("--masquerade", action="store_true")
             command.add_argument("--conformance", action="store_true")
             command.add_argument("--peer", action="store_true")
+            command.add_argument("--kubernetes", action="store_true")
+            command.add_argument("--gates", default="")
+            command.add_argument("--privileged", action="store_true")
             command.add_argument("--build")
             command.add_argument("--verbose", action="store_true")
         else:
-            command.add_argument("number", nargs="?", type=int)
+            command.add_argument("number", nargs="?")
     args = parser.parse_args()
     folder = os.path.realpath(args.dir)
     if args.command == "up":

@@ -29,6 +29,19 @@ def _issue(folder, file, common_name, extensions, authority="ca", days=30):
     os.remove(settings)
 
 
+def make_kubernetes(folder, users):
+    """ca, kube-apiserver (the server), a client's certificate for each of `users` (file -> name, "NAME/O=GROUP" with a
+    group), and accounts.key, which signs the tokens of service accounts."""
+    os.umask(0o077)
+    _authority(folder, "ca")
+    _issue(folder, "kube-apiserver", "kube-apiserver",
+           "extendedKeyUsage=serverAuth\nsubjectAltName=DNS:localhost,DNS:kubernetes.default.svc,IP:127.0.0.1,IP:10.96.0.1")
+    for file, name in users.items():
+        _issue(folder, file, name, NODE)
+    _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", f"{folder}/accounts.key")
+    os.umask(0o022)
+
+
 def make(folder, node_names):
     """ca, server, node-1..N; and for bad input: expired (ends this second), stranger (of the other authority),
     copied (another certificate with the first node's name)."""

@@ -21,6 +21,12 @@ def start_time(pid):
     return None if fields[0] in "ZX" else int(fields[19])
 
 
+def clean_environment():
+    """Ours, without what would point a daemon elsewhere."""
+    dropped = ("VK_TOKEN_FILE", "KUBECONFIG", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+    return {k: v for k, v in os.environ.items() if k not in dropped and not k.startswith("INTERLINK_")}
+
+
 def wait_until(condition, seconds):
     """True as soon as the condition holds; False after that time. The last look is after the deadline."""
     deadline = time.monotonic() + seconds

@@ -1,5 +1,6 @@
 """Names, addresses and configuration files of one lab. Everything follows from its folder, so that two labs on one
 machine do not meet."""
+import datetime
 import hashlib
 import json
 import os
@@ -15,6 +16,11 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def utc_now():
+    """As Kubernetes writes times, to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def choose_subnet(tag):
@@ -82,17 +88,24 @@ def fake_plugin(state):
 """
 
 
-def local_plugin(state):
-    return f"""  - Name: local
-    Handlers:
-      - Name: local
-        AllowPrivileged: true
+EVERYTHING = """        AllowPrivileged: true
         AllowHostNamespaces: true
         AllowDevices: true
         AllowedHostPaths: ["/"]
-    Options:
+"""
+
+
+def local_plugin(state):
+    """crictl may do everything here; pods of a kubelet only what an administrator allows by default, unless asked."""
+    kubernetes = state.get("kubernetes")
+    allowed = EVERYTHING if not kubernetes or kubernetes["privileged"] else ""
+    folder = f"      KubeletFolder: \"{state['dir']}/kubernetes/kubelet\"\n" if kubernetes else ""
+    return f"""  - Name: local
+    Handlers:
+      - Name: local
+{allowed}    Options:
       KubeletHost: true
-      CNI:
+{folder}      CNI:
         ConfDir: "{state['dir']}/cni/net.d"
         BinDirs: ["/usr/lib/cni"]
 """

@@ -6,11 +6,13 @@ import shutil
 import signal
 import subprocess
 
+import machine
 from processes import start_time, wait_until
 
 ID = re.compile(r"^[0-9a-f]{64}$")
 PROGRAMS = ("interlink-shim", "interlink-api", "interlink-cri", "interlink-agent", "docker-registry", "crun",
-            "containerd", "containerd-shim-runc-v2")
+            "containerd", "containerd-shim-runc-v2", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler",
+            "kubelet")
 
 
 def _run(*argv, text=None):
@@ -169,6 +171,8 @@ def sweep(state, report):
     remove_cgroups(folder, tag)
     remove_mounts(folder)
     remove_network(state["bridge"], state["network"])
+    if state.get("kubernetes"):
+        machine.leave(state)
     if own_mounts(folder):
         raise RuntimeError("a mount appeared again below " + folder)
     shutil.rmtree(folder)
@@ -181,4 +185,6 @@ def leftovers(state):
         "processes": sorted(own_processes(folder)), "mounts": own_mounts(folder),
         "cgroups": own_cgroups(tag, ids_in(folder)), "links": own_links(state["bridge"]),
         "rules": [line for _, line in own_rules(state["network"])],
+        "addresses": machine.own_addresses(state) if state.get("kubernetes") else [],
+        "log_links": machine.own_log_links(state) if state.get("kubernetes") else [],
     }
