@@ -177,12 +177,16 @@ TEST_CASE("unknown paths, methods and queries are refused by name") {
 
 TEST_CASE("routes that are not built are refused by name") {
   EdgeFixture fixture;
-  const std::string unit = "/v1/sandboxes/" + kId + "/containers/" + kOther;
-  for (const std::string& target :
-       {unit + "/exec", unit + "/attach", std::string("/v1/pod-metrics"),
-        "/v1/sandboxes/" + kId + "/port-forward"})
-    CheckProblem(fixture.Ask("GET", target), 501, "UNIMPLEMENTED");
+  CheckProblem(fixture.Ask("GET", "/v1/pod-metrics"), 501, "UNIMPLEMENTED");
   CheckProblem(fixture.Ask("PUT", "/v1/volumes/sha256:" + kId), 501, "UNIMPLEMENTED");
+}
+
+TEST_CASE("a session's address says that it speaks WebSocket") {
+  EdgeFixture fixture;
+  const std::string sandbox = "/v1/sandboxes/" + kId;
+  const std::string unit = sandbox + "/containers/" + kOther;
+  for (const std::string& target : {unit + "/exec", unit + "/attach", sandbox + "/port-forward"})
+    CheckProblem(fixture.Ask("GET", target), 400, "INVALID_ARGUMENT");
 }
 
 TEST_CASE("bodies that are not strict are refused before the domain sees them") {
