@@ -12,7 +12,7 @@ using wire::Channel;
 
 // Silence of a command, or of one that does not read its input, is no error.
 constexpr auto kQuiet = std::chrono::hours(24);
-constexpr auto kFarewell = std::chrono::seconds(5);
+constexpr auto kSessionFarewell = std::chrono::seconds(5);
 
 // RFC 6455, 7.4.1
 constexpr uint16_t kNormal = 1000;
@@ -63,7 +63,7 @@ net::Awaitable<Status> SessionPump::Run() {
 }
 
 net::Awaitable<void> SessionPump::SayLastWords() {
-  const SteadyTime limit = After(kFarewell);
+  const SteadyTime limit = After(kSessionFarewell);
   if (!last_.empty()) {
     const Status sent = co_await parts_.socket->Write(last_, limit);
     if (!sent.ok()) co_return;
