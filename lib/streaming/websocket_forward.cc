@@ -170,6 +170,13 @@ net::Awaitable<void> WebSocketForward::ReadLoop(Self self) {
   if (!told.ok()) self->socket_->Cancel();
 }
 
+void WebSocketForward::Cancel() {
+  socket_->Cancel();
+  // The reading may wait for a stream that nobody reads any more.
+  boost::asio::post(socket_->connection().executor(),
+                    [self = shared_from_this()] { self->End(CancelledError("given up")); });
+}
+
 void WebSocketForward::End(Status why) {
   if (!ended_.ok()) return;
   ended_ = std::move(why);

@@ -34,7 +34,7 @@ class WebSocketForward final : public ForwardTransport,
   net::Awaitable<Status> Begin();
 
   net::Awaitable<Result<std::optional<std::shared_ptr<ForwardStream>>>> Accept() override;
-  void Cancel() override { socket_->Cancel(); }
+  void Cancel() override;
 
  private:
   class Stream;
