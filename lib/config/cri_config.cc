@@ -1,5 +1,7 @@
 #include "config/cri_config.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 
 #include "config/print.h"
@@ -12,6 +14,20 @@ namespace {
 // sockaddr_un::sun_path with its final zero.
 constexpr size_t kMaxSocketPath = 107;
 
+// What kind of literal IP address a text is.
+enum class Literal { kNone, kAny, kLoopback, kOther };
+Literal LiteralOf(const std::string& text) {
+  in_addr four{};
+  if (inet_pton(AF_INET, text.c_str(), &four) == 1) {
+    if (four.s_addr == htonl(INADDR_ANY)) return Literal::kAny;
+    return ntohl(four.s_addr) >> 24U == 127 ? Literal::kLoopback : Literal::kOther;
+  }
+  in6_addr six{};
+  if (inet_pton(AF_INET6, text.c_str(), &six) != 1) return Literal::kNone;
+  if (IN6_IS_ADDR_UNSPECIFIED(&six)) return Literal::kAny;
+  return IN6_IS_ADDR_LOOPBACK(&six) ? Literal::kLoopback : Literal::kOther;
+}
+
 // The rules that span keys. Fills what is derived.
 class CriRules {
  public:
@@ -22,6 +38,7 @@ class CriRules {
     RETURN_IF_ERROR(Port());
     RETURN_IF_ERROR(Socket());
     RETURN_IF_ERROR(Handlers());
+    RETURN_IF_ERROR(Streams());
     RETURN_IF_ERROR(Tls());
     if (c_.verbose_logging && c_.errors_only_logging)
       return Refuse("ErrorsOnlyLogging", "and VerboseLogging must not both be true");
@@ -79,6 +96,29 @@ class CriRules {
       return Refuse("CRI.RuntimeHandler", kHandlerNameRule);
     if (!c_.cri.default_handler.empty() && !IsHandlerName(c_.cri.default_handler))
       return Refuse("CRI.DefaultHandler", kHandlerNameRule);
+    return {};
+  }
+
+  Status Streams() {
+    const std::string& address = c_.cri.stream_server_address;
+    const Literal literal = LiteralOf(address);
+    if (literal == Literal::kNone || literal == Literal::kAny)
+      return Refuse("CRI.StreamServerAddress",
+                    "must be one IP address of this machine, such as 127.0.0.1 or ::1: kubelet "
+                    "connects to it; it is " +
+                        Quoted(address));
+    auto& tls = c_.cri.stream_tls;
+    if (!tls.enabled && literal != Literal::kLoopback)
+      return Refuse("CRI.StreamServerAddress",
+                    "must be this machine's own (127.0.0.1, ::1) unless CRI.StreamTLSEnabled is "
+                    "true, it is " +
+                        Quoted(address));
+    if (!tls.enabled) tls.files = {};
+    if (tls.enabled && tls.files.cert_file.empty())
+      return Refuse("CRI.StreamTLSCertFile", "must be set: the certificate chain of this address");
+    if (tls.enabled && tls.files.key_file.empty())
+      return Refuse("CRI.StreamTLSKeyFile",
+                    "must be set: the private key of CRI.StreamTLSCertFile");
     return {};
   }
 
@@ -149,11 +189,33 @@ Key PluginConfigKey() {
   return key;
 }
 
+Keys StreamKeys(CriConfig::Cri* c) {
+  return {
+      TextKey("CRI.StreamServerAddress", &c->stream_server_address,
+              "IP address where exec, attach and port-forward are served; kubelet connects to it. "
+              "Without CRI.StreamTLSEnabled only this machine's own."),
+      NumberKey("CRI.StreamServerPort", &c->stream_server_port, 0, 65535,
+                "Its port. 0: any free one."),
+      NumberKey("CRI.StreamSessions", &c->stream_sessions, 1, 100'000,
+                "Exec, attach and port-forward clients and the connections that are forwarded, at "
+                "once; above it they are told to come again."),
+      BooleanKey("CRI.StreamTLSEnabled", &c->stream_tls.enabled,
+                 "True: the addresses that clients get are https. They ask for no client "
+                 "certificate: an address is good for one use within a minute."),
+      WithExample(PathKey("CRI.StreamTLSCertFile", &c->stream_tls.files.cert_file,
+                          "Certificate chain for CRI.StreamServerAddress, PEM, leaf first."),
+                  "\"/etc/interlink/cri/tls/stream.crt\""),
+      WithExample(
+          PathKey("CRI.StreamTLSKeyFile", &c->stream_tls.files.key_file, "Its private key, PEM."),
+          "\"/etc/interlink/cri/tls/stream.key\""),
+  };
+}
+
 }  // namespace
 
 Keys CriKeys(CriConfig* c) {
   const auto second = std::chrono::seconds(1);
-  return {
+  Keys keys = {
       WithExample(TextKey("InterlinkAddress", &c->interlink_address,
                           "Address of interlink-api: https://HOST. Plain http:// only for this "
                           "machine. Must be set."),
@@ -177,6 +239,12 @@ Keys CriKeys(CriConfig* c) {
       DurationKey("CRI.RequestTimeout", &c->cri.request_timeout, second, std::chrono::hours(24),
                   "Bounds calls that come without a deadline. Pulls end after that time without "
                   "progress."),
+  };
+  const auto add = [&keys](Keys more) {
+    for (Key& key : more) keys.push_back(std::move(key));
+  };
+  add(StreamKeys(&c->cri));
+  add({
       BooleanKey("TLS.Enabled", &c->tls.enabled,
                  "True: the keys of this section are used. False with https: the system's "
                  "certificate authorities, and a token says who asks (VK_TOKEN_FILE)."),
@@ -196,7 +264,8 @@ Keys CriKeys(CriConfig* c) {
       PathKey("DataRootFolder", &c->data_root_folder,
               "Where the store is kept. It must not be on a network file system."),
       PluginConfigKey(),
-  };
+  });
+  return keys;
 }
 
 Result<CriConfig> LoadCriConfig(const std::string& flag, const Environment& environment) {

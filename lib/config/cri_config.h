@@ -23,6 +23,13 @@ struct CriConfig {
     std::string runtime_handler = "interlink";
     std::string default_handler;  // "": the site's; "none": pods without a RuntimeClass are refused
     Duration request_timeout = std::chrono::minutes(15);
+    std::string stream_server_address = "127.0.0.1";
+    int64_t stream_server_port = 0;  // 0: any free one
+    int64_t stream_sessions = 1024;
+    struct StreamTls {
+      bool enabled = false;
+      net::TlsFiles files;  // no ca_file: the address alone is the permission
+    } stream_tls;
   } cri;
   struct Tls {
     bool enabled = false;

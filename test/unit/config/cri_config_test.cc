@@ -113,6 +113,51 @@ TEST_CASE("without TLS its keys are not used, and a token says who asks") {
   CHECK(config->tls.files.cert_file.empty());
 }
 
+TEST_CASE("streams are served on this machine's own address, or anywhere with TLS") {
+  const Folder folder;
+  const auto load = [&folder](const std::string& lines) {
+    return LoadCriConfig(
+        folder.Write("config.yaml", "InterlinkAddress: https://site\n" + kTls + lines), {});
+  };
+  const auto plain = load("");
+  REQUIRE(plain.ok());
+  CHECK(plain->cri.stream_server_address == "127.0.0.1");
+  CHECK(plain->cri.stream_server_port == 0);
+  CHECK(plain->cri.stream_sessions == 1024);
+  CHECK(load("CRI: {StreamServerAddress: \"::1\", StreamServerPort: 10010}\n")
+            ->cri.stream_server_port == 10010);
+  const auto tls = load(
+      "CRI: {StreamServerAddress: 10.0.0.1, StreamTLSEnabled: true, StreamTLSCertFile: /c, "
+      "StreamTLSKeyFile: /k}\n");
+  INFO(tls.status().ToString());
+  REQUIRE(tls.ok());
+  CHECK(tls->cri.stream_tls.files.key_file == "/k");
+  // Off means off: the section may stay in the file.
+  CHECK(load("CRI: {StreamTLSCertFile: /c}\n")->cri.stream_tls.files.cert_file.empty());
+}
+
+TEST_CASE("addresses for streams that nobody may or can use are refused by name") {
+  const Folder folder;
+  const auto [lines, key] = GENERATE(table<std::string, std::string>({
+      {"StreamServerAddress: 10.0.0.1", "CRI.StreamServerAddress"},
+      {"StreamServerAddress: 0.0.0.0", "CRI.StreamServerAddress"},
+      {"StreamServerAddress: \"::\"", "CRI.StreamServerAddress"},
+      {"StreamServerAddress: localhost", "CRI.StreamServerAddress"},
+      {"StreamServerAddress: \"\"", "CRI.StreamServerAddress"},
+      {"StreamServerPort: 65536", "CRI.StreamServerPort"},
+      {"StreamSessions: 0", "CRI.StreamSessions"},
+      {"StreamTLSEnabled: true, StreamTLSKeyFile: /k", "CRI.StreamTLSCertFile"},
+      {"StreamTLSEnabled: true, StreamTLSCertFile: /c", "CRI.StreamTLSKeyFile"},
+      {"StreamTLSCACertFile: /c", "StreamTLSCACertFile"},
+  }));
+  const auto config =
+      LoadCriConfig(folder.Write("config.yaml", "InterlinkAddress: https://site\n" + kTls +
+                                                    "CRI: {" + lines + "}\n"),
+                    {});
+  CHECK(config.status().code() == Code::kInvalidArgument);
+  CHECK_THAT(config.status().message(), Catch::Contains(key));
+}
+
 TEST_CASE("--config is over the variable, and that over the file in /etc") {
   const Folder folder;
   const std::string flag = folder.Write("flag.yaml", "InterlinkAddress: https://flag\n" + kTls);
