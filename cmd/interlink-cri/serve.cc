@@ -14,6 +14,7 @@
 #include "node_store/node_store.h"
 #include "parts.h"
 #include "site_client/site_client.h"
+#include "streaming/server.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
 
@@ -40,16 +41,21 @@ node::Options NodeOptions(const config::CriConfig& config, const std::string& si
   options.default_handler = config.cri.default_handler;
   options.version = INTERLINK_VERSION;
   options.request_timeout = config.cri.request_timeout;
+  options.max_sessions = static_cast<size_t>(config.cri.stream_sessions);
   return options;
 }
 
-// Until lib/streaming is wired here: exec, attach and port-forward are refused by name.
-class NoStreams final : public node::StreamServer {
- public:
-  Result<std::string> AddressFor(node::StreamRequest) override {
-    return Unimplemented("this build of interlink-cri does not serve exec, attach, port-forward");
+Result<streaming::Options> StreamOptions(const config::CriConfig& config) {
+  streaming::Options options;
+  options.address = config.cri.stream_server_address;
+  options.port = static_cast<uint16_t>(config.cri.stream_server_port);
+  options.limits.sessions = static_cast<size_t>(config.cri.stream_sessions);
+  if (config.cri.stream_tls.enabled) {
+    ASSIGN_OR_RETURN(options.tls,
+                     net::TlsContext::Server(config.cri.stream_tls.files, net::ClientAuth::kNone));
   }
-};
+  return options;
+}
 
 Status Run(const config::CriConfig& config, Log& log) {
   const sigset_t signals = BlockSignals();
@@ -70,15 +76,20 @@ Status Run(const config::CriConfig& config, Log& log) {
   }
   const auto site = site_client::Create(io, std::move(site_options), log);
   const auto logs = cri_log::Open(log, *metrics);
-  NoStreams streams;
+  ASSIGN_OR_RETURN(streaming::Options stream_options, StreamOptions(config));
+  auto streams = streaming::Server::Create(std::move(stream_options), {io, log, *metrics, clock});
+  if (!streams.ok())
+    return streams.status().WithContext("CRI.StreamServerAddress, CRI.StreamServerPort");
   ASSIGN_OR_RETURN(const auto node,
                    node::Node::Create(NodeOptions(config, endpoint.Name()),
-                                      {*store, *site, *logs, log, *metrics, clock, streams}));
+                                      {*store, *site, *logs, log, *metrics, clock, **streams}));
   node->Start();
+  (*streams)->Start(node->sessions());
   const auto http = cri::HttpOf(*node, [&metrics] { return metrics->Expose(); });
   auto server = cri::Server::Start({config.socket_file, config.cri.request_timeout},
                                    {*node, io, http, log, *metrics});
   if (!server.ok()) {
+    (*streams)->Stop(kDrain);
     node->Stop();
     return server.status();
   }
@@ -95,6 +106,8 @@ Status Run(const config::CriConfig& config, Log& log) {
   } while (number == SIGHUP);
   log.Info("stopping: what runs at the site goes on", {});
   logs->SetDurable({});
+  // Sessions while the node can still end them at the site.
+  (*streams)->Stop(kDrain);
   // Replies first, so that gRPC has nothing left to wait for; then the socket; the store last.
   node->Stop();
   (*server)->Stop(kDrain);
