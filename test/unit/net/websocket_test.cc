@@ -95,24 +95,25 @@ Awaitable<void> Converse(HttpClient* client, boost::asio::any_io_executor strand
                          std::promise<Status>* done) {
   HttpRequest request;
   request.target = "/x";
-  auto socket = co_await client->Upgrade(strand, request, Soon());
-  if (!socket.ok()) {
-    done->set_value(socket.status());
+  const auto upgraded = co_await client->Upgrade(strand, request, Soon());
+  if (!upgraded.ok() || upgraded->socket == nullptr) {
+    done->set_value(upgraded.ok() ? Unavailable("refused") : upgraded.status());
     co_return;
   }
+  const auto socket = upgraded->socket;
   Status status;
   for (const size_t size : {size_t{0}, size_t{1}, size_t{125}, size_t{126}, size_t{65535},
                             size_t{65536}, WebSocket::kMaxMessage}) {
     const std::string message(size, 'm');
-    status = co_await (*socket)->Write(message, Soon());
+    status = co_await socket->Write(message, Soon());
     if (!status.ok()) break;
-    auto answer = co_await (*socket)->Read(Soon());
+    auto answer = co_await socket->Read(Soon());
     if (!answer.ok() || *answer != message) status = DataLoss("size " + std::to_string(size));
     if (!status.ok()) break;
   }
-  if (status.ok()) status = co_await (*socket)->Close(1000, "bye", Soon());
+  if (status.ok()) status = co_await socket->Close(1000, "bye", Soon());
   if (status.ok()) {
-    const auto end = co_await (*socket)->Read(Soon());
+    const auto end = co_await socket->Read(Soon());
     if (!end.ok() || end->has_value()) status = DataLoss("the close was not answered");
   }
   done->set_value(status);
