@@ -43,6 +43,7 @@ class Requests {
   Status reachable() const;
   net::HttpClient& http() { return http_; }
   const std::string& name() const { return name_; }
+  Duration session_silence() const { return options_.session_silence; }
 
  private:
   const Options options_;

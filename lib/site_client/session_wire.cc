@@ -66,7 +66,7 @@ void SessionWire::End(Status why) {
 
 net::Awaitable<void> SessionWire::ReadLoop(Self self) {
   while (self->over_.ok()) {
-    auto message = co_await self->socket_->Read(After(wire::kSessionSilence));
+    auto message = co_await self->socket_->Read(After(self->silence_));
     Status status;
     if (!message.ok()) {
       status = self->Lost(message.status().message());
@@ -173,20 +173,23 @@ bool SessionWire::MaySend() const {
 }
 
 net::Awaitable<Status> SessionWire::WriteNext() {
-  SessionInput& next = out_.front();
-  std::string message;
+  SessionInput next = std::move(out_.front());
+  out_.pop_front();
+  std::string head = wire::EncodeData(Channel::kStdin, {});
   if (next.kind == SessionInput::Kind::kEnd) {
-    message = wire::EncodeClose(Channel::kStdin);
+    head = wire::EncodeClose(Channel::kStdin);
   } else if (next.kind == SessionInput::Kind::kResize) {
-    message = wire::EncodeResize(next.columns, next.rows);
-  } else {
-    const size_t size = std::min(next.bytes.size(), credit_.Sendable());
-    message = wire::EncodeData(Channel::kStdin, std::string_view(next.bytes).substr(0, size));
-    credit_.Sent(size);
-    next.bytes.erase(0, size);
+    head = wire::EncodeResize(next.columns, next.rows);
+  } else if (const size_t size = credit_.Sendable(); size < next.bytes.size()) {
+    // The rest waits for credit, in its place.
+    SessionInput rest;
+    rest.bytes = next.bytes.substr(size);
+    next.bytes.resize(size);
+    out_.push_front(std::move(rest));
   }
-  if (next.kind != SessionInput::Kind::kData || next.bytes.empty()) out_.pop_front();
-  const Status sent = co_await socket_->Write(message, After(wire::kSessionSilence));
+  credit_.Sent(next.bytes.size());
+  const Status sent =
+      co_await socket_->Write(net::WebSocket::Kind::kBinary, head, next.bytes, After(silence_));
   if (sent.ok() && out_.size() < kAhead && writer_) std::exchange(writer_, nullptr)({});
   co_return sent;
 }
@@ -198,7 +201,7 @@ net::Awaitable<void> SessionWire::WriteLoop(Self self) {
     Status status;
     if (grant > 0 || std::chrono::steady_clock::now() >= beat) {
       const std::string message = wire::EncodeCredit(grant);
-      status = co_await self->socket_->Write(message, After(wire::kSessionSilence));
+      status = co_await self->socket_->Write(message, After(self->silence_));
       beat = After(wire::kSessionBeat);
     } else if (self->MaySend()) {
       status = co_await self->WriteNext();

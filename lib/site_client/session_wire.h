@@ -24,9 +24,11 @@ namespace interlink::site_client {
 
 class SessionWire : public std::enable_shared_from_this<SessionWire> {
  public:
-  SessionWire(std::shared_ptr<net::WebSocket> socket, bool forward)
+  // `silence`: of the site, until it is taken for gone.
+  SessionWire(std::shared_ptr<net::WebSocket> socket, bool forward, Duration silence)
       : socket_(std::move(socket)),
         forward_(forward),
+        silence_(silence),
         strand_(socket_->connection().executor()),
         changed_(std::make_shared<net::Signal>(strand_)) {}
 
@@ -56,6 +58,7 @@ class SessionWire : public std::enable_shared_from_this<SessionWire> {
 
   const std::shared_ptr<net::WebSocket> socket_;
   const bool forward_;
+  const Duration silence_;
   const boost::asio::any_io_executor strand_;
   const std::shared_ptr<net::Signal> changed_;  // there may be something to write, or an end
 

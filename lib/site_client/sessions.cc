@@ -97,7 +97,8 @@ net::Awaitable<void> OpenAndAnswer(OpeningPtr opening) {
     co_return;
   }
   const bool forward = opening->ask.route == wire::Route::kPortForward;
-  const auto wire = std::make_shared<SessionWire>(opening->socket, forward);
+  const auto wire =
+      std::make_shared<SessionWire>(opening->socket, forward, opening->requests->session_silence());
   opening->socket = nullptr;
   wire->Start();
   // A caller that has gone lets go of it, which ends it.

@@ -3,6 +3,7 @@
 #ifndef INTERLINK_SITE_CLIENT_SITE_CLIENT_H_
 #define INTERLINK_SITE_CLIENT_SITE_CLIENT_H_
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -22,6 +23,8 @@ struct Options {
   std::function<Result<std::string>()> token;
   // Told when the site answers 401, so that the source reads its file again.
   std::function<void()> token_refused;
+  // A session whose site says nothing for so long is lost (its heartbeat comes every 5 s).
+  Duration session_silence = std::chrono::seconds(30);
 };
 
 // `io` and `log` outlive the result.

@@ -3,6 +3,7 @@
 
 #include "sessions_lab.h"
 #include "support/eventually.h"
+#include "wire/session.h"
 
 namespace interlink::test {
 namespace {
@@ -60,6 +61,29 @@ TEST_CASE("a lost connection is an error at the node and the client's end at the
   CHECK(story.end.code() == Code::kUnavailable);
   CHECK(Has(story.end, "connection lost, the command may still run"));
   CHECK(Eventually([&lab] { return lab.running() == 0; }));
+}
+
+TEST_CASE("a site that falls silent is taken for gone") {
+  SessionsLab lab(std::chrono::milliseconds(300));
+  Talk talk = lab.Open({"sleep", "600000"});
+  const SessionStory story = talk.ReadAll();
+  CHECK(story.end.code() == Code::kUnavailable);
+  CHECK(Has(story.end, "the command may still run"));
+  CHECK(Eventually([&lab] { return lab.running() == 0; }));
+}
+
+TEST_CASE("heartbeats keep a quiet session for longer than silence is taken for") {
+  SessionsLab lab(2 * wire::kSessionBeat);
+  Talk talk = lab.Open({"sleep", "11000"});
+  CHECK(talk.ReadAll().exit_code == 0);
+}
+
+TEST_CASE("a site that is not there refuses every session at once") {
+  SessionsLab lab;
+  lab.StopEdge();
+  CHECK(lab.Exec({"cat"}).status().code() == Code::kUnavailable);
+  CHECK(lab.Dial(80).status().code() == Code::kUnavailable);
+  CHECK(lab.openings() == 0);
 }
 
 TEST_CASE("a session that nobody holds any more ends at the container") {

@@ -68,7 +68,7 @@ SessionStory Talk::ReadAll(size_t limit) {
   return story;
 }
 
-SessionsLab::SessionsLab() {
+SessionsLab::SessionsLab(Duration silence) {
   const auto pass = [gate = gate_, openings = openings_] {
     ++*openings;
     MutexLock lock(gate->mutex);
@@ -112,6 +112,7 @@ SessionsLab::SessionsLab() {
   edge_->Serve(*std::move(listener), rest::Face::kSite);
   site_client::Options client_options;
   client_options.endpoint = {"127.0.0.1", port_, "", *client_tls};
+  client_options.session_silence = silence;
   client_ = site_client::Create(node_io_, std::move(client_options), site.log);
   client_->SetReachable({});
 }

@@ -17,6 +17,7 @@
 #include "support/fake_backend/fake_sessions.h"
 #include "support/temporary_folder.h"
 #include "unit/site/site_lab.h"
+#include "wire/session.h"
 
 namespace interlink::test {
 
@@ -49,7 +50,8 @@ class Talk {
 
 class SessionsLab {
  public:
-  SessionsLab();
+  // `silence`: how long the node takes the site's.
+  explicit SessionsLab(Duration silence = wire::kSessionSilence);
   ~SessionsLab();
 
   // `argv` in the running container; with stdin.
