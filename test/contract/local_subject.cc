@@ -29,7 +29,7 @@ class LocalSubject final : public Subject {
   Words CannotStart() const override { return {"/no/such/program"}; }
   Words EchoesStdin() const override { return {"cat"}; }
   Words SleepsLong() const override { return {"sleep", "600"}; }
-  Words PrintsSize() const override { return {"sh", "-c", "read line; stty size"}; }
+  Words PrintsSize() const override { return {"sh", "-c", "read line; busybox stty size"}; }
   Words Complains(const std::string& text) const override {
     return {"sh", "-c", "echo \"$0\" >&2", text};
   }
