@@ -114,6 +114,7 @@ class Critest:
                    f"-ginkgo.timeout={RUN_SECONDS}s", *more]
         command += [f"-ginkgo.skip={pattern}" for pattern in report.skip_patterns(self.skips)]
         say(f"{name}: seed {seed}")
+        before = self.pods()
         begin = time.monotonic()
         # critest's files lie in the lab, so that they go with it.
         environment = {**os.environ, "TMPDIR": self.work}
@@ -135,18 +136,19 @@ class Critest:
         if child.returncode != 0 and verdict.good():
             verdict.problems.append(f"critest ended with {child.returncode}: see {output}")
         if verdict.good():
-            verdict.problems += self.left_behind()
+            left = self.pods() - before  # those of an earlier run, whose specs failed half-way, say nothing about this one
+            if left:
+                verdict.problems.append(f"{len(left)} pods are listed after critest removed all of its own: {', '.join(sorted(left))}")
         tell(name, verdict, time.monotonic() - begin)
         return verdict
 
-    def left_behind(self):
-        """critest removes its pods; one that is still listed was not removed by us."""
+    def pods(self):
+        """Names of the pods that are listed. critest gives each its own."""
         out = subprocess.run(["crictl", "-c", f"{self.lab}/crictl-1.yaml", "pods", "-o", "json"], capture_output=True,
                              text=True, timeout=60)
         if out.returncode != 0:
-            return [f"crictl pods after the run: {out.stderr.strip()}"]
-        pods = [pod["metadata"]["name"] for pod in json.loads(out.stdout)["items"]]
-        return [f"{len(pods)} pods are listed after critest removed all of its own: {', '.join(pods[:5])}"] if pods else []
+            raise RuntimeError(f"crictl pods: {out.stderr.strip()}")
+        return {pod["metadata"]["name"] for pod in json.loads(out.stdout)["items"]}
 
 
 def tell(name, verdict, seconds):
