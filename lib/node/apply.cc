@@ -297,8 +297,10 @@ void LiveNode::ApplyPullLocked(const interlink::v1::PullRecord& record, Fires& f
     it->second->progress_at = Steady();
   }
   if (!record.ended()) return;
-  if (!record.has_failure() && !tables_.images.contains(record.image_id())) {
-    it->second->ended = record;  // whoever hears of the end finds the image in the list
+  // Whoever hears of the end finds the image in the list, by the name that was pulled: an answer
+  // may overtake the event with that name. The next event about it, or a later look, is behind it.
+  if (!record.has_failure() && !(it->second->ended && tables_.images.contains(record.image_id()))) {
+    it->second->ended = record;
     return;
   }
   timer_.Cancel(it->second->deadline);
@@ -332,6 +334,9 @@ void LiveNode::OnEvent(const interlink::v1::Event& event) {
         if (listing_) listed_.insert(record.image().image().id());
         ApplyImageLocked(record.image(), change, fires);
       } else if (record.has_pull()) {
+        const auto pull = pulls_.find(record.pull().pull_id());
+        // The event of its end comes behind the image's.
+        if (pull != pulls_.end() && record.pull().ended()) pull->second->ended = record.pull();
         ApplyPullLocked(record.pull(), fires);
       }
     }
