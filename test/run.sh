@@ -140,6 +140,9 @@ suite_kubernetes() {
   KUBERNETES_GATES=EventedPLEG=true,CRIListStreaming=true,PodAndContainerStatsFromCRI=true LAB_SITE_DOWN_SECONDS=$away \
     bats_files kubernetes-gates test/system/named/kubernetes
   counted="$plain; with gates $counted"
+  plain=$counted
+  one "$logs/kubernetes-example.log" examples/kubernetes/run.sh
+  counted="$plain; example $counted"
 }
 suite_bench() { build release; one "$logs/bench.log" test/bench/run.sh; grep -E '^[a-zA-Z].*\|' "$logs/bench.log" || true; }
 conformance() { # NAME; critest and ginkgo are in PATH

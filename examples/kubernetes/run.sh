@@ -77,7 +77,7 @@ run 'kubectl get pod hello -o wide'
 run 'kubectl get events --field-selector involvedObject.name=hello'
 run 'kubectl logs hello'
 run 'crictl pods'
-run 'crictl stats'
+run 'crictl ps'
 
 step "into it"
 run 'kubectl exec hello -- cat /etc/hostname'
