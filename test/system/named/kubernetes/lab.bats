@@ -22,10 +22,10 @@ has_figures() { # POD
     crictl pull "$BUSYBOX" >/dev/null
     same "" "$(kubectl get pods -o name)"
     run_pod there '.spec.automountServiceAccountToken = true' sh -c "$RUN"
-    same 1 "$(crictl pods -q | wc -l)"
+    same 1 "$(crictl pods -q --state ready | wc -l)"
     eventually 60 has_figures there
   )
-  same 1 "$(crictl pods -q | wc -l)"
+  same 1 "$(crictl pods -q --state ready | wc -l)"
   tag=$(jq -r .tag "$second/lab.json")
   address=$(jq -r .kubernetes.node_ip "$second/lab.json")
   for file in "$second"/run/*.json; do kill -KILL "$(jq .pid "$file")"; done
