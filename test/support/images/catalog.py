@@ -78,6 +78,8 @@ def for_people(base):
                for name, user in (("uid", "1002"), ("username", "www-data"))]
     images += [Image([f"{TOOLS}test-image-{name}:latest"], [base, Tree().file("image-" + name, name)], Cmd=["sh"])
                for name in ("1", "2")]
+    # containerd, which a lab has with --peer, keeps one in each pod.
+    images.append(Image(["pause:3.9"], [Tree().file("pause", compiled(PAUSE), 0o755)], Entrypoint=["/pause"], User="65535:65535"))
     return images
 
 
@@ -93,7 +95,6 @@ def for_critest(base):
     images.append(Image([E2E + "httpd:2.4.39-4"], [base],
                         Cmd=["/bin/sh", "-c", "echo httpd -D FOREGROUND; exec httpd -f -v -p 80 -h /www"]))
     images.append(Image([E2E + "nonewprivs:1.3"], [Tree().file("nnp", compiled(EFFECTIVE_UID), 0o4755)], Entrypoint=["/nnp"]))
-    images.append(Image(["pause:3.9"], [Tree().file("pause", compiled(PAUSE), 0o755)], Entrypoint=["/pause"], User="65535:65535"))
     run = {"Entrypoint": ["nginx"], "Cmd": ["-g", "daemon off;"], "ExposedPorts": {"80/tcp": {}}}
     images.append(Image([E2E + "nginx:1.14-2"], [base, nginx(80)], **run))
     images.append(Image([f"{TOOLS}hostnet-nginx-{architecture()}:latest"], [base, nginx(12003)], **run))
