@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/magic.h>
 #include <net/if.h>
 #include <poll.h>
@@ -32,10 +33,9 @@ constexpr struct {
   std::string_view option;
   int flag;
 } kKinds[] = {
-    {"net", "--net", CLONE_NEWNET},
-    {"ipc", "--ipc", CLONE_NEWIPC},
-    {"uts", "--uts", CLONE_NEWUTS},
-    {"pid", "--pid", CLONE_NEWPID},
+    {"user", "", CLONE_NEWUSER},  // has a value: ReadPinOption
+    {"net", "--net", CLONE_NEWNET}, {"ipc", "--ipc", CLONE_NEWIPC},
+    {"uts", "--uts", CLONE_NEWUTS}, {"pid", "--pid", CLONE_NEWPID},
 };
 
 struct PinOptions {
@@ -43,11 +43,28 @@ struct PinOptions {
   const char* directory = nullptr;
   const char* hostname = nullptr;
   int flags = 0;
+  // The new user namespace: its ids 0..length-1 are the ids from `host_id` on, here.
+  uint64_t host_id = 0;
+  uint64_t length = 0;
+  const char* user_namespace = nullptr;  // one that exists: the others are made in it
   const char* sysctls[kMaxEntries] = {};
   size_t sysctl_count = 0;
   const char* cgroups[kMaxEntries] = {};
   size_t cgroup_count = 0;
 };
+
+// "HOST_ID:LENGTH"
+bool ReadIdMap(std::string_view text, PinOptions& options) {
+  constexpr uint64_t kIds = 1ULL << 32U;
+  Scanner scan(text);
+  if (!scan.Unsigned(options.host_id) || !scan.Skip(":") || !scan.Unsigned(options.length) ||
+      !scan.rest().empty()) {
+    return false;
+  }
+  options.flags |= CLONE_NEWUSER;
+  // The last number is the kernel's "no id".
+  return options.length > 0 && options.length < kIds && options.host_id < kIds - options.length;
+}
 
 bool ReadPinOption(std::string_view name, Arguments& arguments, PinOptions& options) {
   for (const auto& kind : kKinds) {
@@ -60,6 +77,10 @@ bool ReadPinOption(std::string_view name, Arguments& arguments, PinOptions& opti
   if (value == nullptr) return false;
   if (name == "--dir") {
     options.directory = value;
+  } else if (name == "--user") {
+    return ReadIdMap(value, options);
+  } else if (name == "--user-namespace") {
+    options.user_namespace = value;
   } else if (name == "--hostname") {
     options.hostname = value;
   } else if (name == "--sysctl" && options.sysctl_count < PinOptions::kMaxEntries) {
@@ -89,31 +110,91 @@ Outcome LoopbackUp() {
   return {};
 }
 
-// In the child: makes the namespaces and fills them.
-Outcome MakeNamespaces(const PinOptions& options) {
-  if (unshare(options.flags) != 0) return Outcome::Errno(errno, "unshare");
-  if ((options.flags & CLONE_NEWNET) != 0) {
-    Outcome up = LoopbackUp();
-    if (!up.ok()) return up;
+// Becomes root of the user namespace: what is written and started from here on has no other rights.
+Outcome BecomeMappedRoot() {
+  if (setgroups(0, nullptr) != 0 || setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0) {
+    return Outcome::Errno(errno, "become root of the user namespace");
   }
-  if (options.hostname != nullptr &&
-      sethostname(options.hostname, std::string_view(options.hostname).size()) != 0) {
-    return Outcome::Errno(errno, "set the hostname");
-  }
+  return {};
+}
+
+// Sets those sysctls that are, or are not, the uts namespace's.
+Outcome WriteSysctls(const PinOptions& options, bool uts) {
   for (size_t i = 0; i < options.sysctl_count; ++i) {
+    if (CheckSysctl(options.sysctls[i], CLONE_NEWUTS).ok() != uts) continue;
     Outcome set = WriteSysctl(options.sysctls[i], options.flags);
     if (!set.ok()) return set;
   }
   return {};
 }
 
-// Process 1 of the new pid namespace; `ready` is closed when it is, with words when it failed.
-[[noreturn]] void BecomeInit(const PinOptions& options, const Fd& ready) {
-  const Outcome entered = EnterCgroups(options.cgroups, options.cgroup_count);
-  if (!entered.ok()) {
-    static_cast<void>(WriteAll(ready.get(), entered.text()));
-    _exit(kCommandFailed);
+// Writes "0 HOST_ID LENGTH" to a map of the child's new user namespace.
+Outcome WriteIdMap(const PinOptions& options, pid_t child, std::string_view name) {
+  Text<64> path;
+  path.Add("/proc/").AddNumber(child).Add("/").Add(name);
+  Text<64> map;
+  map.Add("0 ").AddUnsigned(options.host_id).Add(" ").AddUnsigned(options.length);
+  return WriteControlFile(path.c_str(), map.view());
+}
+
+// The child's half of the maps: asks for them with "?", and waits for the answer.
+Outcome AwaitIdMaps(const Fd& ready, const Fd& release) {
+  char go = 0;
+  if (!WriteAll(ready.get(), "?")) return Outcome::Errno(errno, "ask for id maps");
+  ssize_t count = 0;
+  do {
+    count = read(release.get(), &go, 1);
+  } while (count < 0 && errno == EINTR);
+  return count == 1 ? Outcome() : Outcome::Words(EIO, "no id maps");
+}
+
+// The parent's half. Without the question the child's words are left for ReadAnswer, but for the
+// first byte: `first`.
+Outcome GiveIdMaps(const PinOptions& options, pid_t child, int ready, int release, char& first) {
+  ssize_t count = 0;
+  do {
+    count = read(ready, &first, 1);
+  } while (count < 0 && errno == EINTR);
+  if (count != 1) return Outcome::Words(EIO, "the child died");
+  if (first != '?') return {};
+  first = 0;
+  Outcome written = WriteIdMap(options, child, "gid_map");
+  if (written.ok()) written = WriteIdMap(options, child, "uid_map");
+  if (written.ok() && !WriteAll(release, "!")) return Outcome::Errno(errno, "answer the child");
+  return written;
+}
+
+// In the child: makes the namespaces and fills them.
+Outcome MakeNamespaces(const PinOptions& options, const Fd& ready, const Fd& release) {
+  // First, while we may: init inherits it.
+  Outcome outcome = EnterCgroups(options.cgroups, options.cgroup_count);
+  if (!outcome.ok()) return outcome;
+  if (options.user_namespace != nullptr) {
+    const Fd user(open(options.user_namespace, O_RDONLY | O_CLOEXEC));
+    if (!user.valid() || setns(user.get(), CLONE_NEWUSER) != 0) {
+      return Outcome::Errno(errno, "enter the user namespace");
+    }
   }
+  // Of several at once the user namespace is the first one: it owns the others.
+  if (unshare(options.flags) != 0) return Outcome::Errno(errno, "unshare");
+  const bool made_user = (options.flags & CLONE_NEWUSER) != 0;
+  if (made_user) outcome = AwaitIdMaps(ready, release);
+  if (outcome.ok() && (options.flags & CLONE_NEWNET) != 0) outcome = LoopbackUp();
+  if (!outcome.ok()) return outcome;
+  if (options.hostname != nullptr &&
+      sethostname(options.hostname, std::string_view(options.hostname).size()) != 0) {
+    return Outcome::Errno(errno, "set the hostname");
+  }
+  // The kernel lets the machine's root write those of uts, and the namespace's root those of ipc.
+  outcome = WriteSysctls(options, true);
+  if (outcome.ok() && (made_user || options.user_namespace != nullptr)) {
+    outcome = BecomeMappedRoot();
+  }
+  return outcome.ok() ? WriteSysctls(options, false) : outcome;
+}
+
+// Process 1 of the new pid namespace; `ready` is closed when it is, with words when it failed.
+[[noreturn]] void BecomeInit(const Fd& ready) {
   setsid();
   const int null = open("/dev/null", O_RDWR);
   // `ready` may be any number: it goes where the close_range below spares it.
@@ -137,7 +218,7 @@ Outcome MakeNamespaces(const PinOptions& options) {
 // "!" and init's pid, or words.
 [[noreturn]] void LiveInside(const PinOptions& options, Fd ready, Fd release) {
   ResetSignals();
-  const Outcome made = MakeNamespaces(options);
+  const Outcome made = MakeNamespaces(options, ready, release);
   if (!made.ok()) {
     static_cast<void>(WriteAll(ready.get(), made.text()));
     _exit(kCommandFailed);
@@ -145,7 +226,7 @@ Outcome MakeNamespaces(const PinOptions& options) {
   pid_t init = 0;
   if ((options.flags & CLONE_NEWPID) != 0) {
     init = fork();
-    if (init == 0) BecomeInit(options, ready);
+    if (init == 0) BecomeInit(ready);
   }
   Text<64> answer;
   answer.Add("!").AddNumber(init).Add("\n");
@@ -193,9 +274,11 @@ Outcome Unpin() {
 }
 
 // Reads what the child and init told until both closed their ends: init's pid, or why not.
-Outcome ReadAnswer(int ready, pid_t& init) {
+// `first`: a byte that was read before; 0: none.
+Outcome ReadAnswer(int ready, char first, pid_t& init) {
   char bytes[1100];
   size_t size = 0;
+  if (first != 0) bytes[size++] = first;
   for (;;) {
     const ssize_t count = read(ready, bytes + size, sizeof bytes - size);
     if (count < 0 && errno == EINTR) continue;
@@ -256,7 +339,13 @@ Outcome Pin(const PinOptions& options) {
   }
   ready_write.Close();
   pid_t init = 0;
-  outcome = ReadAnswer(ready_read.get(), init);
+  char first = 0;
+  if ((options.flags & CLONE_NEWUSER) != 0) {
+    outcome = GiveIdMaps(options, child, ready_read.get(), release_write.get(), first);
+    if (!outcome.ok()) release_write.Close();  // the child tells that it has none, and ends
+  }
+  const Outcome answer = ReadAnswer(ready_read.get(), first, init);
+  if (outcome.ok()) outcome = answer;
   if (outcome.ok()) outcome = PinAll(options, child, init);
   if (!outcome.ok() && init > 0) kill(init, SIGKILL);  // our grandchild: reaped by nobody before
   release_write.Close();
@@ -270,8 +359,9 @@ Outcome Pin(const PinOptions& options) {
 
 int CommandPin(int argc, char** argv) {
   constexpr std::string_view kUsage =
-      "usage: pin --dir DIR [--net] [--ipc] [--uts] [--pid] [--hostname NAME] "
-      "[--sysctl NAME=VALUE]... [--cgroup-procs FILE]...";
+      "usage: pin --dir DIR [--user HOST_ID:LENGTH] [--user-namespace FILE] [--net] [--ipc] "
+      "[--uts] "
+      "[--pid] [--hostname NAME] [--sysctl NAME=VALUE]... [--cgroup-procs FILE]...";
   PinOptions options;
   Arguments arguments(argc, argv);
   std::string_view name;
@@ -281,6 +371,9 @@ int CommandPin(int argc, char** argv) {
   if (options.directory == nullptr || options.flags == 0) return Complain(kCommandUsage, kUsage);
   if (options.hostname != nullptr && (options.flags & CLONE_NEWUTS) == 0) {
     return Complain(kCommandUsage, "pin: --hostname needs --uts");
+  }
+  if (options.user_namespace != nullptr && (options.flags & CLONE_NEWUSER) != 0) {
+    return Complain(kCommandUsage, "pin: --user or --user-namespace, not both");
   }
   for (size_t i = 0; i < options.sysctl_count; ++i) {
     const Outcome allowed = CheckSysctl(options.sysctls[i], options.flags);

@@ -1,10 +1,13 @@
 // Namespaces of sandboxes, and what happens inside of them.
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -81,6 +84,91 @@ TEST_CASE("a failed pin leaves nothing") {
   const Ran ran = Shim({"pin", "--dir", dir, "--net", "--pid", "--sysctl", "net.no.such=1"});
   CHECK(ran.code == kCommandFailed);
   CHECK(ran.err.find("/proc/sys/net/no/such") != std::string::npos);
+  CHECK(std::filesystem::is_empty(dir));
+  CHECK(CountLines("/proc/self/mountinfo", lab.path()) == 0);
+}
+
+TEST_CASE("a user namespace owns the namespaces that are pinned with it") {
+  Lab lab;
+  const std::string dir = MakeSandbox(lab);
+  const Ran pinned =
+      Shim({"pin", "--dir", dir, "--user", "200000:65536", "--net", "--ipc", "--uts", "--pid",
+            "--hostname", "pod-1", "--sysctl", "net.ipv4.ip_unprivileged_port_start=17", "--sysctl",
+            "kernel.shm_rmid_forced=1", "--sysctl", "fs.mqueue.msg_max=100", "--sysctl",
+            "kernel.domainname=pods"});
+  INFO(pinned.err);
+  REQUIRE(pinned.code == 0);
+  PidFile init;
+  REQUIRE(ParsePidFile(ReadAll(dir + "/init.pid"), init));
+  const std::string proc = "/proc/" + std::to_string(init.pid);
+  CHECK(ReadAll(proc + "/uid_map") == "         0     200000      65536\n");
+  CHECK(ReadAll(proc + "/gid_map") == "         0     200000      65536\n");
+  CHECK(CountLines(proc + "/status", "Uid:\t200000\t200000\t200000\t200000") == 1);
+  CHECK(CountLines(proc + "/status", "Gid:\t200000\t200000\t200000\t200000") == 1);
+  CHECK(CountLines(proc + "/status", "Groups:\t ") == 1);
+  CHECK(CountLines(proc + "/status", "CapEff:\t0000000000000000") == 1);
+  CHECK(std::filesystem::is_empty(proc + "/root"));
+  const auto inside = [&dir](const std::string& kind, const std::vector<std::string>& command) {
+    std::vector<std::string> argv{"nsenter", "--" + kind + "=" + dir + "/" + kind};
+    argv.insert(argv.end(), command.begin(), command.end());
+    return RunProgram(argv).out;
+  };
+  CHECK(inside("uts", {"hostname"}) == "pod-1\n");
+  CHECK(inside("uts", {"cat", "/proc/sys/kernel/domainname"}) == "pods\n");
+  CHECK(inside("net", {"cat", "/proc/sys/net/ipv4/ip_unprivileged_port_start"}) == "17\n");
+  CHECK(inside("ipc", {"cat", "/proc/sys/kernel/shm_rmid_forced"}) == "1\n");
+  for (const char* kind : {"net", "ipc", "uts", "pid"}) {
+    const int fd = open((dir + "/" + kind).c_str(), O_RDONLY | O_CLOEXEC);
+    const int owner = ioctl(fd, NS_GET_USERNS);
+    struct stat got {};
+    struct stat wanted {};
+    CHECK(fstat(owner, &got) == 0);
+    CHECK(stat((dir + "/user").c_str(), &wanted) == 0);
+    CHECK(got.st_ino == wanted.st_ino);
+    close(owner);
+    close(fd);
+  }
+  // A pid namespace that comes later is made in the same one.
+  const std::string late = dir + "/late";
+  std::filesystem::create_directory(late);
+  const Ran again = Shim({"pin", "--dir", late, "--user-namespace", dir + "/user", "--pid"});
+  INFO(again.err);
+  CHECK(again.code == 0);
+  PidFile second;
+  REQUIRE(ParsePidFile(ReadAll(late + "/init.pid"), second));
+  CHECK(ReadAll("/proc/" + std::to_string(second.pid) + "/uid_map") ==
+        "         0     200000      65536\n");
+
+  CHECK(Shim({"unpin", "--dir", late}).code == 0);
+  std::filesystem::remove(late);
+  CHECK(Shim({"unpin", "--dir", dir}).code == 0);
+  CHECK(IsAlive(init) == Alive::kNo);
+  CHECK(std::filesystem::is_empty(dir));
+  CHECK(CountLines("/proc/self/mountinfo", lab.path()) == 0);
+}
+
+TEST_CASE("what is no range of ids makes no user namespace") {
+  Lab lab;
+  const std::string dir = MakeSandbox(lab);
+  const std::string map = GENERATE(as<std::string>{}, "", "1000", "1000:", "1000:0", ":1", "-1:5",
+                                   "0:4294967296", "4294967295:1", "4294967290:6", "1000:5x");
+  const Ran ran = Shim({"pin", "--dir", dir, "--user", map, "--ipc"});
+  CHECK(ran.code == kCommandUsage);
+  CHECK(std::filesystem::is_empty(dir));
+}
+
+TEST_CASE("a failed pin with a user namespace leaves nothing") {
+  Lab lab;
+  const std::string dir = MakeSandbox(lab);
+  const std::vector<std::string> wrong = GENERATE(
+      std::vector<std::string>{"--user", "200000:65536", "--sysctl", "net.no.such=1"},
+      std::vector<std::string>{"--user-namespace", "/no/such"},
+      std::vector<std::string>{"--user", "200000:65536", "--cgroup-procs", "/no/such/procs"});
+  std::vector<std::string> argv = {"pin", "--dir", dir, "--net", "--pid"};
+  argv.insert(argv.end(), wrong.begin(), wrong.end());
+  const Ran ran = Shim(argv);
+  CHECK(ran.code == kCommandFailed);
+  CHECK(ran.err.find("o such") != std::string::npos);
   CHECK(std::filesystem::is_empty(dir));
   CHECK(CountLines("/proc/self/mountinfo", lab.path()) == 0);
 }
