@@ -68,8 +68,9 @@ sdk::FieldLists ContainerFields() {
                     "linux.security_context.no_new_privs",
                     "linux.security_context.masked_paths",
                     "linux.security_context.readonly_paths",
-                    "linux.security_context.seccomp.profile_type",
-                    "linux.security_context.apparmor.profile_type"};
+                    "linux.security_context.seccomp",
+                    "linux.security_context.apparmor",
+                    "linux.security_context.apparmor_profile"};
   // Without SELinux there are no labels to change.
   lists.advisory = {"mounts.selinux_relabel"};
   return lists;

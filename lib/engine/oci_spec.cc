@@ -102,6 +102,7 @@ json Process(const SpecInputs& inputs) {
                   {"capabilities", Capabilities(inputs.capabilities)},
                   {"noNewPrivileges", inputs.no_new_privileges},
                   {"oomScoreAdj", inputs.oom_score_adj}};
+  if (!inputs.apparmor.empty()) process["apparmorProfile"] = inputs.apparmor;
   return process;
 }
 

@@ -68,6 +68,7 @@ struct SpecInputs {
   std::vector<std::string> read_only_paths;
   bool own_paths_only = false;  // where such paths are given, they replace the standard ones
   std::string seccomp;          // JSON; empty: none
+  std::string apparmor;         // name of a loaded profile; empty: none
   std::string cgroup;           // absolute path in each hierarchy
   CgroupFeatures features;
   std::map<std::string, std::string> annotations;

@@ -78,13 +78,15 @@ std::vector<Refused> OfSandboxes() {
 std::vector<Refused> OfContainers() {
   std::vector<Refused> all = OfBoth();
   const std::vector<Refused> own = {
-      {"seccomp", Security("seccomp { profile_type: Localhost }")},
-      {kPath + "seccomp.localhost_ref",
-       Security(R"(seccomp { profile_type: Localhost localhost_ref: "p" })")},
-      {"AppArmor", Security("apparmor { profile_type: Localhost }")},
-      {kPath + "apparmor.localhost_ref",
-       Security(R"(apparmor { profile_type: Localhost localhost_ref: "p" })")},
-      {kPath + "apparmor_profile", Security(R"(apparmor_profile: "localhost/p")")},
+      {"seccomp.localhost_ref", Security("seccomp { profile_type: Localhost }")},
+      {"seccomp.localhost_ref",
+       Security(R"(seccomp { profile_type: Localhost localhost_ref: "/p" })")},
+      {"seccomp.localhost_ref",
+       Security(R"(seccomp { profile_type: RuntimeDefault localhost_ref: "/p" })")},
+      {"apparmor.localhost_ref", Security("apparmor { profile_type: Localhost }")},
+      {"AppArmor profile \"no-such\"",
+       Security(R"(apparmor { profile_type: Localhost localhost_ref: "no-such" })")},
+      {"AppArmor profile \"no-such\"", Security(R"(apparmor_profile: "localhost/no-such")")},
       {"mounts.propagation", Mount("propagation: PROPAGATION_HOST_TO_CONTAINER")},
       {"mounts.propagation", Mount("propagation: PROPAGATION_BIDIRECTIONAL")},
       {"mounts.recursive_read_only", Mount("readonly: true recursive_read_only: true")},

@@ -145,7 +145,7 @@ TEST_CASE("kubelet's folder of the pod is allowed on kubelet's own machine only"
 
 TEST_CASE("Fields that are not honoured are refused by their name") {
   const auto [word, ask] = GENERATE(table<std::string, Change>({
-      {"seccomp",
+      {"seccomp.localhost_ref",
        [](Bench& bench) {
          bench.security().mutable_seccomp()->set_profile_type(
              runtime::v1::SecurityProfile::Localhost);
