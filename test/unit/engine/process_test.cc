@@ -92,6 +92,39 @@ TEST_CASE("Strict groups are those that were asked for") {
   CHECK(user->groups == std::vector<uint32_t>{7, 8});
 }
 
+TEST_CASE("Merged groups are those that were asked for, then the image's") {
+  UserRequest request;
+  request.run_as_user = 1000;
+  request.run_as_group = 7;
+  request.supplemental_groups = {8, 500};
+
+  const auto user = ResolveUser(request, kPasswd, kGroup);
+
+  REQUIRE(user.ok());
+  CHECK(user->gid == 7);
+  CHECK(user->groups == std::vector<uint32_t>{7, 8, 500});
+}
+
+// What a node shows as ContainerStatus.user comes from the record: it must be the process's.
+TEST_CASE("The user that is recorded is the one that the process gets") {
+  Bench bench;
+  const auto policy = GENERATE(runtime::v1::Merge, runtime::v1::Strict);
+  REQUIRE(WriteFileAtomically(bench.At("root/etc/passwd"), kPasswd, 0644).ok());
+  REQUIRE(WriteFileAtomically(bench.At("root/etc/group"), kGroup, 0644).ok());
+  bench.security().mutable_run_as_user()->set_value(1000);
+  bench.security().add_supplemental_groups(1234);
+  bench.security().set_supplemental_groups_policy(policy);
+
+  const nlohmann::json user = bench.Spec()["process"]["user"];
+
+  CHECK(user["uid"] == bench.record.user.uid);
+  CHECK(user["gid"] == bench.record.user.gid);
+  CHECK(user["additionalGids"] == bench.record.user.groups);
+  const bool merged = policy == runtime::v1::Merge;
+  CHECK(bench.record.user.groups ==
+        (merged ? std::vector<uint32_t>{100, 1234, 500} : std::vector<uint32_t>{100, 1234}));
+}
+
 TEST_CASE("Users that cannot be are refused") {
   UserRequest request;
   SECTION("unknown") { request.run_as_username = "mallory"; }
