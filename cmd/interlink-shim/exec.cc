@@ -63,6 +63,12 @@ Outcome Sessions::StartExec(Session& session, const char* process) {
     if (outcome.ok() && session.request.in) outcome = MakePipe(in_read, session.in.fd);
     if (outcome.ok() && session.request.out) outcome = MakePipe(session.out.fd, out_write);
   }
+  // For /dev/stdout and the like: inside the user namespace the runtime has no right to do it.
+  const auto owner = static_cast<uid_t>(options_.stream_owner);
+  for (const Fd* end : {&in_read, &out_write, &err_write}) {
+    if (!outcome.ok() || owner == 0 || !end->valid()) continue;
+    if (fchown(end->get(), owner, owner) != 0) outcome = Outcome::Errno(errno, "chown a pipe");
+  }
   if (!outcome.ok()) return outcome;
   call.Add(options_.id);
   call.in = in_read.get();

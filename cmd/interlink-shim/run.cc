@@ -26,7 +26,7 @@ constexpr int64_t kLingerMs = 10'000;
 constexpr uint64_t kMinLogLimit = uint64_t{64} * 1024;
 constexpr std::string_view kUsage =
     "usage: run --dir DIR --id ID --bundle BUNDLE [--stdin] [--stdin-once] [--tty] "
-    "[--log-limit BYTES] [--cgroup-procs FILE]... -- RUNTIME [arguments...]";
+    "[--log-limit BYTES] [--stream-owner ID] [--cgroup-procs FILE]... -- RUNTIME [arguments...]";
 
 // The shim itself: everything that lives as long as its container.
 class Shim {
@@ -241,6 +241,8 @@ bool ReadRunOption(std::string_view name, Arguments& arguments, RunOptions& opti
     options.bundle = value;
   } else if (name == "--log-limit") {
     return ParseUnsigned(value, options.log_limit) && options.log_limit >= kMinLogLimit;
+  } else if (name == "--stream-owner") {
+    return ParseUnsigned(value, options.stream_owner) && options.stream_owner < UINT32_MAX;
   } else if (name == "--cgroup-procs" && options.cgroup_count < RunOptions::kMaxCgroups) {
     options.cgroups[options.cgroup_count++] = value;
   } else {
