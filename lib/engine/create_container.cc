@@ -1,4 +1,5 @@
 // CreateContainer: image, root, config, shim. All or nothing.
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -7,9 +8,13 @@
 
 #include "base/file.h"
 #include "engine/engine.h"
+#include "engine/idmapped_mounts.h"
 #include "engine/mounts.h"
 #include "engine/plan_container.h"
+#include "engine/plan_sandbox.h"
 #include "runtime/v1/api.pb.h"
+#include "shim/layout.h"
+#include "shim/pidfile.h"
 
 namespace interlink::engine {
 namespace {
@@ -17,6 +22,7 @@ namespace {
 using State = sdk::Observation::State;
 
 constexpr auto kCreate = std::chrono::seconds(60);
+constexpr size_t kMaxPidFile = 256;
 
 // Copies of what a ContainerSpec borrows: the step may outlive its caller.
 struct OwnedSpec {
@@ -94,11 +100,11 @@ Status Engine::MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec,
                              Has(effective_capabilities_, "CAP_SYS_RESOURCE"),
                              cgroups_.features()};
   RETURN_IF_ERROR(CheckContainer(place, spec.config));
-  ASSIGN_OR_RETURN(const std::string pid_namespace, PidNamespace(pod, spec));
+  ASSIGN_OR_RETURN(const PidNamespaceToJoin pid_namespace, PidNamespace(pod, spec));
   const std::string base = folder.Container(spec.id);
   RETURN_IF_ERROR(MakeDirectories(base, 0700));
   RETURN_IF_ERROR(Save(folder, record));
-  const Overlay overlay{image.layers, base + "/upper", base + "/work", folder.Root(spec.id)};
+  Overlay overlay{image.layers, base + "/upper", base + "/work", folder.Root(spec.id)};
   for (const std::string& path : {overlay.upper, overlay.work, overlay.target}) {
     RETURN_IF_ERROR(MakeDirectories(path, 0755));
   }
@@ -106,11 +112,21 @@ Status Engine::MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec,
   if (chmod(overlay.upper.c_str(), 0755) != 0) return ErrnoStatus(errno, "chmod the upper layer");
   RETURN_IF_ERROR(MakeDirectories(folder.Shim(spec.id), 0700));
   if (image.layers.empty()) return FailedPrecondition("image \"" + spec.image_id + "\" is empty");
+  const IdRange& users = pod.record.users;
+  if (!users.empty()) {
+    RETURN_IF_ERROR(GiveToRootOf(users, overlay.upper));
+    // Where its root starts from (docs/adr/0008); the folder above is closed.
+    if (chmod(folder.Bundle(spec.id).c_str(), 0711) != 0) return ErrnoStatus(errno, "chmod bundle");
+    ASSIGN_OR_RETURN(overlay.layers, AttachMappedLayers(image.layers, folder.MappedLayers(spec.id),
+                                                        folder.Namespace("user")));
+  }
   RETURN_IF_ERROR(MountOverlay(overlay));
-  ASSIGN_OR_RETURN(const Rootfs root, Rootfs::Open(overlay.target));
+  RETURN_IF_ERROR(DetachHostMounts(folder.MappedLayers(spec.id)));
+  ASSIGN_OR_RETURN(const Rootfs root, Rootfs::Open(overlay.target, users.host_id));
   std::vector<HostMount> host_mounts;
-  ASSIGN_OR_RETURN(const std::string config,
-                   PlanContainer(place, spec.config, root, pid_namespace, record, host_mounts));
+  ASSIGN_OR_RETURN(
+      const std::string config,
+      PlanContainer(place, spec.config, root, pid_namespace.path, record, host_mounts));
   RETURN_IF_ERROR(WriteFileAtomically(folder.Bundle(spec.id) + "/config.json", config, 0600));
   RETURN_IF_ERROR(Save(folder, record));
   RunRequest run;
@@ -122,24 +138,70 @@ Status Engine::MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec,
   run.in_once = spec.config.stdin_once();
   run.tty = spec.config.tty();
   run.log_limit = options_.log_limit;
+  run.stream_owner = users.host_id;
   RETURN_IF_ERROR(AttachHostMounts(folder.HostMounts(spec.id), host_mounts));
+  if (!users.empty()) RETURN_IF_ERROR(RefuseMountsBelow(host_mounts, spec.config));
   const Status ran = shim_.Run(call, run);
   const Status detached = DetachHostMounts(folder.HostMounts(spec.id));
   return ran.ok() ? detached : ran;
 }
 
-Result<std::string> Engine::PidNamespace(const PodView& pod, const sdk::ContainerSpec& spec) {
-  if (!SharesPid(pod.record, spec.sandbox_config, spec.config)) return std::string();
-  if (pod.record.shared_pid) return pod.folder.Namespace("pid");
+Result<Engine::PidNamespaceToJoin> Engine::PidNamespace(const PodView& pod,
+                                                        const sdk::ContainerSpec& spec) {
+  const auto& options = spec.config.linux().security_context().namespace_options();
+  if (options.pid() == runtime::v1::TARGET) {
+    auto target = PidNamespaceOf(pod, ContainerId(options.target_id()));
+    if (!target.ok()) return target.status().WithContext("namespace_options.target_id");
+    return target;
+  }
+  if (!SharesPid(pod.record, spec.sandbox_config, spec.config)) return PidNamespaceToJoin();
+  if (pod.record.shared_pid) return PidNamespaceToJoin{pod.folder.Namespace("pid"), {}};
   // The pod said CONTAINER and this container did not: the shared namespace is made now.
   PinRequest pin;
   pin.folder = pod.folder.LatePidNamespaces();
   pin.pid = true;
+  if (!pod.record.users.empty()) pin.user_namespace = pod.folder.Namespace("user");
   RETURN_IF_ERROR(MakeDirectories(pin.folder, 0711));
   ASSIGN_OR_RETURN(pin.cgroup_procs, cgroups_.Make(pod.record.init_cgroup));
   const Status pinned = shim_.Pin(Call::WithTimeout(kCreate), pin);
   if (!pinned.ok() && pinned.code() != Code::kAlreadyExists) return pinned;
-  return pin.folder + "/pid";
+  return PidNamespaceToJoin{pin.folder + "/pid", {}};
+}
+
+Result<Engine::PidNamespaceToJoin> Engine::PidNamespaceOf(const PodView& pod,
+                                                          const ContainerId& target) {
+  const std::string name = "container \"" + target.str() + "\"";
+  {
+    MutexLock lock(mutex_);
+    const Container* container = FindLocked(pod.record.id, target);
+    if (container == nullptr) return InvalidArgument(name + " is not in this sandbox");
+    if (container->fact.state != State::kUp) return FailedPrecondition(name + " is not running");
+  }
+  ASSIGN_OR_RETURN(const std::string bytes,
+                   ReadFile(pod.folder.Shim(target) + "/" + shim::kPidFile, kMaxPidFile));
+  shim::PidFile process;
+  if (!shim::ParsePidFile(bytes, process)) return DataLoss("the pid of " + name + " is damaged");
+  const std::string link = "/proc/" + std::to_string(process.pid) + "/ns/pid";
+  UniqueFd held(open(link.c_str(), O_RDONLY | O_CLOEXEC));
+  const int error = errno;
+  // Its number may be another process's by now: what is open is its own if it still lives.
+  if (shim::IsAlive(process) != shim::Alive::kYes) {
+    return FailedPrecondition(name + " is not running");
+  }
+  if (!held) return ErrnoStatus(error, "open the pid namespace of " + name);
+  struct stat its {};
+  struct stat ours {};
+  if (fstat(held.get(), &its) != 0 || stat("/proc/self/ns/pid", &ours) != 0) {
+    return ErrnoStatus(errno, "stat a pid namespace");
+  }
+  const bool machine = its.st_ino == ours.st_ino && its.st_dev == ours.st_dev;
+  if (machine && !PolicyOf(options_, pod.record.handler).allow_host_namespaces) {
+    return PermissionDenied(name +
+                            " has the machine's pid namespace: AllowHostNamespaces is not set");
+  }
+  const std::string path =
+      "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(held.get());
+  return PidNamespaceToJoin{path, std::move(held)};
 }
 
 Status Engine::DeleteRemains(const Call& call, const PodView& pod, const ContainerId& id) {
@@ -149,6 +211,7 @@ Status Engine::DeleteRemains(const Call& call, const PodView& pod, const Contain
   RETURN_IF_ERROR(cgroups_.Kill(call, cgroup));
   RETURN_IF_ERROR(cgroups_.Remove(call, cgroup));
   RETURN_IF_ERROR(DetachHostMounts(pod.folder.HostMounts(id)));
+  RETURN_IF_ERROR(DetachHostMounts(pod.folder.MappedLayers(id)));
   RETURN_IF_ERROR(Unmount(pod.folder.Root(id)));
   RETURN_IF_ERROR(RemoveTree(base));
   host_.ReleaseImage(id);

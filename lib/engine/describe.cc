@@ -5,7 +5,14 @@
 namespace interlink::engine {
 namespace {
 
-sdk::FieldLists SandboxFields(bool kubelet_host) {
+constexpr const char* kUserns = "linux.security_context.namespace_options.userns_options";
+
+// Without user namespaces only the machine's can be asked for.
+std::string UsernsField(const EngineFeatures& features) {
+  return features.user_namespaces ? kUserns : std::string(kUserns) + ".mode";
+}
+
+sdk::FieldLists SandboxFields(bool kubelet_host, const EngineFeatures& features) {
   sdk::FieldLists lists;
   lists.honoured = {"metadata",
                     "hostname",
@@ -18,7 +25,7 @@ sdk::FieldLists SandboxFields(bool kubelet_host) {
                     "linux.security_context.namespace_options.network",
                     "linux.security_context.namespace_options.pid",
                     "linux.security_context.namespace_options.ipc",
-                    "linux.security_context.namespace_options.userns_options.mode",
+                    UsernsField(features),
                     "linux.security_context.privileged"};
   // There is no sandbox process that these could apply to; each container has its own.
   lists.advisory = {"linux.overhead",
@@ -33,7 +40,7 @@ sdk::FieldLists SandboxFields(bool kubelet_host) {
   return lists;
 }
 
-sdk::FieldLists ContainerFields() {
+sdk::FieldLists ContainerFields(const EngineFeatures& features) {
   sdk::FieldLists lists;
   lists.honoured = {"metadata",
                     "image",
@@ -58,7 +65,8 @@ sdk::FieldLists ContainerFields() {
                     "linux.security_context.namespace_options.network",
                     "linux.security_context.namespace_options.pid",
                     "linux.security_context.namespace_options.ipc",
-                    "linux.security_context.namespace_options.userns_options.mode",
+                    "linux.security_context.namespace_options.target_id",
+                    UsernsField(features),
                     "linux.security_context.run_as_user",
                     "linux.security_context.run_as_group",
                     "linux.security_context.run_as_username",
@@ -71,6 +79,10 @@ sdk::FieldLists ContainerFields() {
                     "linux.security_context.seccomp",
                     "linux.security_context.apparmor",
                     "linux.security_context.apparmor_profile"};
+  if (features.user_namespaces) {
+    lists.honoured.emplace_back("mounts.uidMappings");
+    lists.honoured.emplace_back("mounts.gidMappings");
+  }
   // Without SELinux there are no labels to change.
   lists.advisory = {"mounts.selinux_relabel"};
   return lists;
@@ -78,7 +90,7 @@ sdk::FieldLists ContainerFields() {
 
 }  // namespace
 
-sdk::Description DescribeEngine(const EngineOptions& options) {
+sdk::Description DescribeEngine(const EngineOptions& options, const EngineFeatures& features) {
   sdk::Description description;
   description.plugin = options.plugin;
   description.version = INTERLINK_VERSION;
@@ -87,10 +99,11 @@ sdk::Description DescribeEngine(const EngineOptions& options) {
     sdk::HandlerDescription handler;
     handler.name = name;
     handler.kubelet_host = options.kubelet_host;
+    handler.user_namespaces = features.user_namespaces;
     description.handlers.push_back(handler);
   }
-  description.sandbox = SandboxFields(options.kubelet_host);
-  description.container = ContainerFields();
+  description.sandbox = SandboxFields(options.kubelet_host, features);
+  description.container = ContainerFields(features);
   return description;
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "engine/idmapped_mounts.h"
 #include "runtime/v1/api.pb.h"
 
 namespace interlink::engine {
@@ -40,6 +41,18 @@ State StateOf(PodPhase phase) {
   return State::kPending;
 }
 
+EngineFeatures ProbeFeatures(sdk::Host& host, const EngineOptions& options) {
+  EngineFeatures features;
+  const ShimClient shim(options.shim, options.runtime);
+  const Status users =
+      ProbeUserNamespaces(shim, options.state_folder + "/" + host.lineage().str() + "/probe");
+  features.user_namespaces = users.ok();
+  if (!users.ok()) {
+    host.log().Warning("pods cannot have user namespaces here", {{"why", users.ToString()}});
+  }
+  return features;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<sdk::Backend>> Engine::Create(sdk::Host& host, EngineOptions options) {
@@ -52,17 +65,18 @@ Result<std::unique_ptr<sdk::Backend>> Engine::Create(sdk::Host& host, EngineOpti
   ASSIGN_OR_RETURN(Cgroups cgroups, Cgroups::Find());
   ASSIGN_OR_RETURN(const CapabilitySet own, OwnBoundingSet());
   ASSIGN_OR_RETURN(const CapabilitySet effective, OwnEffectiveSet());
+  const EngineFeatures features = ProbeFeatures(host, options);
   std::unique_ptr<Engine> engine(
-      new Engine(host, std::move(options), std::move(cgroups), own, effective));
+      new Engine(host, std::move(options), std::move(cgroups), own, effective, features));
   RETURN_IF_ERROR(engine->Begin());
   return std::unique_ptr<sdk::Backend>(std::move(engine));
 }
 
 Engine::Engine(sdk::Host& host, EngineOptions options, Cgroups cgroups, CapabilitySet own,
-               CapabilitySet effective)
+               CapabilitySet effective, const EngineFeatures& features)
     : host_(host),
       options_(std::move(options)),
-      description_(DescribeEngine(options_)),
+      description_(DescribeEngine(options_, features)),
       cgroups_(std::move(cgroups)),
       own_capabilities_(own),
       effective_capabilities_(effective),

@@ -17,6 +17,7 @@
 #include "base/mutex.h"
 #include "base/step_pool.h"
 #include "base/timer.h"
+#include "base/unique_fd.h"
 #include "engine/capabilities.h"
 #include "engine/cgroup.h"
 #include "engine/cni.h"
@@ -30,8 +31,13 @@
 
 namespace interlink::engine {
 
+// What this machine can do for pods: tried once, at the start.
+struct EngineFeatures {
+  bool user_namespaces = false;
+};
+
 // The description of an engine with these options. Pure.
-sdk::Description DescribeEngine(const EngineOptions& options);
+sdk::Description DescribeEngine(const EngineOptions& options, const EngineFeatures& features);
 
 class Engine final : public sdk::Backend {
  public:
@@ -97,7 +103,7 @@ class Engine final : public sdk::Backend {
   };
 
   Engine(sdk::Host& host, EngineOptions options, Cgroups cgroups, CapabilitySet own,
-         CapabilitySet effective);
+         CapabilitySet effective, const EngineFeatures& features);
   Status Begin();
 
   // Lanes.
@@ -135,7 +141,14 @@ class Engine final : public sdk::Backend {
   // Containers.
   Status CreateStep(const sdk::ContainerSpec& spec);
   Status MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec, ContainerRecord& record);
-  Result<std::string> PidNamespace(const PodView& pod, const sdk::ContainerSpec& spec);
+  // The pid namespace that a container joins; an empty path: one of its own, or the machine's.
+  struct PidNamespaceToJoin {
+    std::string path;
+    UniqueFd held;  // what `path` leads to, while this lives
+  };
+  Result<PidNamespaceToJoin> PidNamespace(const PodView& pod, const sdk::ContainerSpec& spec);
+  // Of a container that runs in the same pod.
+  Result<PidNamespaceToJoin> PidNamespaceOf(const PodView& pod, const ContainerId& target);
   Status StartStep(const SandboxId& sandbox, const ContainerId& id);
   Status RemoveContainerStep(const Call& call, const SandboxId& sandbox, const ContainerId& id);
   Status UpdateStep(const SandboxId& sandbox, const ContainerId& id, const std::string& resources);

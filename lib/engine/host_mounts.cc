@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "base/file.h"
+#include "engine/idmapped_mounts.h"
 #include "engine/list_folder.h"
 
 namespace interlink::engine {
@@ -50,6 +51,9 @@ Status AttachHostMounts(const std::string& folder, const std::vector<HostMount>&
     if (mount_setattr(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes,
                       sizeof attributes) != 0) {
       return ErrnoStatus(errno, "make a host path's mount private");
+    }
+    if (!mount.user_namespace.empty()) {
+      RETURN_IF_ERROR(MapOwners(tree.get(), mount.user_namespace).WithContext("a host path"));
     }
     if (move_mount(tree.get(), "", AT_FDCWD, mount.place.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) {
       return ErrnoStatus(errno, "mount on \"" + mount.place + "\"");

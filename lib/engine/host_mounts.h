@@ -14,6 +14,8 @@ namespace interlink::engine {
 struct HostMount {
   UniqueFd source;    // O_PATH
   std::string place;  // where the runtime finds it: an entry of a folder of the container's own
+  // A pinned user namespace: owners are shown as it has them, but not of what is mounted below.
+  std::string user_namespace;
 };
 
 // `resolved`: absolute, without links. kUnavailable: a link has come into it since.

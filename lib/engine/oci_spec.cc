@@ -25,6 +25,13 @@ constexpr std::array kMasked = {"/proc/asound",
 constexpr std::array kReadOnly = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
                                   "/proc/sysrq-trigger"};
 
+json TerminalOptions(const IdRange& users) {
+  constexpr uint32_t kTty = 5;
+  json options = {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"};
+  if (users.Has(kTty)) options.push_back("gid=" + std::to_string(kTty));
+  return options;
+}
+
 json StandardMounts(const SpecInputs& inputs) {
   const char* sys = inputs.privileged ? "rw" : "ro";
   return json::array({
@@ -39,7 +46,7 @@ json StandardMounts(const SpecInputs& inputs) {
       {{"destination", "/dev/pts"},
        {"type", "devpts"},
        {"source", "devpts"},
-       {"options", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}}},
+       {"options", TerminalOptions(inputs.users)}},
       {{"destination", "/dev/mqueue"},
        {"type", "mqueue"},
        {"source", "mqueue"},
@@ -203,6 +210,12 @@ json Paths(const std::array<const char*, kCount>& standard, const std::vector<st
   return paths;
 }
 
+// The namespace's root may not pass our folders, whose mode is 0700: it goes from the bundle, which
+// is the runtime's working folder.
+std::string RootPath(const SpecInputs& inputs) {
+  return inputs.users.empty() ? inputs.root : inputs.root.substr(inputs.root.rfind('/') + 1);
+}
+
 Result<std::string> Dump(const json& value) {
   try {
     return value.dump();
@@ -221,6 +234,13 @@ Result<std::string> OciSpec(const SpecInputs& inputs,
                      {"cgroupsPath", inputs.cgroup},
                      {"resources", limits},
                      {"devices", Devices(inputs)}};
+  if (!inputs.users.empty()) {
+    // The runtime knows from here, not from the namespace, whom to give terminals and streams to.
+    const json mapping = json::array(
+        {{{"containerID", 0}, {"hostID", inputs.users.host_id}, {"size", inputs.users.length}}});
+    linux_part["uidMappings"] = mapping;
+    linux_part["gidMappings"] = mapping;
+  }
   if (!inputs.privileged) {
     linux_part["maskedPaths"] = Paths(kMasked, inputs.masked_paths, inputs.own_paths_only);
     linux_part["readonlyPaths"] = Paths(kReadOnly, inputs.read_only_paths, inputs.own_paths_only);
@@ -228,7 +248,7 @@ Result<std::string> OciSpec(const SpecInputs& inputs,
   }
   json spec = {{"ociVersion", "1.0.2"},
                {"process", Process(inputs)},
-               {"root", {{"path", inputs.root}, {"readonly", inputs.read_only_root}}},
+               {"root", {{"path", RootPath(inputs)}, {"readonly", inputs.read_only_root}}},
                {"mounts", Mounts(inputs)},
                {"annotations", inputs.annotations},
                {"linux", linux_part}};

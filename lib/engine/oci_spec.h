@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include "engine/capabilities.h"
+#include "engine/user_namespace.h"
 #include "engine/users.h"
 
 namespace runtime::v1 {
@@ -58,6 +59,7 @@ struct SpecInputs {
   bool no_new_privileges = false;
   int oom_score_adj = 0;
   std::string root;
+  IdRange users;  // of the user namespace among `namespaces`; empty: there is none
   bool read_only_root = false;
   bool privileged = false;
   std::vector<SpecMount> mounts;  // the pod's own; they replace the standard ones of a destination

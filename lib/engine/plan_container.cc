@@ -105,22 +105,25 @@ Status CheckMount(const ContainerPlace& place, const runtime::v1::Mount& mount) 
   if (mount.recursive_read_only()) {
     return Unimplemented(name + ": recursive_read_only is not supported");
   }
-  if (mount.uidmappings_size() + mount.gidmappings_size() > 0) {
-    return Unimplemented(name + ": id mappings are not supported");
-  }
+  RETURN_IF_ERROR(IsMapped(mount, place.pod.users).status().WithContext(name));
   return AllowedHostPath(mount.host_path(), AllowedFolders(place)).status();
 }
 
 Status CheckNamespaces(const ContainerPlace& place, const runtime::v1::NamespaceOption& options,
                        const Policy& policy) {
-  if (options.pid() == runtime::v1::TARGET) {
-    return Unimplemented("namespace_options.pid TARGET is not supported");
+  if ((options.pid() == runtime::v1::TARGET) != !options.target_id().empty()) {
+    return InvalidArgument(
+        "namespace_options.pid TARGET and namespace_options.target_id need each other");
   }
   if (options.pid() == runtime::v1::NODE && !policy.allow_host_namespaces) {
     return PermissionDenied("namespace_options.pid NODE: AllowHostNamespaces is not set");
   }
-  if (options.has_userns_options() && options.userns_options().mode() != runtime::v1::NODE) {
-    return Unimplemented("namespace_options.userns_options: user namespaces are not supported");
+  ASSIGN_OR_RETURN(const IdRange users, UserNamespaceOf(options));
+  if (options.has_userns_options() && users != place.pod.users) {
+    return InvalidArgument("namespace_options.userns_options differ from those of the pod");
+  }
+  if (!place.pod.users.empty() && options.pid() == runtime::v1::NODE) {
+    return InvalidArgument("namespace_options.pid NODE cannot be had in a user namespace");
   }
   if (options.network() != runtime::v1::POD && options.network() != runtime::v1::NODE) {
     return Unimplemented("namespace_options.network of a container must be POD or NODE");
@@ -148,6 +151,17 @@ UserRequest UserRequestOf(const ContainerPlace& place,
   request.strict = security.supplemental_groups_policy() == runtime::v1::Strict;
   request.image_user = place.image.user;
   return request;
+}
+
+// Ids that the pod's user namespace does not have cannot be anybody's in it.
+Status CheckUser(const ResolvedUser& user, const IdRange& users) {
+  const auto outside = [&](uint32_t id) { return !users.Has(id); };
+  if (!outside(user.uid) && std::none_of(user.groups.begin(), user.groups.end(), outside)) {
+    return {};
+  }
+  return InvalidArgument("the container's user " + std::to_string(user.uid) +
+                         " or one of its groups is not in the pod's user namespace, which has " +
+                         std::to_string(users.length) + " ids");
 }
 
 CapabilityRequest CapabilityRequestOf(const runtime::v1::LinuxContainerSecurityContext& security) {
@@ -187,6 +201,7 @@ std::vector<SpecNamespace> Namespaces(const ContainerPlace& place, const Contain
                                       const std::string& pid_namespace) {
   const auto& options = config.linux().security_context().namespace_options();
   std::vector<SpecNamespace> namespaces = {{"uts", place.folder.Namespace("uts")}};
+  if (!place.pod.users.empty()) namespaces.push_back({"user", place.folder.Namespace("user")});
   if (place.pod.own_network) namespaces.push_back({"network", place.folder.Namespace("net")});
   if (place.pod.own_ipc) {
     const bool own = options.ipc() == runtime::v1::CONTAINER;
@@ -261,6 +276,8 @@ Result<std::vector<SpecMount>> Mounts(const ContainerPlace& place, const Contain
     RETURN_IF_ERROR(MakeMissing(source));
     HostMount held;
     ASSIGN_OR_RETURN(held.source, OpenResolved(source));
+    ASSIGN_OR_RETURN(const bool mapped, IsMapped(mount, place.pod.users));
+    if (mapped) held.user_namespace = place.folder.Namespace("user");
     held.place = folder + "/" + std::to_string(host_mounts.size());
     Replace(mounts, Bind(MountPoint(mount.container_path()), held.place, mount.readonly()));
     host_mounts.push_back(std::move(held));
@@ -341,6 +358,7 @@ Result<std::string> PlanContainer(const ContainerPlace& place, const ContainerCo
   ASSIGN_OR_RETURN(const std::string passwd, root.Read("/etc/passwd", kMaxUserFile));
   ASSIGN_OR_RETURN(const std::string group, root.Read("/etc/group", kMaxUserFile));
   ASSIGN_OR_RETURN(inputs.user, ResolveUser(UserRequestOf(place, security), passwd, group));
+  RETURN_IF_ERROR(CheckUser(inputs.user, place.pod.users));
   const std::string& asked = config.working_dir();
   inputs.working_folder = asked.empty() ? place.image.working_dir : asked;
   if (inputs.working_folder.empty()) inputs.working_folder = "/";
@@ -356,6 +374,7 @@ Result<std::string> PlanContainer(const ContainerPlace& place, const ContainerCo
   inputs.oom_score_adj =
       OomScore(config.linux().resources().oom_score_adj(), place.may_lower_oom_score);
   inputs.root = place.folder.Root(record.id);
+  inputs.users = place.pod.users;
   inputs.read_only_root = security.readonly_rootfs();
   inputs.privileged = security.privileged();
   inputs.namespaces = Namespaces(place, config, pid_namespace);

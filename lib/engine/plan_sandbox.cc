@@ -19,19 +19,28 @@ Status CheckNamespaces(const NamespaceOption& options, const Policy& policy) {
     return InvalidArgument("namespace_options.network must be POD or NODE");
   }
   if (options.pid() == runtime::v1::TARGET) {
-    return Unimplemented("namespace_options.pid TARGET is not supported");
+    return InvalidArgument("namespace_options.pid of a sandbox must be POD, CONTAINER or NODE");
   }
   if (options.ipc() == runtime::v1::TARGET) {
     return InvalidArgument("namespace_options.ipc must be POD, CONTAINER or NODE");
-  }
-  if (options.has_userns_options() && options.userns_options().mode() != runtime::v1::NODE) {
-    return Unimplemented("namespace_options.userns_options: user namespaces are not supported");
   }
   const bool host = options.network() == runtime::v1::NODE || options.pid() == runtime::v1::NODE ||
                     options.ipc() == runtime::v1::NODE;
   if (host && !policy.allow_host_namespaces) {
     return PermissionDenied(
         "namespace_options with NODE: AllowHostNamespaces of this handler is not set");
+  }
+  return {};
+}
+
+// Its root has no rights over what is the machine's.
+Status CheckUserNamespace(const NamespaceOption& options, const IdRange& users) {
+  if (users.empty()) return {};
+  for (const auto& [name, mode] :
+       {std::pair{"network", options.network()}, {"pid", options.pid()}, {"ipc", options.ipc()}}) {
+    if (mode != runtime::v1::NODE) continue;
+    return InvalidArgument(std::string("namespace_options.") + name +
+                           " NODE cannot be had with userns_options of mode POD");
   }
   return {};
 }
@@ -89,6 +98,8 @@ Result<PodRecord> PlanSandbox(const EngineOptions& options, const sdk::SandboxSp
   const auto& security = spec.config.linux().security_context();
   const auto& namespaces = security.namespace_options();
   RETURN_IF_ERROR(CheckNamespaces(namespaces, policy));
+  ASSIGN_OR_RETURN(const IdRange users, UserNamespaceOf(namespaces));
+  RETURN_IF_ERROR(CheckUserNamespace(namespaces, users));
   if (security.privileged() && !policy.allow_privileged) {
     return PermissionDenied("privileged: AllowPrivileged of this handler is not set");
   }
@@ -101,6 +112,7 @@ Result<PodRecord> PlanSandbox(const EngineOptions& options, const sdk::SandboxSp
   record.config = spec.config.SerializeAsString();
   record.own_network = namespaces.network() == runtime::v1::POD;
   record.own_ipc = namespaces.ipc() != runtime::v1::NODE;
+  record.users = users;
   record.shared_pid = namespaces.pid() == runtime::v1::POD;
   if (record.own_network) {
     // On the host's network a host port is the container's own.

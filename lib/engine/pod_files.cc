@@ -56,25 +56,29 @@ std::vector<HostPort> PortsFrom(const json& list) {
 }
 
 json ToJson(const PodRecord& record) {
-  return {{"version", kVersion},
-          {"id", record.id.str()},
-          {"node", record.node.str()},
-          {"handler", record.handler},
-          {"config", Hex(record.config)},
-          {"boot_id", record.boot_id},
-          {"phase", static_cast<int>(record.phase)},
-          {"message", record.message},
-          {"started_ns", record.started_ns},
-          {"finished_ns", record.finished_ns},
-          {"own_network", record.own_network},
-          {"shared_pid", record.shared_pid},
-          {"own_ipc", record.own_ipc},
-          {"conflist", record.conflist},
-          {"ports", ToJson(record.ports)},
-          {"cni_result", record.cni_result},
-          {"ips", record.ips},
-          {"cgroup", record.cgroup},
-          {"init_cgroup", record.init_cgroup}};
+  json value = {{"version", kVersion},
+                {"id", record.id.str()},
+                {"node", record.node.str()},
+                {"handler", record.handler},
+                {"config", Hex(record.config)},
+                {"boot_id", record.boot_id},
+                {"phase", static_cast<int>(record.phase)},
+                {"message", record.message},
+                {"started_ns", record.started_ns},
+                {"finished_ns", record.finished_ns},
+                {"own_network", record.own_network},
+                {"shared_pid", record.shared_pid},
+                {"own_ipc", record.own_ipc},
+                {"conflist", record.conflist},
+                {"ports", ToJson(record.ports)},
+                {"cni_result", record.cni_result},
+                {"ips", record.ips},
+                {"cgroup", record.cgroup},
+                {"init_cgroup", record.init_cgroup}};
+  if (!record.users.empty()) {
+    value["users"] = {{"host_id", record.users.host_id}, {"length", record.users.length}};
+  }
+  return value;
 }
 
 PodRecord PodFrom(const json& from) {
@@ -91,6 +95,9 @@ PodRecord PodFrom(const json& from) {
   record.own_network = from.at("own_network").get<bool>();
   record.shared_pid = from.at("shared_pid").get<bool>();
   record.own_ipc = from.at("own_ipc").get<bool>();
+  if (const auto users = from.find("users"); users != from.end()) {
+    record.users = {users->at("host_id").get<uint32_t>(), users->at("length").get<uint32_t>()};
+  }
   record.conflist = from.at("conflist").get<std::string>();
   record.ports = PortsFrom(from.at("ports"));
   record.cni_result = from.at("cni_result").get<std::string>();

@@ -13,6 +13,7 @@
 //       shim/                    lib/shim/layout.h: log, exit record, control socket
 //       upper/ work/             of the overlay
 //       mnt/N                    host paths, mounted there while the container is created
+//       layers/N                 the image's, with mapped owners, while the overlay is mounted
 //       bundle/config.json bundle/rootfs
 #ifndef INTERLINK_ENGINE_POD_FILES_H_
 #define INTERLINK_ENGINE_POD_FILES_H_
@@ -24,6 +25,7 @@
 #include "base/id.h"
 #include "base/status.h"
 #include "engine/cni_config.h"
+#include "engine/user_namespace.h"
 #include "engine/users.h"
 
 namespace interlink::engine {
@@ -44,6 +46,7 @@ struct PodRecord {
   bool own_network = false;
   bool shared_pid = false;  // ns/pid was pinned with the pod
   bool own_ipc = false;
+  IdRange users;         // ns/user was pinned with the pod; empty: its ids are the machine's
   std::string conflist;  // CNI configuration as it was at ADD; empty: no CNI
   std::vector<HostPort> ports;
   std::string cni_result;  // JSON
@@ -95,6 +98,7 @@ class PodFolder {
   }
   std::string Shim(const ContainerId& id) const { return Container(id) + "/shim"; }
   std::string HostMounts(const ContainerId& id) const { return Container(id) + "/mnt"; }
+  std::string MappedLayers(const ContainerId& id) const { return Container(id) + "/layers"; }
   std::string Bundle(const ContainerId& id) const { return Container(id) + "/bundle"; }
   std::string Root(const ContainerId& id) const { return Bundle(id) + "/rootfs"; }
 

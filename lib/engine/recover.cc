@@ -125,8 +125,10 @@ Status Engine::RecoverContainer(const Call& call, const PodView& pod, const Cont
     container.fact.revision = ++revision_;
     found->second.containers[id] = std::move(container);
   }
-  const Status detached = DetachHostMounts(pod.folder.HostMounts(id));
-  if (!detached.ok()) LogUnsettled(id, detached);
+  for (const std::string& mounts : {pod.folder.HostMounts(id), pod.folder.MappedLayers(id)}) {
+    const Status detached = DetachHostMounts(mounts);
+    if (!detached.ok()) LogUnsettled(id, detached);
+  }
   // The site's list of holders may be lost, and then its collector would take the layers.
   const auto held = host_.HoldImage(id, record->image_id);
   if (!held.ok()) {

@@ -31,10 +31,10 @@ Result<std::string> PathOf(int fd) {
 
 }  // namespace
 
-Result<Rootfs> Rootfs::Open(const std::string& path) {
+Result<Rootfs> Rootfs::Open(const std::string& path, uint32_t owner) {
   UniqueFd root(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root) return ErrnoStatus(errno, "open \"" + path + "\"");
-  return Rootfs(path, std::move(root));
+  return Rootfs(path, std::move(root), owner);
 }
 
 Result<std::string> Rootfs::Read(const std::string& path, size_t limit) const {
@@ -86,6 +86,10 @@ Result<std::string> Rootfs::MakeFolder(std::string_view path) const {
       // Our umask is not the container's business.
       if (made && fchmodat(folder.get(), part.c_str(), 0755, 0) != 0) {
         return ErrnoStatus(errno, "chmod \"" + next + "\" in the container's root");
+      }
+      if (made && owner_ != 0 &&
+          fchownat(folder.get(), part.c_str(), owner_, owner_, AT_SYMLINK_NOFOLLOW) != 0) {
+        return ErrnoStatus(errno, "chown \"" + next + "\" in the container's root");
       }
     }
     if (!child) return InvalidArgument("\"" + next + "\" in the image is not a folder");

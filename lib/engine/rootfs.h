@@ -3,6 +3,7 @@
 #ifndef INTERLINK_ENGINE_ROOTFS_H_
 #define INTERLINK_ENGINE_ROOTFS_H_
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -14,7 +15,8 @@ namespace interlink::engine {
 // Not thread-safe with a container that runs in it.
 class Rootfs {
  public:
-  static Result<Rootfs> Open(const std::string& path);
+  // `owner`: user and group of what is made.
+  static Result<Rootfs> Open(const std::string& path, uint32_t owner = 0);
 
   // A regular file of at most `limit` bytes; absent is "".
   Result<std::string> Read(const std::string& path, size_t limit) const;
@@ -24,9 +26,11 @@ class Rootfs {
   Result<std::string> MakeFolder(std::string_view path) const;
 
  private:
-  Rootfs(std::string path, UniqueFd root) : path_(std::move(path)), root_(std::move(root)) {}
+  Rootfs(std::string path, UniqueFd root, uint32_t owner)
+      : path_(std::move(path)), root_(std::move(root)), owner_(owner) {}
   std::string path_;
   UniqueFd root_;
+  uint32_t owner_;
 };
 
 }  // namespace interlink::engine

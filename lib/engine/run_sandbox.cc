@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "engine/engine.h"
+#include "engine/idmapped_mounts.h"
 #include "engine/mounts.h"
 #include "engine/plan_sandbox.h"
 #include "runtime/v1/api.pb.h"
@@ -36,10 +37,14 @@ Status WriteShared(const std::string& path, const std::string& bytes) {
   return {};
 }
 
-Status WriteFiles(const PodFolder& folder, const runtime::v1::PodSandboxConfig& config) {
+// Makes what all containers of the pod share, and gives it to their root.
+Status WriteFiles(const PodFolder& folder, const runtime::v1::PodSandboxConfig& config,
+                  const IdRange& users) {
   const auto host = ReadFile("/etc/resolv.conf", kMaxHostFile);
   RETURN_IF_ERROR(WriteShared(folder.ResolvConf(), ResolvConf(config, host.value_or(""))));
-  return WriteShared(folder.Hostname(), HostnameOf(config) + "\n");
+  RETURN_IF_ERROR(WriteShared(folder.Hostname(), HostnameOf(config) + "\n"));
+  RETURN_IF_ERROR(GiveToRootOf(users, folder.ResolvConf()));
+  return GiveToRootOf(users, folder.Hostname());
 }
 
 CniAttachment AttachmentOf(const PodFolder& folder, const PodRecord& record,
@@ -136,6 +141,7 @@ Status Engine::MakePod(const PodView& pod, std::string& cni_result, std::vector<
   }
   PinRequest pin;
   pin.folder = folder.Namespaces();
+  pin.users = pod.record.users;
   pin.net = pod.record.own_network;
   pin.ipc = pod.record.own_ipc;
   pin.uts = true;
@@ -149,7 +155,8 @@ Status Engine::MakePod(const PodView& pod, std::string& cni_result, std::vector<
   // Pinned before a crash of ours: the same request made them.
   if (!pinned.ok() && pinned.code() != Code::kAlreadyExists) return pinned;
   if (pod.record.own_ipc) RETURN_IF_ERROR(MountTmpfs(folder.SharedMemory(), kSharedMemory));
-  RETURN_IF_ERROR(WriteFiles(folder, config));
+  RETURN_IF_ERROR(GiveToRootOf(pod.record.users, folder.SharedMemory()));
+  RETURN_IF_ERROR(WriteFiles(folder, config, pod.record.users));
   if (!pod.record.own_network) return {};
   RETURN_IF_ERROR(WriteShared(folder.NetworkBegun(), ""));
   ASSIGN_OR_RETURN(cni_result, cni_.Add(call, AttachmentOf(folder, pod.record, config)));

@@ -132,6 +132,15 @@ Status ShimClient::Command(const Call& call, std::vector<std::string> arguments,
 
 Status ShimClient::Pin(const Call& call, const PinRequest& request) const {
   std::vector<std::string> arguments = {"pin", "--dir", request.folder};
+  if (!request.users.empty()) {
+    arguments.emplace_back("--user");
+    arguments.push_back(std::to_string(request.users.host_id) + ":" +
+                        std::to_string(request.users.length));
+  }
+  if (!request.user_namespace.empty()) {
+    arguments.emplace_back("--user-namespace");
+    arguments.push_back(request.user_namespace);
+  }
   if (request.net) arguments.emplace_back("--net");
   if (request.ipc) arguments.emplace_back("--ipc");
   if (request.uts) arguments.emplace_back("--uts");
@@ -164,6 +173,8 @@ Status ShimClient::Run(const Call& call, const RunRequest& request) const {
   if (request.tty) arguments.emplace_back("--tty");
   arguments.emplace_back("--log-limit");
   arguments.push_back(std::to_string(request.log_limit));
+  arguments.emplace_back("--stream-owner");
+  arguments.push_back(std::to_string(request.stream_owner));
   arguments.emplace_back("--");
   for (std::string& word : RuntimeCommand(request.runtime_root)) {
     arguments.push_back(std::move(word));

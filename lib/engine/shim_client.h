@@ -12,6 +12,7 @@
 #include "base/call.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
+#include "engine/user_namespace.h"
 #include "shim/exit_record.h"
 #include "shim/messages.h"
 
@@ -19,6 +20,8 @@ namespace interlink::engine {
 
 struct PinRequest {
   std::string folder;
+  IdRange users;               // a new user namespace, which owns the others; empty: none
+  std::string user_namespace;  // the file of one that exists, for the others; empty: ours
   bool net = false;
   bool ipc = false;
   bool uts = false;
@@ -37,6 +40,7 @@ struct RunRequest {
   bool in_once = false;
   bool tty = false;
   uint64_t log_limit = 0;
+  uint32_t stream_owner = 0;  // root of the container's user namespace, as we see it
 };
 
 // An exit record that owns its text.

@@ -40,13 +40,11 @@ std::vector<Refused> OfBoth() {
   return {
       {"namespace_options.userns_options", Namespaces("userns_options {}")},
       {"namespace_options.userns_options", Namespaces("userns_options { mode: CONTAINER }")},
-      {kNamespace + "userns_options.uids.length",
-       Namespaces("userns_options { uids { length: 65536 } gids { length: 65536 } }")},
-      {kNamespace + "userns_options.gids.host_id",
+      {"namespace_options.userns_options.gids",
+       Namespaces("userns_options { uids { length: 65536 } }")},
+      {"namespace_options.userns_options",
        Namespaces("userns_options { mode: NODE gids { host_id: 100000 } }")},
       {"namespace_options.pid", Namespaces("pid: TARGET")},
-      {kNamespace + "target_id", Namespaces(R"(pid: TARGET target_id: "c")")},
-      {kNamespace + "target_id", Namespaces(R"(target_id: "c")")},
       {"namespace_options.ipc", Namespaces("ipc: TARGET")},
       {"namespace_options.network", Namespaces("network: CONTAINER")},
       {kNamespace + "pid", Namespaces("pid: 99")},
@@ -66,6 +64,8 @@ std::vector<Refused> OfBoth() {
 std::vector<Refused> OfSandboxes() {
   std::vector<Refused> all = OfBoth();
   const std::vector<Refused> own = {
+      {kNamespace + "target_id", Namespaces(R"(pid: TARGET target_id: "c")")},
+      {kNamespace + "target_id", Namespaces(R"(target_id: "c")")},
       {kPath + "apparmor.profile_type", Security("apparmor {}")},
       {kPath + "apparmor.profile_type",
        Security(R"(apparmor { profile_type: Localhost localhost_ref: "p" })")},
@@ -78,6 +78,9 @@ std::vector<Refused> OfSandboxes() {
 std::vector<Refused> OfContainers() {
   std::vector<Refused> all = OfBoth();
   const std::vector<Refused> own = {
+      {"namespace_options.target_id", Namespaces(R"(target_id: "c")")},
+      {"namespace_options.userns_options",
+       Namespaces("userns_options { uids { length: 65536 } gids { length: 65536 } }")},
       {"seccomp.localhost_ref", Security("seccomp { profile_type: Localhost }")},
       {"seccomp.localhost_ref",
        Security(R"(seccomp { profile_type: Localhost localhost_ref: "/p" })")},
@@ -90,8 +93,10 @@ std::vector<Refused> OfContainers() {
       {"mounts.propagation", Mount("propagation: PROPAGATION_HOST_TO_CONTAINER")},
       {"mounts.propagation", Mount("propagation: PROPAGATION_BIDIRECTIONAL")},
       {"mounts.recursive_read_only", Mount("readonly: true recursive_read_only: true")},
-      {"mounts.uidMappings.length", Mount("uidMappings { length: 1 }")},
-      {"mounts.gidMappings.length", Mount("gidMappings { length: 1 }")},
+      {"gidMappings has 0 mappings", Mount("uidMappings { length: 1 }")},
+      {"uidMappings has 0 mappings", Mount("gidMappings { length: 1 }")},
+      {"uidMappings and gidMappings are not",
+       Mount("uidMappings { length: 1 } gidMappings { length: 1 }")},
       {"mounts.image.image", R"(mounts { container_path: "/m" image { image: "i" } })"},
       {"image volumes", R"(mounts { container_path: "/m" image {} })"},
       {"mounts.image_sub_path", Mount(R"(image_sub_path: "s")")},
