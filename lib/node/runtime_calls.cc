@@ -3,6 +3,32 @@
 #include "node/calls.h"
 
 namespace interlink::node {
+namespace {
+
+// `text` as a JSON string. It is UTF-8: it came in a protobuf message.
+std::string JsonString(const std::string& text) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string json = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20) {
+      json += std::string("\\u00") + kDigits[byte >> 4U] + kDigits[byte & 15U];
+    } else {
+      if (c == '"' || c == '\\') json += '\\';
+      json += c;
+    }
+  }
+  return json + "\"";
+}
+
+// What tools look for under "config": critest takes the parent of "stateDir" for the file system of
+// images, and looks at it here. On another machine it would be the wrong one.
+std::string ShownConfig(const interlink::v1::InfoResponse& info) {
+  if (!info.images_on_this_host() || info.image_root().empty()) return "";
+  return "{\"stateDir\":" + JsonString(info.image_root()) + "}";
+}
+
+}  // namespace
 
 runtime::v1::VersionResponse LiveNode::RuntimeCalls::GetVersion() const {
   runtime::v1::VersionResponse response;
@@ -46,19 +72,19 @@ runtime::v1::StatusResponse LiveNode::RuntimeCalls::GetStatus(bool verbose) cons
     const std::string meant = node_.options_.default_handler.empty()
                                   ? info.default_handler()
                                   : node_.options_.default_handler;
+    const std::string& alias = node_.options_.runtime_handler;
     if (handler.name() == meant) {
       add_handler("", handler);
-      if (!node_.options_.runtime_handler.empty() &&
-          node_.options_.runtime_handler != handler.name()) {
-        add_handler(node_.options_.runtime_handler, handler);
-      }
+      if (!alias.empty()) add_handler(alias, handler);
     }
-    add_handler(handler.name(), handler);
+    // One of the site's that is called like the alias cannot be asked for (HandlerLocked).
+    if (handler.name() != alias) add_handler(handler.name(), handler);
   }
   response.mutable_features()->set_supplemental_groups_policy(info.supplemental_groups_policy());
   if (verbose) {
-    // An info value that begins with "{" is shown as JSON by crictl; these are plain words.
+    // An info value that begins with "{" is shown as JSON by crictl; the others are plain words.
     auto& shown = *response.mutable_info();
+    if (const std::string config = ShownConfig(info); !config.empty()) shown["config"] = config;
     shown["site"] = node_.options_.site_name;
     shown["siteVersion"] = info.version().empty() ? "unknown" : info.version();
     shown["link"] = std::to_string(node_.link_);

@@ -46,6 +46,10 @@ void FakeSite::SetKubeletHost(bool yes) {
   MutexLock lock(mutex_);
   kubelet_host_ = yes;
 }
+void FakeSite::SetSecondHandler(const std::string& name) {
+  MutexLock lock(mutex_);
+  second_handler_ = name;
+}
 void FakeSite::SetRecovered(bool yes) {
   MutexLock lock(mutex_);
   recovered_ = yes;
@@ -236,6 +240,12 @@ Result<interlink::v1::InfoResponse> FakeSite::Info(const Call&) {
   auto* handler = info.add_handlers();
   handler->set_name(kHandler);
   handler->set_kubelet_host(kubelet_host_);
+  handler->mutable_features()->set_user_namespaces(true);
+  info.set_supplemental_groups_policy(true);
+  info.set_images_on_this_host(kubelet_host_);
+  info.set_image_root("/data/\"images\"");
+  if (second_handler_.empty()) return info;
+  info.add_handlers()->set_name(second_handler_);
   return info;
 }
 Result<SandboxRecord> FakeSite::RunSandbox(const Call& call, node::LinkNumber link,

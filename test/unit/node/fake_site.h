@@ -37,6 +37,8 @@ class FakeSite final : public node::Site {
   // RunSandbox answers only when its caller has gone.
   void SetHanging(bool hanging);
   void SetKubeletHost(bool yes);
+  // Another handler, without features; "": none.
+  void SetSecondHandler(const std::string& name);
   // The handler's work is not inventoried: the list says so.
   void SetRecovered(bool yes);
   void SetEpoch(uint64_t epoch);
@@ -181,6 +183,7 @@ class FakeSite final : public node::Site {
   bool hold_openings_ GUARDED_BY(mutex_) = false;
   std::vector<std::function<void()>> openings_ GUARDED_BY(mutex_);
   bool kubelet_host_ GUARDED_BY(mutex_) = true;
+  std::string second_handler_ GUARDED_BY(mutex_);
   bool recovered_ GUARDED_BY(mutex_) = true;
   bool node_restored_ GUARDED_BY(mutex_) = false;
   int stores_ GUARDED_BY(mutex_) = 1;

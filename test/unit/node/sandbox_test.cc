@@ -306,6 +306,43 @@ TEST_CASE("Handlers: the default has three names, others are refused with the kn
   CHECK(refused.status().message().find("\"test\"") != std::string::npos);
 }
 
+TEST_CASE("Status tells each handler's features under each of its names, once") {
+  NodeLab lab;
+  const auto [alias, second, names] = GENERATE(table<std::string, std::string, std::string>({
+      {"", "", "+ test+ "},
+      {"interlink", "other", "+ interlink+ test+ other- "},
+      {"test", "other", "+ test+ other- "},
+      // Pods that ask for "other" get the default one: the alias hides the site's.
+      {"other", "other", "+ other+ test+ "},
+  }));
+  lab.options.runtime_handler = alias;
+  lab.site.SetSecondHandler(second);
+  lab.Restart();
+
+  const auto status = lab.node->runtime().GetStatus(true);
+
+  std::string shown;
+  for (const auto& handler : status.runtime_handlers()) {
+    shown += handler.name() + (handler.features().user_namespaces() ? "+ " : "- ");
+  }
+  CHECK(shown == names);
+  CHECK(status.features().supplemental_groups_policy());
+  CHECK_FALSE(status.features().user_namespaces_host_network());
+}
+
+TEST_CASE("Verbose status has the folder of images where the node can look at it") {
+  NodeLab lab;
+  lab.Restart();
+  CHECK(lab.node->runtime().GetStatus(true).info().at("config") ==
+        R"({"stateDir":"/data/\"images\""})");
+  CHECK(lab.node->runtime().GetStatus(false).info().empty());
+
+  lab.site.SetKubeletHost(false);
+  lab.Restart();
+
+  CHECK(lab.node->runtime().GetStatus(true).info().count("config") == 0);
+}
+
 TEST_CASE("While the site is away the last known state stays and new work is refused at once") {
   NodeLab lab;
   const SandboxId id = lab.Ready("a");
