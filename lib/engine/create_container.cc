@@ -98,7 +98,8 @@ Status Engine::MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec,
                              image.config,
                              own_capabilities_,
                              Has(effective_capabilities_, "CAP_SYS_RESOURCE"),
-                             cgroups_.features()};
+                             cgroups_.features(),
+                             features_.recursive_read_only};
   RETURN_IF_ERROR(CheckContainer(place, spec.config));
   ASSIGN_OR_RETURN(const PidNamespaceToJoin pid_namespace, PidNamespace(pod, spec));
   const std::string base = folder.Container(spec.id);

@@ -51,6 +51,8 @@ sdk::FieldLists ContainerFields(const EngineFeatures& features) {
                     "mounts.container_path",
                     "mounts.host_path",
                     "mounts.readonly",
+                    "mounts.propagation",
+                    "mounts.recursive_read_only",
                     "devices",
                     "labels",
                     "annotations",
@@ -100,6 +102,7 @@ sdk::Description DescribeEngine(const EngineOptions& options, const EngineFeatur
     handler.name = name;
     handler.kubelet_host = options.kubelet_host;
     handler.user_namespaces = features.user_namespaces;
+    handler.recursive_read_only_mounts = features.recursive_read_only;
     description.handlers.push_back(handler);
   }
   description.sandbox = SandboxFields(options.kubelet_host, features);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "engine/host_mounts.h"
 #include "engine/idmapped_mounts.h"
 #include "runtime/v1/api.pb.h"
 
@@ -47,6 +48,7 @@ EngineFeatures ProbeFeatures(sdk::Host& host, const EngineOptions& options) {
   const Status users =
       ProbeUserNamespaces(shim, options.state_folder + "/" + host.lineage().str() + "/probe");
   features.user_namespaces = users.ok();
+  features.recursive_read_only = CanMountRecursivelyReadOnly();
   if (!users.ok()) {
     host.log().Warning("pods cannot have user namespaces here", {{"why", users.ToString()}});
   }
@@ -76,7 +78,8 @@ Engine::Engine(sdk::Host& host, EngineOptions options, Cgroups cgroups, Capabili
                CapabilitySet effective, const EngineFeatures& features)
     : host_(host),
       options_(std::move(options)),
-      description_(DescribeEngine(options_, features)),
+      features_(features),
+      description_(DescribeEngine(options_, features_)),
       cgroups_(std::move(cgroups)),
       own_capabilities_(own),
       effective_capabilities_(effective),

@@ -34,6 +34,7 @@ namespace interlink::engine {
 // What this machine can do for pods: tried once, at the start.
 struct EngineFeatures {
   bool user_namespaces = false;
+  bool recursive_read_only = false;
 };
 
 // The description of an engine with these options. Pure.
@@ -176,6 +177,7 @@ class Engine final : public sdk::Backend {
 
   sdk::Host& host_;
   const EngineOptions options_;
+  const EngineFeatures features_;
   const sdk::Description description_;
   const Cgroups cgroups_;
   const CapabilitySet own_capabilities_;

@@ -63,6 +63,10 @@ Status MountOverlay(const Overlay& overlay) {
   if (mount("overlay", overlay.target.c_str(), "overlay", 0, options.c_str()) != 0) {
     return ErrnoStatus(errno, "mount the image on \"" + overlay.target + "\"");
   }
+  // What a container mounts in it is not for us, also where its mounts are shared.
+  if (mount(nullptr, overlay.target.c_str(), nullptr, MS_PRIVATE, nullptr) != 0) {
+    return ErrnoStatus(errno, "make \"" + overlay.target + "\" private");
+  }
   return {};
 }
 

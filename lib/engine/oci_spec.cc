@@ -241,6 +241,7 @@ Result<std::string> OciSpec(const SpecInputs& inputs,
     linux_part["uidMappings"] = mapping;
     linux_part["gidMappings"] = mapping;
   }
+  if (!inputs.root_propagation.empty()) linux_part["rootfsPropagation"] = inputs.root_propagation;
   if (!inputs.privileged) {
     linux_part["maskedPaths"] = Paths(kMasked, inputs.masked_paths, inputs.own_paths_only);
     linux_part["readonlyPaths"] = Paths(kReadOnly, inputs.read_only_paths, inputs.own_paths_only);

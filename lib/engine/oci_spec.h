@@ -61,6 +61,7 @@ struct SpecInputs {
   std::string root;
   IdRange users;  // of the user namespace among `namespaces`; empty: there is none
   bool read_only_root = false;
+  std::string root_propagation;  // linux.rootfsPropagation; empty: the runtime's own
   bool privileged = false;
   std::vector<SpecMount> mounts;  // the pod's own; they replace the standard ones of a destination
   std::vector<SpecDevice> devices;

@@ -13,6 +13,7 @@
 #include "engine/command.h"
 #include "engine/devices.h"
 #include "engine/host_path.h"
+#include "engine/mount_rules.h"
 #include "engine/plan_sandbox.h"
 #include "engine/seccomp_file.h"
 #include "engine/seccomp_profile.h"
@@ -90,20 +91,17 @@ std::vector<std::string> AllowedFolders(const ContainerPlace& place) {
   return folders;
 }
 
-Status CheckMount(const ContainerPlace& place, const runtime::v1::Mount& mount) {
+Status CheckMount(const ContainerPlace& place, const ContainerConfig& config,
+                  const runtime::v1::Mount& mount) {
+  RETURN_IF_ERROR(CheckMountRules(mount, config.linux().security_context().privileged()));
   const std::string name = "mount \"" + mount.container_path() + "\"";
-  if (mount.container_path().empty() || mount.container_path()[0] != '/') {
-    return InvalidArgument(name + ": container_path is not absolute");
-  }
   if (!mount.image().image().empty() || mount.host_path().empty()) {
     return Unimplemented(name + ": image volumes are not supported");
   }
-  if (mount.propagation() != runtime::v1::PROPAGATION_PRIVATE) {
-    return Unimplemented(name +
-                         ": mount propagation other than PROPAGATION_PRIVATE is not supported");
-  }
-  if (mount.recursive_read_only()) {
-    return Unimplemented(name + ": recursive_read_only is not supported");
+  if (mount.recursive_read_only() && !place.recursive_read_only) {
+    // The word by which kubelet knows it.
+    return Unimplemented("RROUnsupported: " + name +
+                         ": this machine's kernel has no recursive_read_only (mount_setattr)");
   }
   RETURN_IF_ERROR(IsMapped(mount, place.pod.users).status().WithContext(name));
   return AllowedHostPath(mount.host_path(), AllowedFolders(place)).status();
@@ -251,6 +249,12 @@ std::string MountPoint(const std::string& path) {
   return target.string();
 }
 
+Connection ConnectionOf(const runtime::v1::Mount& mount) {
+  if (mount.propagation() == runtime::v1::PROPAGATION_PRIVATE) return Connection::kNone;
+  const bool both = mount.propagation() == runtime::v1::PROPAGATION_BIDIRECTIONAL;
+  return both ? Connection::kBothWays : Connection::kFromSource;
+}
+
 Status MakeMissing(const std::string& source) {
   struct stat about {};
   if (stat(source.c_str(), &about) == 0) return {};
@@ -278,8 +282,11 @@ Result<std::vector<SpecMount>> Mounts(const ContainerPlace& place, const Contain
     ASSIGN_OR_RETURN(held.source, OpenResolved(source));
     ASSIGN_OR_RETURN(const bool mapped, IsMapped(mount, place.pod.users));
     if (mapped) held.user_namespace = place.folder.Namespace("user");
+    RETURN_IF_ERROR(CheckSourcePropagation(held.source.get(), mount));
     held.place = folder + "/" + std::to_string(host_mounts.size());
-    Replace(mounts, Bind(MountPoint(mount.container_path()), held.place, mount.readonly()));
+    held.connection = ConnectionOf(mount);
+    held.read_only = mount.recursive_read_only();
+    Replace(mounts, {MountPoint(mount.container_path()), "bind", held.place, BindOptions(mount)});
     host_mounts.push_back(std::move(held));
   }
   return mounts;
@@ -334,7 +341,7 @@ Status CheckContainer(const ContainerPlace& place, const ContainerConfig& config
     return PermissionDenied("devices: AllowDevices of this handler is not set");
   }
   if (config.cdi_devices_size() > 0) return Unimplemented("CDI_devices are not supported");
-  for (const auto& mount : config.mounts()) RETURN_IF_ERROR(CheckMount(place, mount));
+  for (const auto& mount : config.mounts()) RETURN_IF_ERROR(CheckMount(place, config, mount));
   RETURN_IF_ERROR(CheckCapabilities(place, security, policy));
   RETURN_IF_ERROR(OciResources(place.features, config.linux().resources()).status());
   return StopSignal(place, config).status();
@@ -376,6 +383,7 @@ Result<std::string> PlanContainer(const ContainerPlace& place, const ContainerCo
   inputs.root = place.folder.Root(record.id);
   inputs.users = place.pod.users;
   inputs.read_only_root = security.readonly_rootfs();
+  inputs.root_propagation = RootPropagation(config);
   inputs.privileged = security.privileged();
   inputs.namespaces = Namespaces(place, config, pid_namespace);
   inputs.masked_paths = Strings(security.masked_paths());

@@ -32,6 +32,7 @@ struct ContainerPlace {
   CapabilitySet own_capabilities = 0;
   bool may_lower_oom_score = false;  // CAP_SYS_RESOURCE
   CgroupFeatures features;
+  bool recursive_read_only = false;  // CanMountRecursivelyReadOnly
 };
 
 // kPermissionDenied, kInvalidArgument, kUnimplemented: refused, the message names field or key.

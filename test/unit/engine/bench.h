@@ -58,10 +58,12 @@ struct Bench {
   std::vector<HostMount> host_mounts;
   CapabilitySet own_capabilities = 0x1ffffffffff;
   CgroupFeatures features;
+  bool recursive_read_only = true;
 
  private:
   ContainerPlace Place() const {
-    return {options, pod_folder, pod, pod_config, image, own_capabilities, false, features};
+    return {options,          pod_folder, pod,      pod_config,         image,
+            own_capabilities, false,      features, recursive_read_only};
   }
 };
 

@@ -163,12 +163,6 @@ TEST_CASE("Fields that are not honoured are refused by their name") {
          bench.security().mutable_namespace_options()->set_network(runtime::v1::CONTAINER);
        }},
       {"CDI_devices", [](Bench& bench) { bench.config.add_cdi_devices()->set_name("a/b=c"); }},
-      {"recursive_read_only",
-       [](Bench& bench) { Mount(bench, bench.At("shared")).set_recursive_read_only(true); }},
-      {"propagation",
-       [](Bench& bench) {
-         Mount(bench, bench.At("shared")).set_propagation(runtime::v1::PROPAGATION_BIDIRECTIONAL);
-       }},
       {"memory_swap_limit_in_bytes",
        [](Bench& bench) {
          auto& limits = *bench.config.mutable_linux()->mutable_resources();
