@@ -215,7 +215,7 @@ Status Engine::DeleteRemains(const Call& call, const PodView& pod, const Contain
   RETURN_IF_ERROR(DetachHostMounts(pod.folder.MappedLayers(id)));
   RETURN_IF_ERROR(Unmount(pod.folder.Root(id)));
   RETURN_IF_ERROR(RemoveTree(base));
-  host_.ReleaseImage(id);
+  host_.ReleaseImages(id);
   return {};
 }
 

@@ -162,6 +162,7 @@ Result<std::string> Catalog::Remove(const NodeId& node, const std::string& name)
 Result<sdk::UnpackedImage> Catalog::Hold(const ContainerId& holder, const std::string& image_id) {
   if (!IsFullId(holder.str())) return InvalidArgument("a holder's name must be 64 hex digits");
   std::shared_ptr<const LiveImage> image;
+  std::string file;
   bool fresh = false;
   {
     MutexLock lock(mutex_);
@@ -170,19 +171,21 @@ Result<sdk::UnpackedImage> Catalog::Hold(const ContainerId& holder, const std::s
     if (found == images_.end())
       return NotFound("the image \"" + image_id + "\" is not at this site; pull it first");
     image = found->second;
-    const auto [hold, added] = holds_.emplace(holder, image->stored.id);
-    if (hold->second != image->stored.id) {
-      return FailedPrecondition("\"" + holder.str() + "\" already holds the image \"" +
-                                hold->second + "\"");
-    }
+    auto& files = holds_[holder];
+    const std::string hex = image->stored.id.substr(7);
+    const auto [hold, added] =
+        files.emplace(image->stored.id, files.empty() ? holder.str() : holder.str() + "." + hex);
+    file = hold->second;
     fresh = added;
   }
   if (fresh) {
-    const Status written = WriteFileAtomically(root_ + "/holds/" + holder.str(),
+    const Status written = WriteFileAtomically(root_ + "/holds/" + file,
                                                ToJson(StoredHold{image->stored.id}), kPrivate);
     if (!written.ok()) {
       MutexLock lock(mutex_);
-      holds_.erase(holder);
+      const auto held = holds_.find(holder);
+      if (held != holds_.end() && held->second.erase(image->stored.id) > 0 && held->second.empty())
+        holds_.erase(held);
       return written;
     }
   }
@@ -198,26 +201,29 @@ Result<sdk::UnpackedImage> Catalog::Hold(const ContainerId& holder, const std::s
 
 bool Catalog::Wanted(const std::string& id) const {
   return std::any_of(holds_.begin(), holds_.end(),
-                     [&id](const auto& hold) { return hold.second == id; }) ||
+                     [&id](const auto& hold) { return hold.second.count(id) != 0; }) ||
          std::any_of(nodes_.begin(), nodes_.end(),
                      [&id](const auto& node) { return node.second.count(id) != 0; });
 }
 
 Status Catalog::Release(const ContainerId& holder) {
-  std::string image;
+  std::map<std::string, std::string> files;
   {
     MutexLock lock(mutex_);
     const auto found = holds_.find(holder);
     if (found == holds_.end()) return {};
-    image = found->second;
+    files = found->second;
   }
-  RETURN_IF_ERROR(RemoveDurably(root_ + "/holds/" + holder.str()));
-  {
+  bool unwanted = false;
+  for (const auto& [image, file] : files) {
+    RETURN_IF_ERROR(RemoveDurably(root_ + "/holds/" + file));
     MutexLock lock(mutex_);
-    holds_.erase(holder);
-    if (Wanted(image)) return {};
+    const auto found = holds_.find(holder);
+    if (found != holds_.end() && found->second.erase(image) > 0 && found->second.empty())
+      holds_.erase(found);
+    unwanted = unwanted || !Wanted(image);
   }
-  Collect();
+  if (unwanted) Collect();
   return {};
 }
 
@@ -226,7 +232,7 @@ void Catalog::KeepHolders(const std::vector<ContainerId>& living) {
   std::vector<ContainerId> drop;
   {
     MutexLock lock(mutex_);
-    for (const auto& [holder, image] : holds_)
+    for (const auto& [holder, files] : holds_)
       if (keep.count(holder) == 0) drop.push_back(holder);
   }
   for (const ContainerId& holder : drop) {

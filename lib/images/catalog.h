@@ -136,7 +136,8 @@ class Catalog {
   std::map<uint64_t, LiveLayer> layers_ GUARDED_BY(mutex_);
   std::map<std::string, std::shared_ptr<const LiveImage>> images_ GUARDED_BY(mutex_);
   std::map<std::string, NodeImages> nodes_ GUARDED_BY(mutex_);
-  std::map<ContainerId, std::string> holds_ GUARDED_BY(mutex_);
+  // By holder and image: the name of the hold's file.
+  std::map<ContainerId, std::map<std::string, std::string>> holds_ GUARDED_BY(mutex_);
   uint64_t next_layer_ GUARDED_BY(mutex_) = 1;
 };
 

@@ -113,15 +113,20 @@ Status Catalog::LoadHolds() {
   ASSIGN_OR_RETURN(const auto names, ListFolder(root_ + "/holds"));
   for (const std::string& name : names) {
     const std::string path = root_ + "/holds/" + name;
-    if (!IsFullId(name)) {  // a temporary file of WriteFileAtomically
+    const std::string holder = name.substr(0, name.find('.'));
+    const bool is_hold =
+        IsFullId(holder) && (name == holder || IsFullId(name.substr(holder.size() + 1)));
+    if (!is_hold) {  // a temporary file of WriteFileAtomically
       RETURN_IF_ERROR(RemoveDurably(path));
       continue;
     }
     ASSIGN_OR_RETURN(const StoredHold hold, LoadRecord(path, ParseHold));
+    if (name != holder && name.substr(holder.size() + 1) != hold.image.substr(7))
+      return DataLoss("\"" + path + "\" does not hold the image of its name");
     MutexLock lock(mutex_);
     if (images_.count(hold.image) == 0)
       return DataLoss("\"" + path + "\" holds an image that is gone");
-    holds_[ContainerId(name)] = hold.image;
+    holds_[ContainerId(holder)][hold.image] = name;
   }
   return {};
 }

@@ -8,7 +8,8 @@
 //     images/HEX/config.json     the config, as it came; HEX is its sha256, the image's id
 //     images/HEX/image.json      StoredImage; written last
 //     nodes/HEX/IMAGE_HEX.json   NodeReference; HEX is the sha256 of the node's name
-//     holds/CONTAINER_ID         StoredHold
+//     holds/CONTAINER_ID         StoredHold: the first image that the container holds
+//     holds/CONTAINER_ID.IMAGE_HEX   each further one
 //     temp/                      pulls in progress; swept at the start
 //     trash/                     what is being deleted, slowly
 #ifndef INTERLINK_IMAGES_RECORDS_H_

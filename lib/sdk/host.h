@@ -40,11 +40,12 @@ class Host {
   virtual void Report(std::vector<Observation> facts) = 0;
   // Wakes the reader of that log. Only enqueues.
   virtual void LogGrew(const ContainerId& id) = 0;
-  // From the site's image store; its layers stay until ReleaseImage(holder). Idempotent. kNotFound:
-  // not pulled.
+  // From the site's image store; its layers stay until ReleaseImages(holder). A holder may hold
+  // several: its own image and those of its image volumes. Idempotent. kNotFound: not pulled.
   virtual Result<UnpackedImage> HoldImage(const ContainerId& holder,
                                           const std::string& image_id) = 0;
-  virtual void ReleaseImage(const ContainerId& holder) = 0;
+  // All that it holds; nothing is OK.
+  virtual void ReleaseImages(const ContainerId& holder) = 0;
   // A part of every artefact's name. Of the site's data folder: it outlives a lost store
   // (docs/adr/0006).
   virtual const Lineage& lineage() const = 0;

@@ -24,7 +24,7 @@ class LiveSite::PluginHost final : public sdk::Host {
     RETURN_IF_ERROR(site_.CheckHolder(holder));
     return site_.ports_.images.Hold(holder, image_id);
   }
-  void ReleaseImage(const ContainerId& holder) override { site_.ports_.images.Release(holder); }
+  void ReleaseImages(const ContainerId& holder) override { site_.ports_.images.Release(holder); }
   const Lineage& lineage() const override {
     return site_.options_.artefact_lineage.empty() ? site_.ports_.store.lineage()
                                                    : site_.options_.artefact_lineage;

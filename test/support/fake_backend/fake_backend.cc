@@ -201,7 +201,7 @@ Status FakeBackend::RemoveSandbox(const Call&, const NodeId& node, const Sandbox
   MutexLock lock(mutex_);
   FakeSandbox* sandbox = Find(id);
   if (sandbox == nullptr || sandbox->fact.node != node) return {};
-  for (const auto& [name, container] : sandbox->containers) host_.ReleaseImage(ContainerId(name));
+  for (const auto& [name, container] : sandbox->containers) host_.ReleaseImages(ContainerId(name));
   state_.sandboxes.erase(id.str());
   return state_.Save(path_, id.str());
 }
@@ -293,7 +293,7 @@ Status FakeBackend::RemoveContainer(const Call&, const SandboxId& sandbox, const
   MutexLock lock(mutex_);
   FakeSandbox* owner = Find(sandbox);
   if (owner == nullptr || owner->containers.erase(id.str()) == 0) return {};
-  host_.ReleaseImage(id);
+  host_.ReleaseImages(id);
   return state_.Save(path_, sandbox.str());
 }
 

@@ -42,13 +42,13 @@ Result<sdk::UnpackedImage> RecordingHost::HoldImage(const ContainerId& holder,
   MutexLock lock(mutex_);
   const auto found = images_.find(image_id);
   if (found == images_.end()) return NotFound("image \"" + image_id + "\" was not pulled");
-  holders_.insert(holder);
+  holds_.insert({holder, image_id});
   return found->second;
 }
 
-void RecordingHost::ReleaseImage(const ContainerId& holder) {
+void RecordingHost::ReleaseImages(const ContainerId& holder) {
   MutexLock lock(mutex_);
-  holders_.erase(holder);
+  std::erase_if(holds_, [&holder](const auto& hold) { return hold.first == holder; });
 }
 
 void RecordingHost::AddImage(sdk::UnpackedImage image) {
@@ -69,7 +69,12 @@ int RecordingHost::LogWakes(const ContainerId& id) {
 
 size_t RecordingHost::HeldImages() {
   MutexLock lock(mutex_);
-  return holders_.size();
+  return holds_.size();
+}
+
+bool RecordingHost::Holds(const ContainerId& holder, const std::string& image_id) {
+  MutexLock lock(mutex_);
+  return holds_.count({holder, image_id}) != 0;
 }
 
 std::vector<std::string> RecordingHost::Violations() {
@@ -79,7 +84,7 @@ std::vector<std::string> RecordingHost::Violations() {
 
 void RecordingHost::LoseStore() {
   MutexLock lock(mutex_);
-  holders_.clear();
+  holds_.clear();
 }
 
 void RecordingHost::Forget() {

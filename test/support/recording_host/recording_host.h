@@ -22,7 +22,7 @@ class RecordingHost final : public sdk::Host {
   void LogGrew(const ContainerId& id) override;
   Result<sdk::UnpackedImage> HoldImage(const ContainerId& holder,
                                        const std::string& image_id) override;
-  void ReleaseImage(const ContainerId& holder) override;
+  void ReleaseImages(const ContainerId& holder) override;
   const Lineage& lineage() const override { return lineage_; }
   const std::string& data_folder() const override { return data_folder_; }
   Log& log() override { return log_; }
@@ -33,7 +33,8 @@ class RecordingHost final : public sdk::Host {
   // The highest fact of the sandbox, or of the container; state kPending when nothing was reported.
   sdk::Observation Latest(const SandboxId& sandbox, const ContainerId& container = ContainerId());
   int LogWakes(const ContainerId& id);
-  size_t HeldImages();
+  size_t HeldImages();  // holds of all holders
+  bool Holds(const ContainerId& holder, const std::string& image_id);
   // Facts that went backwards or changed an exit: there must be none.
   std::vector<std::string> Violations();
   // The site's store is gone, and with it who holds which image.
@@ -58,7 +59,7 @@ class RecordingHost final : public sdk::Host {
   std::map<std::pair<SandboxId, ContainerId>, sdk::Observation> latest_ GUARDED_BY(mutex_);
   std::map<ContainerId, int> wakes_ GUARDED_BY(mutex_);
   std::map<std::string, sdk::UnpackedImage> images_ GUARDED_BY(mutex_);
-  std::set<ContainerId> holders_ GUARDED_BY(mutex_);
+  std::set<std::pair<ContainerId, std::string>> holds_ GUARDED_BY(mutex_);
   std::vector<std::string> violations_ GUARDED_BY(mutex_);
 };
 

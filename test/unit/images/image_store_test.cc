@@ -210,6 +210,36 @@ TEST_CASE("References and holds survive a restart") {
   CHECK(bench.Layers() == 0);
 }
 
+// A container holds its own image and those of its image volumes.
+TEST_CASE("A holder may hold several images, and lets all go at once") {
+  Bench bench;
+  const FakeImage one = bench.fake.PutImage(kHost, "one", "1", {Tar("a", "1")});
+  const FakeImage two = bench.fake.PutImage(kHost, "two", "1", {Tar("b", "2")});
+  REQUIRE(bench.Pull("r.io/one:1").status().ToString() == "OK");
+  REQUIRE(bench.Pull("r.io/two:1").status().ToString() == "OK");
+  const ContainerId holder = MintContainerId();
+  const ContainerId other = MintContainerId();
+  REQUIRE(bench.store->Hold(holder, one.id).ok());
+  REQUIRE(bench.store->Hold(holder, two.id).ok());
+  REQUIRE(bench.store->Hold(other, two.id).ok());
+  CHECK(bench.store->Hold(holder, two.id).ok());
+  bench.store->Remove(kNode, one.id).ok();
+  bench.store->Remove(kNode, two.id).ok();
+
+  bench.Reopen();
+
+  CHECK(bench.Layers() == 2);
+  CHECK(Slurp(bench.store->Hold(holder, two.id)->layers[0] + "/b") == "2");
+  bench.store->Release(holder);
+  CHECK(bench.Layers() == 1);
+  CHECK(bench.store->Hold(MintContainerId(), one.id).status().code() == Code::kNotFound);
+  bench.store->KeepHolders({holder});
+  CHECK(bench.Layers() == 0);
+  CHECK(bench.Empty("holds"));
+  bench.Reopen();
+  CHECK(bench.Layers() == 0);
+}
+
 TEST_CASE("A second process is refused") {
   Bench bench;
 

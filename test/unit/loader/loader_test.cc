@@ -33,7 +33,7 @@ class FakeHost final : public sdk::Host {
   Result<sdk::UnpackedImage> HoldImage(const ContainerId&, const std::string&) override {
     return NotFound("no images here");
   }
-  void ReleaseImage(const ContainerId&) override {}
+  void ReleaseImages(const ContainerId&) override {}
   const Lineage& lineage() const override { return lineage_; }
   const std::string& data_folder() const override { return folder_; }
   Log& log() override { return log_; }
