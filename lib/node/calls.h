@@ -141,6 +141,15 @@ class LiveNode::SessionCalls final : public Sessions {
   LiveNode& node_;
 };
 
+class LiveNode::EventCalls final : public Events {
+ public:
+  explicit EventCalls(LiveNode& node) : node_(node) {}
+  Result<FeedPtr> Subscribe() override;
+
+ private:
+  LiveNode& node_;
+};
+
 }  // namespace interlink::node
 
 #endif  // INTERLINK_NODE_CALLS_H_

@@ -46,6 +46,7 @@ LiveNode::LiveNode(const Options& options, const Ports& ports)
       stats_(std::make_unique<StatsCalls>(*this)),
       sessions_(std::make_unique<SessionCalls>(*this)),
       open_sessions_(std::make_shared<OpenSessions>(options.max_sessions)),
+      events_(std::make_unique<EventCalls>(*this)),
       steps_("steps", options.step_threads, static_cast<size_t>(options.step_queue)) {}
 
 LiveNode::~LiveNode() { Stop(); }
@@ -93,7 +94,12 @@ Status LiveNode::Load() {
       }
     }
   }
-  for (auto& [id, sandbox] : tables_.sandboxes) tables_.Refresh(sandbox);
+  // Nothing of this is news.
+  for (auto& [id, sandbox] : tables_.sandboxes) {
+    tables_.Refresh(sandbox);
+    sandbox.told = sandbox.shown;
+  }
+  for (auto& [id, container] : tables_.containers) container.told = container.shown;
   // A store that was linked before knows what it has; a fresh one waits for the site's list.
   lists_ready_ = !meta_.site_lineage().empty() && !meta_.unlisted();
   unreachable_ = Unavailable("site " + options_.site_name + " has not been asked yet");
@@ -163,6 +169,7 @@ void LiveNode::Resume() {
 void LiveNode::Stop() {
   std::list<Waiter> waiters;
   std::map<std::string, std::shared_ptr<PullWaiter>> pulls;
+  std::vector<std::shared_ptr<EventFeed>> feeds;
   std::shared_ptr<const Call> stream;
   {
     MutexLock lock(mutex_);
@@ -170,6 +177,7 @@ void LiveNode::Stop() {
     stopping_ = true;
     waiters.swap(waiters_);
     pulls.swap(pulls_);
+    feeds.swap(feeds_);
     stream = stream_call_;
     wake_reconciler_.NotifyAll();
   }
@@ -183,6 +191,7 @@ void LiveNode::Stop() {
     waiter.fire(why);
   }
   for (auto& [id, pull] : pulls) pull->fire(why);
+  for (const auto& feed : feeds) feed->End(ShuttingDown());
   timer_.After(kDrain, [this] { drained_.Cancel(); });
   if (reconciler_.joinable()) reconciler_.join();
   steps_.Stop(kDrain + kGivenUp);

@@ -27,6 +27,7 @@
 #include "base/step_pool.h"
 #include "base/timer.h"
 #include "interlink/v1/node_store.pb.h"
+#include "node/event_feed.h"
 #include "node/node.h"
 #include "node/open_sessions.h"
 #include "node/records.h"
@@ -48,6 +49,7 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   Images& images() override { return *images_; }
   Stats& stats() override { return *stats_; }
   Sessions& sessions() override { return *sessions_; }
+  Events& events() override { return *events_; }
   NodeSummary Summary() const override;
   void Wipe(const Call& call, const std::string& forget_site, Reply<std::string> reply) override;
 
@@ -58,6 +60,7 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   class ImageCalls;
   class StatsCalls;
   class SessionCalls;
+  class EventCalls;
 
   // What a parked reply waits for.
   enum class Until { kReady, kCreated, kStarted, kEnded, kGone };
@@ -96,6 +99,21 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   void PublishSandboxLocked(const SandboxId& id, Fires& fires) REQUIRES_LOCK(mutex_);
   void PublishContainerLocked(const ContainerId& id, Fires& fires) REQUIRES_LOCK(mutex_);
   void EraseGoneLocked(const Change& change, Change& erased, Fires& fires) REQUIRES_LOCK(mutex_);
+
+  // --- events (event_calls.cc)
+  // Tells how what is shown differs from what was told. `fires` deliver it.
+  void TellLocked(Sandbox& sandbox, Fires& fires) REQUIRES_LOCK(mutex_);
+  void TellLocked(Container& container, Fires& fires) REQUIRES_LOCK(mutex_);
+  // Takes it from the lists first: EXITED is shown until the record goes.
+  void TellGoneLocked(Container& container, Fires& fires) REQUIRES_LOCK(mutex_);
+  void SendLocked(const std::string& id, const Sandbox& sandbox,
+                  const std::vector<runtime::v1::ContainerEventType>& types, Fires& fires)
+      REQUIRES_LOCK(mutex_);
+  // Of every container of it that is listed.
+  google::protobuf::RepeatedPtrField<runtime::v1::ContainerStatus> StatusesLocked(
+      const Sandbox& sandbox) const REQUIRES_LOCK(mutex_);
+  // Strictly rising: of events and of what PodSandboxStatus says.
+  int64_t EventTimeLocked() REQUIRES_LOCK(mutex_);
 
   // --- facts (apply.cc)
   void OnEvent(const interlink::v1::Event& event) override;
@@ -281,6 +299,9 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   SteadyTime stats_polled_at_ GUARDED_BY(mutex_);
   bool stats_polling_ GUARDED_BY(mutex_) = false;
 
+  std::vector<std::shared_ptr<EventFeed>> feeds_ GUARDED_BY(mutex_);  // owners: this, the readers
+  int64_t last_event_ns_ GUARDED_BY(mutex_) = 0;
+
   std::unique_ptr<Runtime> runtime_;
   std::unique_ptr<Sandboxes> sandboxes_;
   std::unique_ptr<Containers> containers_;
@@ -288,6 +309,7 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   std::unique_ptr<Stats> stats_;
   std::unique_ptr<Sessions> sessions_;
   const std::shared_ptr<OpenSessions> open_sessions_;  // owners: this and open sessions
+  std::unique_ptr<Events> events_;
 
   CondVar wake_reconciler_;
   bool reconcile_now_ GUARDED_BY(mutex_) = false;

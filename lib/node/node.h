@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "node/containers.h"
+#include "node/events.h"
 #include "node/images.h"
 #include "node/log_files.h"
 #include "node/runtime.h"
@@ -81,6 +82,7 @@ class Node {
   virtual Images& images() = 0;
   virtual Stats& stats() = 0;
   virtual Sessions& sessions() = 0;
+  virtual Events& events() = 0;
 
   virtual NodeSummary Summary() const = 0;
   // `wipe`: removes every record here and at the site. Refuses (kFailedPrecondition, with what

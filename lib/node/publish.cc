@@ -146,11 +146,12 @@ void LiveNode::EraseGoneLocked(const Change& change, Change& erased, Fires& fire
     TakeDecidedLocked(id.str(), fires);
   }
   for (const ContainerId& id : change.containers) {
-    const Container* container = tables_.Find(id);
+    Container* container = tables_.Find(id);
     if (container == nullptr || container->uncommitted > 0 ||
         container->stored.fact().seen() != interlink::v1::SEEN_GONE)
       continue;
     const SandboxId owner = container->sandbox();
+    TellGoneLocked(*container, fires);
     tables_.Erase(id);
     erased.containers.push_back(id);
     TakeDecidedLocked(id.str(), fires);
@@ -162,6 +163,7 @@ void LiveNode::PublishSandboxLocked(const SandboxId& id, Fires& fires) {
   Sandbox* sandbox = tables_.Find(id);
   if (sandbox == nullptr || sandbox->uncommitted > 0) return;  // the later commit publishes
   tables_.Refresh(*sandbox);
+  TellLocked(*sandbox, fires);
   TakeDecidedLocked(id.str(), fires);
 }
 
@@ -169,6 +171,7 @@ void LiveNode::PublishContainerLocked(const ContainerId& id, Fires& fires) {
   Container* container = tables_.Find(id);
   if (container == nullptr || container->uncommitted > 0) return;
   const bool changed = tables_.Refresh(*container);
+  TellLocked(*container, fires);
   TakeDecidedLocked(id.str(), fires);
   // A sandbox is NOTREADY only after its containers are EXITED.
   if (changed) PublishSandboxLocked(container->sandbox(), fires);

@@ -26,9 +26,6 @@ void LiveNode::ContainerCalls::GetStatus(const Call& call,
       id = *resolved;
       sandbox_id = container->sandbox();
       *response.mutable_status() = StatusOf(*container, *sandbox, node_.Now());
-      if (response.status().stop_signal() == runtime::v1::SIGNAL_RUNTIME_DEFAULT) {
-        response.mutable_status()->set_stop_signal(runtime::v1::SIGNAL_SIGTERM);
-      }
     }
   }
   if (!why.ok() || !request.verbose()) return why.ok() ? reply(std::move(response)) : reply(why);

@@ -20,7 +20,12 @@ void LiveNode::SandboxCalls::GetStatus(const Call& call,
       const Sandbox& sandbox = *node_.tables_.Find(*resolved);
       id = *resolved;
       if (!sandbox.shown) why = NotFound("no sandbox \"" + id.str() + "\"");
-      if (why.ok()) *response.mutable_status() = StatusOf(sandbox);
+      if (why.ok()) {
+        *response.mutable_status() = StatusOf(sandbox);
+        // For kubelet's Evented PLEG, which orders this answer and the events by their times.
+        *response.mutable_containers_statuses() = node_.StatusesLocked(sandbox);
+        response.set_timestamp(node_.EventTimeLocked());
+      }
       if (request.verbose()) {
         const auto& fact = sandbox.stored.fact();
         (*response.mutable_info())["handler"] = sandbox.stored.handler();

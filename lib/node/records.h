@@ -25,7 +25,8 @@ struct Sandbox {
   std::shared_ptr<const interlink::v1::RunSandboxRequest> request;
   std::set<ContainerId> containers;
   std::optional<runtime::v1::PodSandboxState> shown;
-  Slice slice;  // null: not listed
+  Slice slice;                                       // null: not listed
+  std::optional<runtime::v1::PodSandboxState> told;  // what the events have said of it
   // Not persisted.
   uint64_t asked_link = 0;  // link in which the site has taken the creation
   int attempts = 0;
@@ -51,6 +52,7 @@ struct Container {
   std::shared_ptr<const interlink::v1::CreateContainerRequest> request;
   std::optional<runtime::v1::ContainerState> shown;
   Slice slice;
+  std::optional<runtime::v1::ContainerState> told;
   uint64_t asked_link = 0;
   uint64_t started_link = 0;
   int attempts = 0;

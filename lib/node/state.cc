@@ -30,6 +30,32 @@ std::optional<runtime::v1::ContainerState> Shown(const StoredNodeContainer& cont
   return runtime::v1::CONTAINER_RUNNING;
 }
 
+std::vector<runtime::v1::ContainerEventType> EventsBetween(
+    std::optional<runtime::v1::ContainerState> before,
+    std::optional<runtime::v1::ContainerState> now) {
+  std::vector<runtime::v1::ContainerEventType> events;
+  if (before == now) return events;
+  if (!before) events.push_back(runtime::v1::CONTAINER_CREATED_EVENT);
+  if (now == runtime::v1::CONTAINER_RUNNING) events.push_back(runtime::v1::CONTAINER_STARTED_EVENT);
+  if (now == runtime::v1::CONTAINER_EXITED || (!now && before == runtime::v1::CONTAINER_RUNNING))
+    events.push_back(runtime::v1::CONTAINER_STOPPED_EVENT);
+  if (!now) events.push_back(runtime::v1::CONTAINER_DELETED_EVENT);
+  return events;
+}
+
+std::vector<runtime::v1::ContainerEventType> EventsBetween(
+    std::optional<runtime::v1::PodSandboxState> before,
+    std::optional<runtime::v1::PodSandboxState> now) {
+  std::vector<runtime::v1::ContainerEventType> events;
+  if (before == now) return events;
+  if (!before) events.push_back(runtime::v1::CONTAINER_CREATED_EVENT);
+  if (now == runtime::v1::SANDBOX_READY) events.push_back(runtime::v1::CONTAINER_STARTED_EVENT);
+  if (now == runtime::v1::SANDBOX_NOTREADY || (!now && before == runtime::v1::SANDBOX_READY))
+    events.push_back(runtime::v1::CONTAINER_STOPPED_EVENT);
+  if (!now) events.push_back(runtime::v1::CONTAINER_DELETED_EVENT);
+  return events;
+}
+
 bool WasStarted(const interlink::v1::ContainerRecord& fact) {
   return fact.wanted() == interlink::v1::WANTED_START || fact.seen() == interlink::v1::SEEN_UP ||
          fact.started_ns() != 0;

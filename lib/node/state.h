@@ -9,6 +9,7 @@
 #define INTERLINK_NODE_STATE_H_
 
 #include <optional>
+#include <vector>
 
 #include "base/status.h"
 #include "interlink/v1/node_store.pb.h"
@@ -29,6 +30,17 @@ std::optional<runtime::v1::PodSandboxState> Shown(const interlink::v1::StoredNod
                                                   bool containers_exited);
 std::optional<runtime::v1::ContainerState> Shown(
     const interlink::v1::StoredNodeContainer& container);
+
+// What events say of a change between two shown states, in their order: every state that was gone
+// through. Told first when RUNNING or EXITED: CREATED too. Gone while RUNNING or READY: STOPPED
+// too.
+std::vector<runtime::v1::ContainerEventType> EventsBetween(
+    std::optional<runtime::v1::ContainerState> before,
+    std::optional<runtime::v1::ContainerState> now);
+// A sandbox is created and started at once, as in containerd.
+std::vector<runtime::v1::ContainerEventType> EventsBetween(
+    std::optional<runtime::v1::PodSandboxState> before,
+    std::optional<runtime::v1::PodSandboxState> now);
 
 // True: the site's record shows that a start was committed.
 bool WasStarted(const interlink::v1::ContainerRecord& fact);

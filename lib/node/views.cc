@@ -107,6 +107,8 @@ runtime::v1::ContainerStatus StatusOf(const Container& container, const Sandbox&
   *status.mutable_mounts() = config.mounts();
   status.set_log_path(LogPath(sandbox, container));
   status.set_stop_signal(fact.stop_signal() != 0 ? fact.stop_signal() : config.stop_signal());
+  if (status.stop_signal() == runtime::v1::SIGNAL_RUNTIME_DEFAULT)
+    status.set_stop_signal(runtime::v1::SIGNAL_SIGTERM);
   if (fact.has_user()) *status.mutable_user() = fact.user();
   *status.mutable_resources()->mutable_linux() =
       fact.has_resources() ? fact.resources() : config.linux().resources();

@@ -26,6 +26,7 @@ class NoNode final : public node::Node {
   node::Images& images() override { throw std::logic_error("asked"); }
   node::Stats& stats() override { throw std::logic_error("asked"); }
   node::Sessions& sessions() override { throw std::logic_error("asked"); }
+  node::Events& events() override { throw std::logic_error("asked"); }
   node::NodeSummary Summary() const override { return {}; }
   void Wipe(const Call&, const std::string&, node::Reply<std::string>) override {}
 };

@@ -424,5 +424,42 @@ TEST_CASE("Every failure that the site may tell is an error, and a known code ke
   }
 }
 
+TEST_CASE("Between two shown states events tell every state that was gone through") {
+  using runtime::v1::ContainerState;
+  using Types = std::vector<runtime::v1::ContainerEventType>;
+  constexpr auto kMade = runtime::v1::CONTAINER_CREATED_EVENT;
+  constexpr auto kRuns = runtime::v1::CONTAINER_STARTED_EVENT;
+  constexpr auto kEnds = runtime::v1::CONTAINER_STOPPED_EVENT;
+  constexpr auto kGone = runtime::v1::CONTAINER_DELETED_EVENT;
+  const std::optional<ContainerState> none;
+  const std::optional<ContainerState> created = runtime::v1::CONTAINER_CREATED;
+  const std::optional<ContainerState> running = runtime::v1::CONTAINER_RUNNING;
+  const std::optional<ContainerState> exited = runtime::v1::CONTAINER_EXITED;
+
+  CHECK(EventsBetween(none, none).empty());
+  CHECK(EventsBetween(running, running).empty());
+  CHECK(EventsBetween(none, created) == Types{kMade});
+  CHECK(EventsBetween(none, running) == Types{kMade, kRuns});
+  CHECK(EventsBetween(none, exited) == Types{kMade, kEnds});
+  CHECK(EventsBetween(created, running) == Types{kRuns});
+  CHECK(EventsBetween(created, exited) == Types{kEnds});
+  CHECK(EventsBetween(running, exited) == Types{kEnds});
+  CHECK(EventsBetween(created, none) == Types{kGone});
+  CHECK(EventsBetween(running, none) == Types{kEnds, kGone});
+  CHECK(EventsBetween(exited, none) == Types{kGone});
+
+  using runtime::v1::PodSandboxState;
+  const std::optional<PodSandboxState> away;
+  const std::optional<PodSandboxState> ready = runtime::v1::SANDBOX_READY;
+  const std::optional<PodSandboxState> ended = runtime::v1::SANDBOX_NOTREADY;
+  CHECK(EventsBetween(away, away).empty());
+  CHECK(EventsBetween(ready, ready).empty());
+  CHECK(EventsBetween(away, ready) == Types{kMade, kRuns});
+  CHECK(EventsBetween(away, ended) == Types{kMade, kEnds});
+  CHECK(EventsBetween(ready, ended) == Types{kEnds});
+  CHECK(EventsBetween(ready, away) == Types{kEnds, kGone});
+  CHECK(EventsBetween(ended, away) == Types{kGone});
+}
+
 }  // namespace
 }  // namespace interlink::node
