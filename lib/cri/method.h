@@ -1,4 +1,5 @@
-// Method: one RPC as an entry of a table. It knows no gRPC: bytes in, bytes out.
+// Method: one RPC as an entry of a table. It knows no gRPC: bytes in, bytes out. It is unary
+// (`run`) or answers with a stream of messages (`open`).
 #ifndef INTERLINK_CRI_METHOD_H_
 #define INTERLINK_CRI_METHOD_H_
 
@@ -10,6 +11,7 @@
 
 #include "base/call.h"
 #include "base/status.h"
+#include "node/feed.h"
 #include "node/node.h"
 #include "node/reply.h"
 
@@ -22,9 +24,11 @@ using Done = std::function<void(Result<Body>)>;
 
 struct Method {
   std::string_view name;  // "/runtime.v1.RuntimeService/Version"
-  // Never blocks; calls `done` once, now or later, from any thread.
+  // Never blocks; calls `done` once, now or later, from any thread. Null: see `open`.
   std::function<void(node::Node&, const Call&, std::string_view request, Done done)> run;
   bool unbounded = false;  // without a gRPC deadline it has none (pulls end without progress)
+  // Never blocks. The edge reads the feed to its end, or cancels it.
+  std::function<Result<node::FeedPtr>(node::Node&, std::string_view request)> open;
 };
 
 // The method of that name; null when there is none.
@@ -76,6 +80,24 @@ auto Raw(Function function) {
     auto request = Parse<Request>(bytes);
     if (!request.ok()) return done(request.status());
     done(function(node, *request));
+  };
+}
+
+// A list as a stream: the messages of at most `max_bytes` that it makes, at least one item in each.
+// An empty list is no message, then the end.
+node::FeedPtr InMessages(Body list, size_t max_bytes);
+
+// Far below what clients take (kubelet: 16 MiB), far above one item.
+inline constexpr size_t kStreamMessage = size_t{1} << 20U;
+
+// A list from memory, in messages: function(node, request) -> Result<Slices>. Its items stand in
+// field 1 of the list's and of the stream's response alike, so the slices are the same.
+template <typename Request, typename Function>
+auto Streamed(Function function) {
+  return [function](node::Node& node, std::string_view bytes) -> Result<node::FeedPtr> {
+    ASSIGN_OR_RETURN(const Request request, Parse<Request>(bytes));
+    ASSIGN_OR_RETURN(Body list, function(node, request));
+    return InMessages(std::move(list), kStreamMessage);
   };
 }
 

@@ -122,6 +122,29 @@ const Method kMethods[] = {
        return n.stats().ListSandboxes(r.filter());
      })},
 
+    // The same as streams, and what never ends
+    {.name = RUNTIME("StreamPodSandboxes"),
+     .open = Streamed<StreamPodSandboxesRequest>(
+         [](Node& n, const auto& r) { return n.sandboxes().List(r.filter()); })},
+    {.name = RUNTIME("StreamContainers"),
+     .open = Streamed<StreamContainersRequest>(
+         [](Node& n, const auto& r) { return n.containers().List(r.filter()); })},
+    {.name = RUNTIME("StreamContainerStats"),
+     .open = Streamed<StreamContainerStatsRequest>(
+         [](Node& n, const auto& r) { return n.stats().ListContainers(r.filter()); })},
+    {.name = RUNTIME("StreamPodSandboxStats"),
+     .open = Streamed<StreamPodSandboxStatsRequest>(
+         [](Node& n, const auto& r) { return n.stats().ListSandboxes(r.filter()); })},
+    {.name = IMAGE("StreamImages"),
+     .open = Streamed<StreamImagesRequest>(
+         [](Node& n, const auto& r) { return n.images().List(r.filter()); })},
+    {.name = RUNTIME("GetContainerEvents"),
+     .unbounded = true,
+     .open = [](Node& n, std::string_view bytes) -> Result<node::FeedPtr> {
+       RETURN_IF_ERROR(Parse<GetEventsRequest>(bytes).status());
+       return n.events().Subscribe();
+     }},
+
     // Images
     {IMAGE("ListImages"),
      Raw<ListImagesRequest>([](Node& n, const auto& r) { return n.images().List(r.filter()); })},

@@ -61,7 +61,12 @@ Call CallOf(const grpc::GenericCallbackServerContext& context, const Method& met
   return Call(deadline, MintRequestId(), std::move(traceparent));
 }
 
-// One call. Deleted by OnDone, which comes after Finish: every method calls `done` exactly once.
+// One call. Deleted by OnDone, which comes after Finish: every method calls `done` exactly once,
+// and every feed answers each Next.
+//
+//   unary:   read -> run -> (write and finish)
+//   stream:  read -> open -> headers -> Next -> write -> Next -> ... -> finish
+// A stream has one message on its way: the next one is asked for when gRPC has room for it.
 class Rpc final : public grpc::ServerGenericBidiReactor {
  public:
   Rpc(std::shared_ptr<const Shared> shared, grpc::GenericCallbackServerContext& context)
@@ -83,8 +88,9 @@ class Rpc final : public grpc::ServerGenericBidiReactor {
     const std::string bytes = Flatten(request_);
     request_.Clear();
     try {
+      if (method_->open) return Open(bytes);
       method_->run(shared_->ports.node, call_, bytes,
-                   [this](Result<Body> body) { End(std::move(body)); });
+                   [this](const Result<Body>& body) { End(body); });
     } catch (const std::exception& error) {
       // The last resort: our code does not throw, and a kubelet must get an answer whatever
       // happens.
@@ -93,25 +99,53 @@ class Rpc final : public grpc::ServerGenericBidiReactor {
     }
   }
 
+  void OnSendInitialMetadataDone(bool ok) override {
+    ok ? Next() : End(CancelledError("the caller has gone"));
+  }
+  void OnWriteDone(bool ok) override { ok ? Next() : End(CancelledError("the caller has gone")); }
   void OnCancel() override { call_.Cancel(); }
   void OnDone() override { delete this; }  // NOLINT: gRPC's reactors own themselves
 
  private:
-  void End(Result<Body> body) {
-    if (ended_.exchange(true)) return;
-    const Status status = body.ok() ? Status::Ok() : body.status();
-    Note(status);
-    if (!status.ok()) {
-      Finish(grpc::Status(static_cast<grpc::StatusCode>(status.code()), status.message()));
-      return;
-    }
+  void Open(std::string_view request) {
+    auto feed = method_->open(shared_->ports.node, request);
+    if (!feed.ok()) return End(feed.status());
+    feed_ = *std::move(feed);
+    feed_cancelled_ = call_.OnCancel([feed = feed_] { feed->Cancel(); });
+    // At once: whoever has them knows that nothing is missed from now on.
+    StartSendInitialMetadata();
+  }
+
+  void Next() {
+    const node::FeedPtr feed = feed_;  // its reply may be the last of this object
+    feed->Next([this](const Result<std::optional<Body>>& message) {
+      if (!message.ok() || !message->has_value()) return End(message.status());
+      Fill(**message);
+      StartWrite(&response_);
+    });
+  }
+
+  void Fill(const Body& body) {
     std::vector<grpc::Slice> slices;
-    slices.reserve(body->size());
-    for (const node::Slice& slice : *body) {
+    slices.reserve(body.size());
+    for (const node::Slice& slice : body) {
       if (!slice->empty()) slices.push_back(Lend(slice));
     }
     response_ = grpc::ByteBuffer(slices.data(), slices.size());
+  }
+
+  void End(const Result<Body>& body) {
+    if (!body.ok()) return End(body.status());
+    if (ended_.exchange(true)) return;
+    Note({});
+    Fill(*body);
     StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
+  }
+
+  void End(const Status& status) {
+    if (ended_.exchange(true)) return;
+    Note(status);
+    Finish(grpc::Status(static_cast<grpc::StatusCode>(status.code()), status.message()));
   }
 
   void Note(const Status& status) const {
@@ -126,7 +160,10 @@ class Rpc final : public grpc::ServerGenericBidiReactor {
                                                     {"request", call_.request_id().str()},
                                                     {"seconds", std::to_string(seconds)},
                                                     {"status", status.ToString()}};
-    if (status.ok() || status.code() == Code::kNotFound) {
+    // A stream that never ends is always ended by its reader.
+    const bool expected =
+        status.code() == Code::kNotFound || (feed_ != nullptr && status.code() == Code::kCancelled);
+    if (status.ok() || expected) {
       shared_->ports.log.Debug("call", fields);
     } else {
       shared_->ports.log.Info("call failed", fields);
@@ -141,6 +178,8 @@ class Rpc final : public grpc::ServerGenericBidiReactor {
   grpc::ByteBuffer request_;
   grpc::ByteBuffer response_;
   std::atomic<bool> ended_ = false;
+  node::FeedPtr feed_;  // of a stream; set before anything of it can end
+  Call::Registration feed_cancelled_;
 };
 
 class Service final : public grpc::CallbackGenericService {
