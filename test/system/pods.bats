@@ -139,7 +139,7 @@ teardown() { remove_all; }
 }
 
 @test "what this runtime does not build is refused by its name" {
-  refused "user|userns" crictl runp "$(write_pod userns '.linux.security_context.namespace_options.userns_options = {mode: 0, uids: [{host_id: 100000, container_id: 0, length: 65536}], gids: [{host_id: 100000, container_id: 0, length: 65536}]}')"
+  refused "userns.*mapping|mapping.*userns|one.*mapping" crictl runp "$(write_pod userns '.linux.security_context.namespace_options.userns_options = {mode: 0, uids: [{host_id: 100000, container_id: 0, length: 1000}, {host_id: 200000, container_id: 1000, length: 1000}], gids: [{host_id: 100000, container_id: 0, length: 1000}, {host_id: 200000, container_id: 1000, length: 1000}]}')"
   refused "target" crictl runp "$(write_pod target '.linux.security_context.namespace_options = {pid: 3, target_id: "abc"}')"
   same "" "$(crictl pods -q)"
 }
