@@ -79,7 +79,7 @@ class SpdyCommand final : public CommandTransport,
     co_return co_await stream->Write(bytes);
   }
 
-  net::Awaitable<Status> Finish(const CommandEnd& end) override {
+  net::Awaitable<Status> Finish(CommandEnd end) override {
     const std::string text = wanted_.version >= 4 ? CommandEndJson(end) : CommandEndText(end);
     finishing_ = true;
     changed_->Set();

@@ -36,7 +36,7 @@ class CommandTransport {
                                        std::string_view bytes) = 0;
   // Ends stdout and stderr, tells the end on the error stream, closes the connection: in this
   // order, all that was written before it.
-  virtual net::Awaitable<Status> Finish(const CommandEnd& end) = 0;
+  virtual net::Awaitable<Status> Finish(CommandEnd end) = 0;
   // From any thread: ends what is in progress with kCancelled.
   virtual void Cancel() = 0;
 };

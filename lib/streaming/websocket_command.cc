@@ -129,7 +129,7 @@ net::Awaitable<Status> WebSocketCommand::Write(SessionOutput::Channel channel,
   co_return co_await Send(to, bytes);
 }
 
-net::Awaitable<Status> WebSocketCommand::Finish(const CommandEnd& end) {
+net::Awaitable<Status> WebSocketCommand::Finish(CommandEnd end) {
   finishing_ = true;
   const std::string status = protocol_.json_status ? CommandEndJson(end) : CommandEndText(end);
   if (!status.empty()) CO_RETURN_IF_ERROR(co_await Send(Channel::kError, status));

@@ -29,7 +29,7 @@ class WebSocketCommand final : public CommandTransport {
                                std::string_view bytes) override;
   // The client closes when it has read all: until then what it sends is dropped. Bounded by
   // `pause`.
-  net::Awaitable<Status> Finish(const CommandEnd& end) override;
+  net::Awaitable<Status> Finish(CommandEnd end) override;
   void Cancel() override { socket_->Cancel(); }
 
  private:
