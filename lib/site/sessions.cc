@@ -12,6 +12,19 @@ Status CheckStreams(bool in, bool out, bool err, bool tty) {
   return {};
 }
 
+// What exec and attach have in common.
+template <typename Request>
+sdk::SessionSpec SpecOf(const ContainerKey& key, const Request& request) {
+  sdk::SessionSpec spec;
+  spec.session = SessionId(request.session_id());
+  spec.sandbox = key.sandbox;
+  spec.container = key.id;
+  spec.in = request.stdin();
+  spec.out = request.stdout();
+  spec.err = request.stderr();
+  return spec;
+}
+
 }  // namespace
 
 Result<LiveSite::Admitted> LiveSite::AdmitSessionLocked(const Caller& caller,
@@ -75,15 +88,9 @@ void LiveSite::OpenExec(const Call& call, const Caller& caller, const SandboxId&
   OpenStep(
       request.session_id(), call, AdmitSession(caller, key, request.session_id()),
       [key, request](const Call& bounded, sdk::Backend& backend) {
-        sdk::SessionSpec spec;
-        spec.session = SessionId(request.session_id());
-        spec.sandbox = key.sandbox;
-        spec.container = key.id;
+        sdk::SessionSpec spec = SpecOf(key, request);
         spec.argv.assign(request.cmd().begin(), request.cmd().end());
         spec.tty = request.tty();
-        spec.in = request.stdin();
-        spec.out = request.stdout();
-        spec.err = request.stderr();
         return backend.OpenSession(bounded, spec);
       },
       std::move(reply));
@@ -98,14 +105,8 @@ void LiveSite::OpenAttach(const Call& call, const Caller& caller, const SandboxI
   OpenStep(
       request.session_id(), call, AdmitSession(caller, key, request.session_id()),
       [key, request](const Call& bounded, sdk::Backend& backend) {
-        sdk::SessionSpec spec;
-        spec.session = SessionId(request.session_id());
-        spec.sandbox = key.sandbox;
-        spec.container = key.id;
+        sdk::SessionSpec spec = SpecOf(key, request);
         spec.attach = true;
-        spec.in = request.stdin();
-        spec.out = request.stdout();
-        spec.err = request.stderr();
         return backend.OpenSession(bounded, spec);
       },
       std::move(reply));
