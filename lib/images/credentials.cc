@@ -1,26 +1,20 @@
 #include "images/credentials.h"
 
-#include <openssl/evp.h>
-
 #include <string_view>
-#include <vector>
+
+#include "net/base64.h"
 
 namespace interlink::images {
 namespace {
 
-Result<std::string> DecodeBase64(std::string_view text) {
-  const Status bad = InvalidArgument("\"auth.auth\" is not base64 of \"user:password\"");
+// docker login leaves the padding out, or ends the line.
+Result<std::string> DecodeAuth(std::string_view text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '=')) text.remove_suffix(1);
   std::string padded(text);
-  while (!padded.empty() && (padded.back() == '\n' || padded.back() == '=')) padded.pop_back();
-  const size_t cut = (4 - padded.size() % 4) % 4;
-  if (cut == 3) return bad;
-  padded.append(cut, '=');
-  std::vector<unsigned char> out(padded.size() / 4 * 3 + 1);
-  const int size =
-      EVP_DecodeBlock(out.data(), reinterpret_cast<const unsigned char*>(padded.data()),
-                      static_cast<int>(padded.size()));
-  if (size < static_cast<int>(cut)) return bad;
-  return std::string(out.begin(), out.begin() + size - static_cast<int>(cut));
+  padded.append((4 - padded.size() % 4) % 4, '=');
+  auto plain = net::DecodeBase64(padded);
+  if (!plain.ok()) return InvalidArgument("\"auth.auth\" is not base64 of \"user:password\"");
+  return plain;
 }
 
 // "https://index.docker.io/v1/" -> "docker.io"
@@ -36,10 +30,7 @@ std::string HostOf(std::string_view server) {
 
 std::string Credentials::BasicHeader() const {
   const std::string plain = user + ":" + password;
-  std::vector<unsigned char> out(plain.size() * 4 / 3 + 8);
-  const int size = EVP_EncodeBlock(out.data(), reinterpret_cast<const unsigned char*>(plain.data()),
-                                   static_cast<int>(plain.size()));
-  return "Basic " + std::string(out.begin(), out.begin() + size);
+  return "Basic " + net::EncodeBase64(plain);
 }
 
 Result<Credentials> ParseAuth(const runtime::v1::AuthConfig& auth, const std::string& host) {
@@ -51,7 +42,7 @@ Result<Credentials> ParseAuth(const runtime::v1::AuthConfig& auth, const std::st
     out.user = auth.username();
     out.password = auth.password();
   } else if (!auth.auth().empty()) {
-    ASSIGN_OR_RETURN(const std::string plain, DecodeBase64(auth.auth()));
+    ASSIGN_OR_RETURN(const std::string plain, DecodeAuth(auth.auth()));
     const size_t colon = plain.find(':');
     if (colon == std::string::npos)
       return InvalidArgument("\"auth.auth\" is not base64 of \"user:password\"");

@@ -1,6 +1,5 @@
 #include "net/websocket.h"
 
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
@@ -8,6 +7,8 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cstring>
+
+#include "net/base64.h"
 
 namespace interlink::net {
 namespace {
@@ -19,14 +20,6 @@ constexpr uint8_t kClose = 8;
 constexpr uint8_t kPing = 9;
 constexpr uint8_t kPong = 10;
 constexpr size_t kReadAtOnce = size_t{256} * 1024;
-
-std::string Base64(const unsigned char* bytes, size_t size) {
-  std::string text(4 * ((size + 2) / 3) + 1, '\0');
-  const int length =
-      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), bytes, static_cast<int>(size));
-  text.resize(static_cast<size_t>(length));
-  return text;
-}
 
 bool HasToken(const HttpRequest& request, std::string_view name, std::string_view token) {
   const auto items = request.headers.List(name);
@@ -60,14 +53,14 @@ WebSocket::WebSocket(std::shared_ptr<Connection> connection, std::string early, 
 std::string WebSocket::MintKey() {
   std::array<unsigned char, 16> bytes{};
   RAND_bytes(bytes.data(), static_cast<int>(bytes.size()));
-  return Base64(bytes.data(), bytes.size());
+  return EncodeBase64({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
 std::string WebSocket::AcceptFor(const std::string& key) {
   const std::string text = key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";  // RFC 6455, 1.3
   std::array<unsigned char, SHA_DIGEST_LENGTH> digest{};
   SHA1(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
-  return Base64(digest.data(), digest.size());
+  return EncodeBase64({reinterpret_cast<const char*>(digest.data()), digest.size()});
 }
 
 bool WebSocket::IsUpgrade(const HttpRequest& request) {

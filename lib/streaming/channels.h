@@ -39,10 +39,6 @@ Result<ChannelMessage> DecodeMessage(const ChannelProtocol& protocol, std::strin
 // What a message begins with, before the payload.
 std::string MessagePrefix(const ChannelProtocol& protocol, uint8_t channel);
 
-// RFC 4648, 4. Decoding is strict: padded, no white space.
-std::string EncodeBase64(std::string_view bytes);
-Result<std::string> DecodeBase64(std::string_view text);
-
 }  // namespace interlink::streaming
 
 #endif  // INTERLINK_STREAMING_CHANNELS_H_

@@ -1,5 +1,6 @@
 #include "streaming/websocket_command.h"
 
+#include "net/base64.h"
 #include "streaming/command_end.h"
 
 namespace interlink::streaming {
@@ -41,7 +42,7 @@ net::Awaitable<Status> WebSocketCommand::Send(Channel channel, std::string_view 
   if (!protocol_.base64) {
     co_return co_await socket_->Write(net::WebSocket::Kind::kBinary, prefix, bytes, In(pause_));
   }
-  const std::string text = EncodeBase64(bytes);
+  const std::string text = net::EncodeBase64(bytes);
   co_return co_await socket_->Write(net::WebSocket::Kind::kText, prefix, text, In(pause_));
 }
 

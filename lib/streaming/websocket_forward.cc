@@ -2,6 +2,8 @@
 
 #include <boost/asio/post.hpp>
 
+#include "net/base64.h"
+
 namespace interlink::streaming {
 namespace {
 
@@ -121,7 +123,7 @@ net::Awaitable<Status> WebSocketForward::Send(size_t channel, std::string_view b
   if (!protocol_.base64) {
     co_return co_await socket_->Write(net::WebSocket::Kind::kBinary, prefix, bytes, In(pause_));
   }
-  const std::string text = EncodeBase64(bytes);
+  const std::string text = net::EncodeBase64(bytes);
   co_return co_await socket_->Write(net::WebSocket::Kind::kText, prefix, text, In(pause_));
 }
 
