@@ -12,7 +12,7 @@ if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
 endif()
 
-option(INTERLINK_UNITY "Unity builds of the folders with many small files" OFF)
+option(INTERLINK_UNITY "Compile several files of one target together" OFF)
 
 # ccache and mold when present; INTERLINK_CCACHE=OFF measures a clean build.
 option(INTERLINK_CCACHE "Use ccache when it is installed" ON)

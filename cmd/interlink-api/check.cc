@@ -11,13 +11,13 @@
 namespace interlink::cmd_api {
 namespace {
 
-constexpr int64_t kDay = 24 * 3600;
 constexpr int64_t kRenewDays = 14;
 
 Status CheckCertificate(const config::ApiConfig& config) {
   if (!config.tls.enabled) return {};
   ASSIGN_OR_RETURN(const auto tls, net::TlsContext::Server(config.tls.files, config.client_auth));
-  const int64_t days = (tls->not_after() - static_cast<int64_t>(std::time(nullptr))) / kDay;
+  const int64_t days =
+      (tls->not_after() - static_cast<int64_t>(std::time(nullptr))) / kSecondsPerDay;
   std::cout << "certificate " << config.tls.files.cert_file << " fits its key and is valid for "
             << days << " days\n";
   if (days < kRenewDays) std::cout << "warning: renew it soon\n";

@@ -19,7 +19,6 @@ namespace interlink::cmd_api {
 namespace {
 
 constexpr auto kAsk = std::chrono::seconds(30);
-constexpr int64_t kDay = 24 * 3600;
 
 int Fail(const Status& status) {
   std::cerr << "interlink-api: " << status.message() << "\n";
@@ -55,8 +54,8 @@ std::string Ago(int64_t time_ns) {
       std::max<int64_t>(static_cast<int64_t>(std::time(nullptr)) - time_ns / 1'000'000'000, 0);
   if (seconds < 120) return std::to_string(seconds) + "s ago";
   if (seconds < 2 * 3600) return std::to_string(seconds / 60) + "m ago";
-  if (seconds < 2 * kDay) return std::to_string(seconds / 3600) + "h ago";
-  return std::to_string(seconds / kDay) + "d ago";
+  if (seconds < 2 * kSecondsPerDay) return std::to_string(seconds / 3600) + "h ago";
+  return std::to_string(seconds / kSecondsPerDay) + "d ago";
 }
 
 void PrintNodes(const interlink::v1::NodeList& list) {

@@ -3,12 +3,15 @@
 #ifndef INTERLINK_CMD_INTERLINK_API_COMMANDS_H_
 #define INTERLINK_CMD_INTERLINK_API_COMMANDS_H_
 
+#include <cstdint>
 #include <string>
 
 #include "base/status.h"
 #include "config/api_config.h"
 
 namespace interlink::cmd_api {
+
+constexpr int64_t kSecondsPerDay = 24 * 3600;
 
 int Serve(const config::ApiConfig& config);
 int PrintDefaults();

@@ -19,7 +19,6 @@ namespace {
 constexpr const char* kRuntimePid = "pid.oci";
 constexpr const char* kConsole = "tty.oci";
 constexpr int64_t kRetryMs = 1000;
-constexpr size_t kChunk = size_t{32} * 1024;
 
 // The last number of NSpid: is the process the first one of its innermost pid namespace?
 bool IsNamespaceInit(pid_t pid) {
@@ -292,7 +291,7 @@ void Container::OnErr(void* self, uint32_t /*events*/) {
 
 void Container::ReadStream(LogStream stream) {
   Source& source = stream == LogStream::kStdout ? out_ : err_;
-  char chunk[kChunk];
+  char chunk[kReadChunk];
   const ssize_t count = read(source.fd.get(), chunk, sizeof chunk);
   if (count > 0) {
     const std::string_view bytes(chunk, static_cast<size_t>(count));

@@ -14,7 +14,6 @@ namespace {
 
 constexpr int64_t kHangUpMs = 10'000;
 constexpr int64_t kGoneMs = 2'000;
-constexpr size_t kChunk = size_t{32} * 1024;
 
 void AddName(TextBuffer& name, const Session& session, std::string_view what) {
   name.Add("exec.").AddUnsigned(session.number).Add(".").Add(what);
@@ -165,7 +164,7 @@ void Sessions::OnExecErr(void* self, uint32_t /*events*/) {
 void Sessions::PumpExec(Session& session, size_t stream) {
   Source& source = stream == 0 ? session.out : session.err;
   const bool wanted = stream == 0 ? session.request.out : session.request.err;
-  char chunk[kChunk];
+  char chunk[kReadChunk];
   const ssize_t count = read(source.fd.get(), chunk, sizeof chunk);
   session.drain.Read(stream, count > 0 ? static_cast<size_t>(count) : 0);
   if (count > 0) {

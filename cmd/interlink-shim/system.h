@@ -15,6 +15,9 @@
 
 namespace interlink::shim {
 
+// What one read of output takes at most, on the stack.
+constexpr size_t kReadChunk = size_t{32} * 1024;
+
 // OK, or an errno value and words for a person.
 class [[nodiscard]] Outcome {
  public:

@@ -10,8 +10,8 @@
 namespace interlink::auth {
 namespace {
 
-constexpr size_t kMinToken = 16;
-constexpr size_t kMaxToken = 4096;
+constexpr size_t kMinListed = 16;
+constexpr size_t kMaxListed = 4096;
 
 TokenFile::Digest DigestOf(std::string_view token) {
   TokenFile::Digest digest{};
@@ -34,7 +34,7 @@ std::string_view Trim(std::string_view text) {
 }
 
 Status CheckToken(std::string_view token, const std::string& where) {
-  if (token.size() < kMinToken || token.size() > kMaxToken) {
+  if (token.size() < kMinListed || token.size() > kMaxListed) {
     return InvalidArgument(where + ": a token has 16 to 4096 characters, this one has " +
                            std::to_string(token.size()));
   }

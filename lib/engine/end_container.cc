@@ -13,8 +13,7 @@ namespace {
 
 using State = sdk::Observation::State;
 
-constexpr auto kStep = std::chrono::seconds(30);
-constexpr auto kKilled = std::chrono::seconds(5);  // from KILL to the exit record
+constexpr auto kEndStep = std::chrono::seconds(30);
 constexpr auto kWatchAgain = std::chrono::seconds(1);
 constexpr int kLost = 255;
 constexpr int kKilledCode = 137;
@@ -55,7 +54,7 @@ void Engine::WatchContainer(const SandboxId& sandbox, const ContainerId& id, uin
                         {{"container", id.str()}, {"error", why.ToString()}});
     WatchLater(sandbox, id);
   };
-  auto connection = shim_.Watch(Call::WithTimeout(kStep), pod->folder.Shim(id));
+  auto connection = shim_.Watch(Call::WithTimeout(kEndStep), pod->folder.Shim(id));
   // Only a shim that is gone has ended: one that is slow, or a machine without descriptors, says
   // nothing about the container.
   if (connection.status().code() == Code::kNotFound) return OnEnded(sandbox, id, false);
@@ -113,7 +112,7 @@ void Engine::OnEnded(const SandboxId& sandbox, const ContainerId& id, bool recor
                       {{"container", id.str()}, {"error", exit.status().ToString()}});
   }
   Post(sandbox, [this, sandbox, id] {
-    const Status settled = SettleEnd(Call::WithTimeout(kStep), sandbox, id);
+    const Status settled = SettleEnd(Call::WithTimeout(kEndStep), sandbox, id);
     if (settled.ok()) return;
     LogUnsettled(id, settled);
     // Watched again if its shim lives after all, else this comes again.
@@ -194,7 +193,7 @@ bool Engine::AwaitEnd(const SandboxId& sandbox, const ContainerId& id, Duration 
 Status Engine::RemoveContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id) {
   if (!View(sandbox)) return {};
   return RunInLane(call, sandbox, [this, sandbox, id] {
-    return RemoveContainerStep(Call::WithTimeout(kStep), sandbox, id);
+    return RemoveContainerStep(Call::WithTimeout(kEndStep), sandbox, id);
   });
 }
 

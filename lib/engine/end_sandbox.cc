@@ -13,7 +13,6 @@ namespace {
 using State = sdk::Observation::State;
 
 constexpr auto kTearDown = std::chrono::minutes(1);
-constexpr auto kKilled = std::chrono::seconds(5);  // from KILL to the exit record
 constexpr auto kTryAgain = std::chrono::seconds(2);
 
 }  // namespace

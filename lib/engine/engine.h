@@ -31,6 +31,9 @@
 
 namespace interlink::engine {
 
+// From KILL to the exit record of the shim.
+constexpr auto kKilled = std::chrono::seconds(5);
+
 // What this machine can do for pods: tried once, at the start.
 struct EngineFeatures {
   bool user_namespaces = false;

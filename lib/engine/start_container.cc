@@ -9,8 +9,7 @@ namespace {
 
 using State = sdk::Observation::State;
 
-constexpr auto kStep = std::chrono::seconds(10);
-constexpr auto kKilled = std::chrono::seconds(5);  // from KILL to the exit record
+constexpr auto kStartStep = std::chrono::seconds(10);
 constexpr int kStartError = 128;
 
 }  // namespace
@@ -34,7 +33,7 @@ Status Engine::StartStep(const SandboxId& sandbox, const ContainerId& id) {
   if (pod->record.phase != PodPhase::kUp) {
     return FailedPrecondition("sandbox \"" + sandbox.str() + "\" is not up");
   }
-  const Call call = Call::WithTimeout(kStep);
+  const Call call = Call::WithTimeout(kStartStep);
   const Status started = shim_.Start(call, pod->folder.Shim(id));
   if (started.ok()) {
     const int64_t now = host_.clock().WallNanos();
@@ -73,7 +72,7 @@ Status Engine::StopContainer(const Call& call, const SandboxId& sandbox, const C
     const SteadyTime kill_at = host_.clock().Steady() + (at_once ? std::chrono::seconds(0) : grace);
     if (!at_once) {
       const Status sent =
-          shim_.Signal(Call::WithTimeout(kStep), pod->folder.Shim(id), signal, false);
+          shim_.Signal(Call::WithTimeout(kStartStep), pod->folder.Shim(id), signal, false);
       if (!sent.ok() && sent.code() != Code::kNotFound) return sent;
     }
     KillAt(sandbox, id, kill_at);
@@ -95,7 +94,7 @@ void Engine::KillAt(const SandboxId& sandbox, const ContainerId& id, SteadyTime 
       if (Container* container = FindLocked(sandbox, id)) container->kill_at.reset();
     }
     if (!pod || AwaitEnd(sandbox, id, Duration::zero())) return;
-    const Call call = Call::WithTimeout(kStep);
+    const Call call = Call::WithTimeout(kStartStep);
     const Status sent = shim_.Signal(call, pod->folder.Shim(id), SIGKILL, true);
     if (!sent.ok() && sent.code() != Code::kNotFound) {
       host_.log().Warning("a container could not be killed",
@@ -106,7 +105,7 @@ void Engine::KillAt(const SandboxId& sandbox, const ContainerId& id, SteadyTime 
       if (AwaitEnd(sandbox, id, Duration::zero())) return;
       Post(sandbox, [this, sandbox, id] {
         if (AwaitEnd(sandbox, id, Duration::zero())) return;
-        const Status settled = SettleEnd(Call::WithTimeout(kStep), sandbox, id);
+        const Status settled = SettleEnd(Call::WithTimeout(kStartStep), sandbox, id);
         if (settled.ok()) return;
         LogUnsettled(id, settled);
         KillAt(sandbox, id, host_.clock().Steady() + kKilled);

@@ -8,7 +8,7 @@
 namespace interlink::engine {
 namespace {
 
-constexpr auto kStep = std::chrono::seconds(10);
+constexpr auto kUpdateStep = std::chrono::seconds(10);
 
 // What takes `change` back: `before`, and the kernel's own value where nothing was set before (a
 // zero would leave what the change has brought). A cpuset that was free stays as it was changed.
@@ -57,7 +57,7 @@ Status Engine::UpdateStep(const SandboxId& sandbox, const ContainerId& id,
   const CgroupFeatures& features = cgroups_.features();
   ASSIGN_OR_RETURN(const std::string wanted, OciResources(features, after));
   ASSIGN_OR_RETURN(const std::string old, OciResources(features, UndoOf(change, before)));
-  const Call call = Call::WithTimeout(kStep);
+  const Call call = Call::WithTimeout(kUpdateStep);
   const std::string root = pod->folder.RuntimeRoot();
   record.resources = after.SerializeAsString();
   Rollback rollback;

@@ -64,9 +64,9 @@ struct HttpClient::State {
 namespace {
 
 namespace http = boost::beast::http;
-using State = HttpClient::State;
+using ClientState = HttpClient::State;
 
-Awaitable<void> Sweep(std::weak_ptr<State> weak, boost::asio::any_io_executor executor) {
+Awaitable<void> Sweep(std::weak_ptr<ClientState> weak, boost::asio::any_io_executor executor) {
   boost::asio::steady_timer timer(executor);
   while (true) {
     std::optional<SteadyTime> next;
@@ -78,14 +78,14 @@ Awaitable<void> Sweep(std::weak_ptr<State> weak, boost::asio::any_io_executor ex
   }
 }
 
-void Keep(const std::shared_ptr<State>& state, std::shared_ptr<Connection> connection) {
+void Keep(const std::shared_ptr<ClientState>& state, std::shared_ptr<Connection> connection) {
   if (!state->Keep(std::move(connection))) return;
   const auto strand = state->io.Strand();
   Io::Spawn(strand, Sweep(state, strand));
 }
-using Parser = http::response_parser<http::string_body>;
+using ResponseParser = http::response_parser<http::string_body>;
 
-std::string Serialize(const State& state, const HttpRequest& request) {
+std::string Serialize(const ClientState& state, const HttpRequest& request) {
   const Endpoint& endpoint = state.options.endpoint;
   std::string host = state.options.host_header;
   if (host.empty()) host = endpoint.unix_path.empty() ? endpoint.Name() : "localhost";
@@ -97,7 +97,7 @@ std::string Serialize(const State& state, const HttpRequest& request) {
   return bytes + "\r\n" + request.body;
 }
 
-HttpResponse Convert(Parser& parser) {
+HttpResponse Convert(ResponseParser& parser) {
   HttpResponse response;
   response.status = parser.get().result_int();
   for (const auto& field : parser.get())
@@ -111,7 +111,7 @@ struct Attempt {
   bool answered = false;  // a byte of the answer came
 };
 
-Awaitable<Status> Fill(Connection& connection, Parser& parser, std::string& buffered,
+Awaitable<Status> Fill(Connection& connection, ResponseParser& parser, std::string& buffered,
                        SteadyTime deadline) {
   std::array<char, 16384> chunk;
   const auto n = co_await connection.Read(chunk, deadline);
@@ -132,8 +132,9 @@ Awaitable<Status> Fill(Connection& connection, Parser& parser, std::string& buff
   co_return Status::Ok();
 }
 
-Awaitable<Attempt> Exchange(std::shared_ptr<State> state, std::shared_ptr<Connection> connection,
-                            const HttpRequest& request, SteadyTime deadline) {
+Awaitable<Attempt> Exchange(std::shared_ptr<ClientState> state,
+                            std::shared_ptr<Connection> connection, const HttpRequest& request,
+                            SteadyTime deadline) {
   Attempt attempt;
   const std::string bytes = Serialize(*state, request);
   const Status written = co_await connection->Write(bytes, deadline);
@@ -141,7 +142,7 @@ Awaitable<Attempt> Exchange(std::shared_ptr<State> state, std::shared_ptr<Connec
     attempt.result = written;
     co_return attempt;
   }
-  Parser parser;
+  ResponseParser parser;
   parser.eager(true);
   parser.header_limit(kMaxHead);
   parser.body_limit(state->options.max_response);
@@ -188,7 +189,7 @@ struct Current {
   }
 };
 
-Awaitable<Result<HttpResponse>> Request(std::shared_ptr<State> state,
+Awaitable<Result<HttpResponse>> Request(std::shared_ptr<ClientState> state,
                                         boost::asio::any_io_executor strand, Call call,
                                         HttpRequest request, bool idempotent,
                                         std::shared_ptr<Current> current) {
@@ -228,20 +229,20 @@ Awaitable<Result<HttpResponse>> Request(std::shared_ptr<State> state,
 }  // namespace
 
 HttpClient::HttpClient(Io& io, HttpClientOptions options)
-    : state_(std::make_shared<State>(io, std::move(options))) {}
+    : state_(std::make_shared<ClientState>(io, std::move(options))) {}
 HttpClient::~HttpClient() { DropIdle(); }
 
 void HttpClient::DropIdle() {
-  std::deque<State::Idle> dropped;
+  std::deque<ClientState::Idle> dropped;
   MutexLock lock(state_->mutex);
   dropped.swap(state_->idle);
 }
 
 namespace {
 
-Awaitable<void> RequestAndReply(std::shared_ptr<State> state, boost::asio::any_io_executor strand,
-                                Call call, HttpRequest request, bool idempotent,
-                                std::function<void(Result<HttpResponse>)> reply) {
+Awaitable<void> RequestAndReply(std::shared_ptr<ClientState> state,
+                                boost::asio::any_io_executor strand, Call call, HttpRequest request,
+                                bool idempotent, std::function<void(Result<HttpResponse>)> reply) {
   auto current = std::make_shared<Current>();
   const auto registration = call.OnCancel([current] { current->Cancel(); });
   auto result =
@@ -302,8 +303,9 @@ struct StreamJob {
   std::function<Status(std::string_view)> on_bytes;
 };
 
-Awaitable<Status> ReadStream(std::shared_ptr<State> state, boost::asio::any_io_executor strand,
-                             StreamJob& job, std::shared_ptr<Current> current) {
+Awaitable<Status> ReadStream(std::shared_ptr<ClientState> state,
+                             boost::asio::any_io_executor strand, StreamJob& job,
+                             std::shared_ptr<Current> current) {
   const auto limit = std::min(job.call.deadline(),
                               std::chrono::steady_clock::now() + state->options.connect_timeout);
   auto connected = co_await Connect(strand, state->options.endpoint, limit);
@@ -313,7 +315,7 @@ Awaitable<Status> ReadStream(std::shared_ptr<State> state, boost::asio::any_io_e
   const std::string bytes = Serialize(*state, job.request);
   CO_RETURN_IF_ERROR(
       co_await connection->Write(bytes, std::chrono::steady_clock::now() + job.idle));
-  Parser parser;
+  ResponseParser parser;
   parser.eager(true);
   parser.header_limit(kMaxHead);
   parser.body_limit(boost::none);
@@ -348,7 +350,7 @@ Awaitable<Status> ReadStream(std::shared_ptr<State> state, boost::asio::any_io_e
   co_return Status::Ok();
 }
 
-Awaitable<void> RunStream(std::shared_ptr<State> state, boost::asio::any_io_executor strand,
+Awaitable<void> RunStream(std::shared_ptr<ClientState> state, boost::asio::any_io_executor strand,
                           std::shared_ptr<StreamJob> job, std::function<void(Status)> done) {
   auto current = std::make_shared<Current>();
   const auto registration = job->call.OnCancel([current] { current->Cancel(); });
@@ -383,7 +385,7 @@ Awaitable<Result<Upgraded>> HttpClient::Upgrade(boost::asio::any_io_executor str
   request.headers.Set("Sec-WebSocket-Key", key);
   const std::string bytes = Serialize(*state_, request);
   CO_RETURN_IF_ERROR(co_await connection->Write(bytes, deadline));
-  Parser parser;
+  ResponseParser parser;
   parser.eager(true);
   parser.header_limit(kMaxHead);
   parser.body_limit(kMaxHead);

@@ -14,7 +14,7 @@ namespace interlink::net {
 namespace {
 
 namespace http = boost::beast::http;
-using Parser = http::request_parser<http::string_body>;
+using RequestParser = http::request_parser<http::string_body>;
 
 // A peer that takes less than this piece in this time is too slow.
 constexpr auto kWrite = std::chrono::seconds(30);
@@ -38,7 +38,7 @@ std::string HeadOf(const HttpResponse& response, const std::string& framing, boo
   return head + "\r\n";
 }
 
-HttpRequest Convert(Parser& parser, const Peer& peer) {
+HttpRequest Convert(RequestParser& parser, const Peer& peer) {
   auto message = parser.release();
   HttpRequest request;
   request.method = std::string(message.method_string());
@@ -52,7 +52,7 @@ HttpRequest Convert(Parser& parser, const Peer& peer) {
 
 // Beast takes a Transfer-Encoding that it does not know for none at all: what follows would be read
 // as the next request (RFC 9112, 6.1).
-bool HasPlainFraming(const Parser& parser) {
+bool HasPlainFraming(const RequestParser& parser) {
   const auto range = parser.get().equal_range(http::field::transfer_encoding);
   if (range.first == range.second) return true;
   return std::next(range.first) == range.second && parser.get().version() == 11 &&
@@ -85,18 +85,18 @@ struct HttpServer::State {
 
 namespace {
 
-using State = HttpServer::State;
+using ServerState = HttpServer::State;
 
 // Serves one connection to its end.
 class Session final : public Responder {
  public:
-  Session(State& state, std::shared_ptr<Connection> connection, std::string early)
+  Session(ServerState& state, std::shared_ptr<Connection> connection, std::string early)
       : state_(state), connection_(std::move(connection)), buffered_(std::move(early)) {}
 
   Awaitable<void> Run() {
     while (keep_) {
       SetIdle(true);
-      Parser parser;
+      RequestParser parser;
       parser.eager(true);
       parser.header_limit(kMaxHead);
       parser.body_limit(state_.options.max_body);
@@ -231,7 +231,7 @@ class Session final : public Responder {
     }
   }
 
-  Awaitable<ReadError> ReadRequest(Parser& parser) {
+  Awaitable<ReadError> ReadRequest(RequestParser& parser) {
     SteadyTime deadline = Deadline(state_.options.idle_timeout);
     bool begun = !buffered_.empty();
     if (begun) deadline = Deadline(state_.options.head_timeout);
@@ -281,7 +281,7 @@ class Session final : public Responder {
     return {400, "this is not an HTTP/1.1 request: " + error.message()};
   }
 
-  State& state_;
+  ServerState& state_;
   std::shared_ptr<Connection> connection_;
   std::string buffered_;
   bool keep_ = true;
@@ -298,19 +298,19 @@ std::string PeerKey(const Peer& peer) {
 }
 
 // Handshakes cost memory and time before anybody is known: they have a limit of their own.
-bool BeginHandshake(State& state) {
+bool BeginHandshake(ServerState& state) {
   MutexLock lock(state.mutex);
   if (state.stopping || state.shaking >= state.options.max_connections) return false;
   ++state.shaking;
   return true;
 }
-void EndHandshake(State& state) {
+void EndHandshake(ServerState& state) {
   MutexLock lock(state.mutex);
   --state.shaking;
 }
 
 // True: it may be served.
-bool Admit(State& state, Connection& connection, const std::string& key) {
+bool Admit(ServerState& state, Connection& connection, const std::string& key) {
   MutexLock lock(state.mutex);
   if (state.stopping || state.open.size() >= state.options.max_connections) return false;
   size_t& mine = state.per_peer[key];
@@ -320,7 +320,7 @@ bool Admit(State& state, Connection& connection, const std::string& key) {
   return true;
 }
 
-void Release(State& state, Connection& connection, const std::string& key) {
+void Release(ServerState& state, Connection& connection, const std::string& key) {
   MutexLock lock(state.mutex);
   state.open.erase(&connection);
   state.idle.erase(&connection);
@@ -329,7 +329,7 @@ void Release(State& state, Connection& connection, const std::string& key) {
   state.changed.NotifyAll();
 }
 
-Awaitable<void> Serve(std::shared_ptr<State> state, std::shared_ptr<Connection> connection,
+Awaitable<void> Serve(std::shared_ptr<ServerState> state, std::shared_ptr<Connection> connection,
                       std::string early) {
   if (!BeginHandshake(*state)) co_return;
   const Status shaken =
@@ -355,7 +355,7 @@ Awaitable<void> Serve(std::shared_ptr<State> state, std::shared_ptr<Connection> 
   Release(*state, *connection, key);
 }
 
-Awaitable<void> AcceptLoop(std::shared_ptr<State> state) {
+Awaitable<void> AcceptLoop(std::shared_ptr<ServerState> state) {
   while (true) {
     auto accepted = co_await state->listener->Accept(state->io);
     if (!accepted.ok()) {
@@ -370,7 +370,7 @@ Awaitable<void> AcceptLoop(std::shared_ptr<State> state) {
 
 HttpServer::HttpServer(Io& io, std::unique_ptr<Listener> listener, HttpServerOptions options,
                        HttpHandler handler)
-    : state_(std::make_shared<State>(io, std::move(options), std::move(handler))) {
+    : state_(std::make_shared<ServerState>(io, std::move(options), std::move(handler))) {
   state_->listener = std::move(listener);
 }
 
@@ -392,7 +392,7 @@ void HttpServer::Stop(Duration grace) {
 
 void ServeConnection(Io& io, std::shared_ptr<Connection> connection, std::string early,
                      HttpServerOptions options, HttpHandler handler) {
-  auto state = std::make_shared<State>(io, std::move(options), std::move(handler));
+  auto state = std::make_shared<ServerState>(io, std::move(options), std::move(handler));
   const auto executor = connection->executor();
   Io::Spawn(executor, Serve(std::move(state), std::move(connection), std::move(early)));
 }

@@ -197,7 +197,7 @@ Awaitable<Result<std::optional<std::string>>> WebSocket::ReadMessage(SteadyTime 
         continue;
       case kClose:
         if (!close_sent_) {
-          const Status sent = co_await Close(1000, "", deadline);
+          const Status sent = co_await Close(kNormalClosure, "", deadline);
           if (!sent.ok()) co_return std::optional<std::string>();
         }
         co_return std::optional<std::string>();

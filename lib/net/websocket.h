@@ -23,6 +23,11 @@ class WebSocket {
   enum class Role { kClient, kServer };
   enum class Kind { kBinary, kText };
   static constexpr size_t kMaxMessage = 1U << 20U;
+  // Codes of a close frame (RFC 6455, 7.4.1).
+  static constexpr uint16_t kNormalClosure = 1000;
+  static constexpr uint16_t kGoingAway = 1001;
+  static constexpr uint16_t kProtocolError = 1002;
+  static constexpr uint16_t kInternalError = 1011;
 
   // `early`: bytes that were read beyond the upgrade.
   WebSocket(std::shared_ptr<Connection> connection, std::string early, Role role);

@@ -57,7 +57,7 @@ net::Awaitable<Status> Answer(std::shared_ptr<net::WebSocket> socket, Status sta
   if (status.ok() || !sent.ok()) co_return sent;
   // The node closes first, or has its time: our answer must not be lost with the connection.
   const SteadyTime soon = std::chrono::steady_clock::now() + kLastMessage;
-  const Status closed = co_await socket->Close(1000, "", soon);
+  const Status closed = co_await socket->Close(net::WebSocket::kNormalClosure, "", soon);
   if (closed.ok()) {
     const auto ignored = co_await socket->Read(soon);
     static_cast<void>(ignored);

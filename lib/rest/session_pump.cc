@@ -14,11 +14,7 @@ using wire::Channel;
 constexpr auto kQuiet = std::chrono::hours(24);
 constexpr auto kSessionFarewell = std::chrono::seconds(5);
 
-// RFC 6455, 7.4.1
-constexpr uint16_t kNormal = 1000;
-constexpr uint16_t kGoingAway = 1001;
-constexpr uint16_t kProtocolError = 1002;
-constexpr uint16_t kUnexpected = 1011;
+using net::WebSocket;
 
 SteadyTime After(Duration time) { return std::chrono::steady_clock::now() + time; }
 
@@ -39,7 +35,7 @@ net::Awaitable<Status> SessionPump::Run() {
   while (!over_) {
     if (parts_.stopping()) {
       EndWithProblem(Unavailable("the site is shutting down, the command may still run"),
-                     kGoingAway);
+                     WebSocket::kGoingAway);
       break;
     }
     const uint32_t grant = credit_.TakeGrant();
@@ -51,7 +47,7 @@ net::Awaitable<Status> SessionPump::Run() {
     const Status sent = co_await parts_.socket->Write(message, After(wire::kSessionSilence));
     if (!sent.ok()) {
       peer_gone_ = true;
-      End(sent, "", kNormal);
+      End(sent, "", WebSocket::kNormalClosure);
     }
     beat = After(wire::kSessionBeat);
   }
@@ -94,7 +90,8 @@ void SessionPump::EndWithProblem(const Status& why, uint16_t code) {
 }
 
 void SessionPump::EndWhenBothClosed() {
-  if (kind_ == Kind::kBytes && input_ended_ && output_ended_) End({}, "", kNormal);
+  if (kind_ == Kind::kBytes && input_ended_ && output_ended_)
+    End({}, "", WebSocket::kNormalClosure);
 }
 
 // --- from the node
@@ -105,13 +102,13 @@ net::Awaitable<void> SessionPump::ReadSocket(Self self) {
     if (!message.ok() || !message->has_value()) {
       self->peer_gone_ = true;
       self->End(message.ok() ? CancelledError("the node has closed it") : message.status(), "",
-                kNormal);
+                WebSocket::kNormalClosure);
       break;
     }
     // After the end only the peer's close frame matters.
     if (self->over_) continue;
     const Status taken = self->Take(std::move(**message));
-    if (!taken.ok()) self->EndWithProblem(taken, kProtocolError);
+    if (!taken.ok()) self->EndWithProblem(taken, WebSocket::kProtocolError);
   }
   self->reader_done_ = true;
   self->parts_.signal->Set();
@@ -219,7 +216,7 @@ net::Awaitable<void> SessionPump::ReadEnd(Self self) {
     status = co_await self->ReadBytes();
   }
   if (status.ok() || self->over_) co_return;
-  self->EndWithProblem(status, kUnexpected);
+  self->EndWithProblem(status, WebSocket::kInternalError);
 }
 
 net::Awaitable<Status> SessionPump::ReadFrames() {
@@ -259,7 +256,7 @@ net::Awaitable<Result<bool>> SessionPump::SendFrame(shim::Frame frame) {
   interlink::v1::SessionStatus message;
   message.set_exit_code(status.code);
   message.set_reason(Utf8Prefix(status.reason, shim::kMaxText));
-  End({}, wire::EncodeStatus(message), kNormal);
+  End({}, wire::EncodeStatus(message), WebSocket::kNormalClosure);
   co_return true;
 }
 

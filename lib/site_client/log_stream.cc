@@ -156,12 +156,12 @@ net::Awaitable<void> KeepOpen(std::shared_ptr<Shared> shared) {
   shared->ended_signal.NotifyAll();
 }
 
-class Handle final : public node::Site::LogStream {
+class LogHandle final : public node::Site::LogStream {
  public:
-  explicit Handle(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {
+  explicit LogHandle(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {
     net::Io::Spawn(shared_->strand, KeepOpen(shared_));
   }
-  ~Handle() override {
+  ~LogHandle() override {
     std::shared_ptr<net::WebSocket> socket;
     {
       MutexLock lock(shared_->mutex);
@@ -230,7 +230,8 @@ class Handle final : public node::Site::LogStream {
 std::unique_ptr<node::Site::LogStream> OpenLogStream(net::Io& io,
                                                      std::shared_ptr<Requests> requests,
                                                      node::LogSink& sink, Log&) {
-  return std::make_unique<Handle>(std::make_shared<Shared>(std::move(requests), sink, io.Strand()));
+  return std::make_unique<LogHandle>(
+      std::make_shared<Shared>(std::move(requests), sink, io.Strand()));
 }
 
 }  // namespace interlink::site_client

@@ -9,10 +9,10 @@ namespace {
 
 constexpr auto kOpen = std::chrono::seconds(30);
 
-class Handle final : public node::Session {
+class SessionHandle final : public node::Session {
  public:
-  explicit Handle(std::shared_ptr<SessionWire> wire) : wire_(std::move(wire)) {}
-  ~Handle() override { wire_->Cancel(); }
+  explicit SessionHandle(std::shared_ptr<SessionWire> wire) : wire_(std::move(wire)) {}
+  ~SessionHandle() override { wire_->Cancel(); }
   void Read(node::Reply<node::SessionOutput> reply) override { wire_->Read(std::move(reply)); }
   void Write(node::SessionInput input, std::function<void(Status)> done) override {
     wire_->Write(std::move(input), std::move(done));
@@ -102,7 +102,7 @@ net::Awaitable<void> OpenAndAnswer(OpeningPtr opening) {
   opening->socket = nullptr;
   wire->Start();
   // A caller that has gone lets go of it, which ends it.
-  opening->answer.Give(node::SessionPtr(std::make_shared<Handle>(wire)));
+  opening->answer.Give(node::SessionPtr(std::make_shared<SessionHandle>(wire)));
 }
 
 }  // namespace

@@ -52,8 +52,8 @@ using net::HttpRequest;
 using net::HttpResponse;
 using StatePtr = std::shared_ptr<Server::State>;
 
-constexpr auto kHead = std::chrono::seconds(10);
-constexpr auto kFarewell = std::chrono::seconds(1);
+constexpr auto kHeadTime = std::chrono::seconds(10);
+constexpr auto kServerFarewell = std::chrono::seconds(1);
 // Connections that have not become sessions: a client sends its request at once.
 constexpr size_t kStrangers = 1024;
 
@@ -296,7 +296,7 @@ net::Awaitable<void> Handle(StatePtr state, HttpRequest http, net::Responder& re
   Status why;
   {
     Registration registration(state, connection, admitted.request.kind);
-    why = co_await connection->Write(admitted.upgrade.answer, begun + kHead);
+    why = co_await connection->Write(admitted.upgrade.answer, begun + kHeadTime);
     if (why.ok())
       why = co_await ServeSession(*state, admitted, connection, std::move(early), registration);
   }
@@ -307,8 +307,8 @@ net::HttpServerOptions HttpOptions(const Server::State& state) {
   net::HttpServerOptions options;
   options.max_connections = state.options.limits.sessions + kStrangers;
   options.max_connections_per_peer = options.max_connections;  // kubelet is one peer
-  options.head_timeout = kHead;
-  options.idle_timeout = kHead;
+  options.head_timeout = kHeadTime;
+  options.idle_timeout = kHeadTime;
   options.max_body = 0;
   options.error_page = TextAnswer;
   options.on_handshake_error = [&log = state.ports.log](const net::Peer&, const Status& why) {
@@ -378,7 +378,7 @@ void Server::Stop(Duration limit) {
                               {{"sessions", std::to_string(entries.size())}});
   }
   for (const State::Entry& entry : entries) entry.connection->Cancel();
-  if (http != nullptr) http->Stop(kFarewell);
+  if (http != nullptr) http->Stop(kServerFarewell);
 }
 
 Result<std::string> Server::AddressFor(node::StreamRequest request) {

@@ -5,6 +5,7 @@
 
 #include "streaming/command_end.h"
 #include "streaming/terminal_size.h"
+#include "streaming/waits.h"
 
 namespace interlink::streaming {
 namespace {
@@ -12,12 +13,7 @@ namespace {
 using node::SessionInput;
 using node::SessionOutput;
 
-constexpr auto kWait = std::chrono::hours(1);  // of loops that the connection's end wakes
-constexpr auto kFarewell =
-    std::chrono::seconds(5);  // to tell a client that its streams are missing
 constexpr size_t kResizeBytes = 4096;
-
-SteadyTime Now() { return std::chrono::steady_clock::now(); }
 
 enum Type : size_t { kError, kStdin, kStdout, kStderr, kResize, kTypes };
 constexpr std::array<const char*, kTypes> kNames = {"error", "stdin", "stdout", "stderr", "resize"};
@@ -68,7 +64,7 @@ class SpdyCommand final : public CommandTransport,
     while (true) {
       auto input = Next();
       if (input) co_return *std::move(input);
-      co_await changed_->Wait(Now() + kWait);
+      co_await changed_->Wait(In(kUntilWoken));
     }
   }
 

@@ -3,17 +3,14 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
+#include "streaming/waits.h"
+
 namespace interlink::streaming {
 namespace {
 
 constexpr size_t kBuffer = size_t{64} << 10U;
 constexpr size_t kPiece = size_t{64} << 10U;         // one stream's turn
 constexpr size_t kControlLimit = size_t{16} << 10U;  // replies that the client does not read
-constexpr auto kFarewell = std::chrono::seconds(5);  // to tell a client why its connection ends
-constexpr auto kWait = std::chrono::hours(1);        // of loops that End wakes
-
-SteadyTime Now() { return std::chrono::steady_clock::now(); }
-
 std::string Seconds(Duration duration) {
   return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(duration).count()) + " s";
 }
@@ -84,7 +81,7 @@ net::Awaitable<Status> SpdyConnection::ReadFrames(std::string_view bytes) {
     // A client that does not read what it asks for is not read either.
     while (control_.size() > kControlLimit && !closing_ && !stopped_) {
       waits_for_room_ = true;
-      co_await room_->Wait(Now() + kWait);
+      co_await room_->Wait(In(kUntilWoken));
       waits_for_room_ = false;
     }
   }
@@ -304,7 +301,7 @@ net::Awaitable<void> SpdyConnection::WriteLoop(Self self) {
     if (bytes.empty()) {
       self->written_->Set();
       if (!self->ended_.ok()) break;
-      co_await self->to_write_->Wait(Now() + kWait);
+      co_await self->to_write_->Wait(In(kUntilWoken));
       continue;
     }
     self->writing_ = true;
@@ -329,7 +326,7 @@ net::Awaitable<void> SpdyConnection::WatchLoop(Self self) {
     } else {
       const bool over = !self->ended_.ok() || self->closing_;
       const SteadyTime next =
-          over ? std::min(self->end_by_, Now() + kWait) : std::min(self->end_by_, idle);
+          over ? std::min(self->end_by_, In(kUntilWoken)) : std::min(self->end_by_, idle);
       co_await self->watching_->Wait(next);
     }
   }
@@ -342,7 +339,7 @@ void SpdyConnection::ForgetIfOver(const SpdyStream& stream) {
 }
 
 net::Awaitable<Status> SpdyConnection::Flush() {
-  while (ended_.ok() && !AllSent()) co_await written_->Wait(Now() + kWait);
+  while (ended_.ok() && !AllSent()) co_await written_->Wait(In(kUntilWoken));
   co_return ended_;
 }
 

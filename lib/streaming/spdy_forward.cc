@@ -6,14 +6,13 @@
 #include <map>
 #include <utility>
 
+#include "streaming/waits.h"
+
 namespace interlink::streaming {
 namespace {
 
-constexpr auto kWait = std::chrono::hours(1);  // of loops that the connection's end wakes
 constexpr size_t kReadMax = size_t{64} << 10U;
 constexpr size_t kMaxText = size_t{8} << 10U;
-
-SteadyTime Now() { return std::chrono::steady_clock::now(); }
 
 std::optional<uint16_t> ParsePort(const std::string& text) {
   uint16_t port = 0;
@@ -178,7 +177,7 @@ net::Awaitable<Result<std::optional<std::shared_ptr<ForwardStream>>>> SpdyForwar
     if (connection_->gone_away() && (ended || !connection_->HasStreams()))
       co_return std::optional<std::shared_ptr<ForwardStream>>();
     if (ended) co_return connection_->ended();
-    const SteadyTime next = std::min(Expire(), Now() + kWait);
+    const SteadyTime next = std::min(Expire(), In(kUntilWoken));
     co_await changed_->Wait(next);
   }
 }

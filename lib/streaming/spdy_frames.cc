@@ -8,7 +8,7 @@
 namespace interlink::streaming {
 namespace {
 
-constexpr size_t kHead = 8;
+constexpr size_t kHeadBytes = 8;
 constexpr uint8_t kFin = 0x01;
 constexpr uint8_t kUnidirectional = 0x02;
 constexpr uint32_t kIdMask = 0x7fffffff;
@@ -35,7 +35,7 @@ uint32_t Read32(std::string_view bytes, size_t at) {
 
 std::string ControlFrame(uint16_t type, uint8_t flags, std::string_view body) {
   std::string out;
-  out.reserve(kHead + body.size());
+  out.reserve(kHeadBytes + body.size());
   Append32(out, 0x80030000U | type);
   Append32(out, static_cast<uint32_t>(flags) << 24U | static_cast<uint32_t>(body.size()));
   return out.append(body);
@@ -263,7 +263,7 @@ Result<std::optional<SpdyFrame>> SpdyDecoder::Next(std::string_view& bytes) {
   };
   while (failed_.ok()) {
     if (!in_data_ && !in_control_) {
-      if (!take(head_, kHead)) return std::optional<SpdyFrame>();
+      if (!take(head_, kHeadBytes)) return std::optional<SpdyFrame>();
       failed_ = ReadHead();
       continue;
     }

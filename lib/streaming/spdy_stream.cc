@@ -1,17 +1,9 @@
 #include <algorithm>
 
 #include "streaming/spdy_connection.h"
+#include "streaming/waits.h"
 
 namespace interlink::streaming {
-namespace {
-
-SteadyTime Now() { return std::chrono::steady_clock::now(); }
-
-// The connection ends every wait; its own deadlines are shorter or as long.
-constexpr auto kWait = std::chrono::hours(1);
-
-}  // namespace
-
 SpdyStream::SpdyStream(const std::shared_ptr<SpdyConnection>& connection, const SpdyFrame& opening)
     : connection_(connection),
       id_(opening.stream),
@@ -57,7 +49,7 @@ net::Awaitable<Result<std::string>> SpdyStream::Read(size_t max) {
   while (true) {
     auto taken = TakeNow(max);
     if (taken) co_return *std::move(taken);
-    co_await readable_->Wait(Now() + kWait);
+    co_await readable_->Wait(In(kUntilWoken));
   }
 }
 
@@ -82,7 +74,7 @@ net::Awaitable<Status> SpdyStream::Write(std::string_view bytes) {
         options.connection_output - std::min(options.connection_output, connection->queued_);
     const size_t part = std::min({bytes.size(), own, all});
     if (part == 0) {
-      co_await writable_->Wait(Now() + kWait);
+      co_await writable_->Wait(In(kUntilWoken));
       continue;
     }
     out_.append(bytes.substr(0, part));

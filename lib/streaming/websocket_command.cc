@@ -2,20 +2,13 @@
 
 #include "net/base64.h"
 #include "streaming/command_end.h"
+#include "streaming/waits.h"
 
 namespace interlink::streaming {
 namespace {
 
 using node::SessionInput;
 using node::SessionOutput;
-
-constexpr uint16_t kNormal = 1000;         // RFC 6455, 7.4.1
-constexpr uint16_t kProtocolError = 1002;  // the same
-constexpr auto kLastWord = std::chrono::seconds(2);
-// A client that says nothing is there until TCP or the session's own watch says otherwise.
-constexpr auto kSilence = std::chrono::hours(24);
-
-SteadyTime In(Duration time) { return std::chrono::steady_clock::now() + time; }
 
 }  // namespace
 
@@ -56,17 +49,18 @@ net::Awaitable<Status> WebSocketCommand::Begin() {
 net::Awaitable<void> WebSocketCommand::Refuse(Status why) {
   gone_ = true;
   // A frame may be on its way to a client that does not read: that one is not waited for.
-  boost::asio::steady_timer limit(socket_->connection().executor(), kLastWord);
+  boost::asio::steady_timer limit(socket_->connection().executor(), kFarewell);
   limit.async_wait([socket = socket_](const boost::system::error_code& error) {
     if (!error) socket->Cancel();
   });
-  const Status told = co_await socket_->Close(kProtocolError, why.message(), In(kLastWord));
+  const Status told =
+      co_await socket_->Close(net::WebSocket::kProtocolError, why.message(), In(kFarewell));
   if (!told.ok()) socket_->Cancel();
 }
 
 net::Awaitable<Result<std::string>> WebSocketCommand::ReadMessage() {
   reading_ = true;
-  auto message = co_await socket_->Read(In(kSilence));
+  auto message = co_await socket_->Read(In(kUntilWoken));
   reading_ = false;
   if (finishing_) read_is_over_->Set();
   if (message.ok() && message->has_value()) co_return std::move(**message);
@@ -134,7 +128,7 @@ net::Awaitable<Status> WebSocketCommand::Finish(CommandEnd end) {
   finishing_ = true;
   const std::string status = protocol_.json_status ? CommandEndJson(end) : CommandEndText(end);
   if (!status.empty()) CO_RETURN_IF_ERROR(co_await Send(Channel::kError, status));
-  CO_RETURN_IF_ERROR(co_await socket_->Close(kNormal, "", In(pause_)));
+  CO_RETURN_IF_ERROR(co_await socket_->Close(net::WebSocket::kNormalClosure, "", In(pause_)));
   // Closing while something of the client is unread would reset the connection, and the client
   // would lose what it has not read yet.
   const SteadyTime deadline = In(pause_);

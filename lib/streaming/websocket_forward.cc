@@ -3,18 +3,13 @@
 #include <boost/asio/post.hpp>
 
 #include "net/base64.h"
+#include "streaming/waits.h"
 
 namespace interlink::streaming {
 namespace {
 
-constexpr uint16_t kNormal = 1000;         // RFC 6455, 7.4.1
-constexpr uint16_t kProtocolError = 1002;  // the same
-constexpr auto kLastWord = std::chrono::seconds(2);
-constexpr auto kSilence = std::chrono::hours(24);
 // What a stream holds before the client is held back; a message more may come on top.
 constexpr size_t kMaxHeld = size_t{256} * 1024;
-
-SteadyTime In(Duration time) { return std::chrono::steady_clock::now() + time; }
 
 }  // namespace
 
@@ -42,7 +37,7 @@ class WebSocketForward::Stream final : public ForwardStream,
       }
       if (!over_.ok()) co_return over_;
       if (pod_ended_) co_return std::string();
-      co_await readable_->Wait(In(kSilence));
+      co_await readable_->Wait(In(kUntilWoken));
     }
   }
 
@@ -150,13 +145,13 @@ net::Awaitable<Status> WebSocketForward::Take(std::string message) {
   const std::shared_ptr<Stream> stream = streams_[index];
   stream->Hold(std::move(decoded->bytes));
   // One stream that is not read holds all of them back: the protocol has one order.
-  while (!stream->HasRoom() && !closing_) co_await has_room_->Wait(In(kSilence));
+  while (!stream->HasRoom() && !closing_) co_await has_room_->Wait(In(kUntilWoken));
   co_return Status::Ok();
 }
 
 net::Awaitable<void> WebSocketForward::ReadLoop(Self self) {
   while (self->ended_.ok()) {
-    auto message = co_await self->socket_->Read(In(kSilence));
+    auto message = co_await self->socket_->Read(In(kUntilWoken));
     if (!message.ok()) {
       self->End(message.status());
     } else if (!message->has_value()) {
@@ -167,8 +162,8 @@ net::Awaitable<void> WebSocketForward::ReadLoop(Self self) {
     }
   }
   if (self->ended_.code() != Code::kInvalidArgument) co_return;
-  const Status told =
-      co_await self->socket_->Close(kProtocolError, self->ended_.message(), In(kLastWord));
+  const Status told = co_await self->socket_->Close(net::WebSocket::kProtocolError,
+                                                    self->ended_.message(), In(kFarewell));
   if (!told.ok()) self->socket_->Cancel();
 }
 
@@ -190,7 +185,7 @@ net::Awaitable<void> WebSocketForward::CloseAfterLast() {
   if (finished_ < streams_.size() || closing_) co_return;
   closing_ = true;
   has_room_->Set();
-  const Status closed = co_await socket_->Close(kNormal, "", In(pause_));
+  const Status closed = co_await socket_->Close(net::WebSocket::kNormalClosure, "", In(pause_));
   if (!closed.ok()) socket_->Cancel();
 }
 
@@ -201,7 +196,7 @@ net::Awaitable<Result<std::optional<std::shared_ptr<ForwardStream>>>> WebSocketF
     co_return Accepted(std::move(next));
   }
   // The client closes when it has read all; closing before it would reset the connection.
-  while (ended_.ok()) co_await over_->Wait(In(kSilence));
+  while (ended_.ok()) co_await over_->Wait(In(kUntilWoken));
   if (ended_.code() == Code::kCancelled) co_return Accepted();
   co_return ended_;
 }

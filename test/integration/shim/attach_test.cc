@@ -11,7 +11,6 @@ namespace {
 
 constexpr SessionRequest kAll{.tty = false, .in = true, .out = true, .err = true};
 constexpr SessionRequest kWatching{.tty = false, .in = false, .out = true, .err = true};
-const std::string kCloseStdin(1, static_cast<char>(FrameType::kStdin));
 
 void Attach(Client& client, const SessionRequest& request) {
   client.SendMessage(FrameType::kAttach, request);

@@ -15,7 +15,6 @@ constexpr SessionRequest kInput{.tty = false, .in = true, .out = true, .err = tr
 constexpr SessionRequest kTerminal{.tty = true, .in = true, .out = true, .err = false};
 constexpr SessionRequest kSync{
     .tty = false, .in = false, .out = true, .err = true, .kill_on_close = true};
-const std::string kCloseStdin(1, static_cast<char>(FrameType::kStdin));
 
 // A container that does nothing, for commands.
 class ExecFixture {

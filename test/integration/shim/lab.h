@@ -17,6 +17,9 @@
 
 namespace interlink::shim {
 
+// The payload of a kClose that ends the standard input.
+const std::string kCloseStdin(1, static_cast<char>(FrameType::kStdin));
+
 struct Ran {
   int code = 0;
   std::string out;

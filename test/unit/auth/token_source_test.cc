@@ -11,7 +11,7 @@ namespace {
 
 using test::Eventually;
 
-struct Fixture {
+struct SourceFixture {
   void Write(const std::string& text) { REQUIRE(WriteFileAtomically(path, text, 0600).ok()); }
   test::TemporaryFolder folder;
   const std::string path = folder.File("token");
@@ -28,7 +28,7 @@ TEST_CASE("a token is the one line of its file") {
 }
 
 TEST_CASE("a token that is written later is found") {
-  Fixture fixture;
+  SourceFixture fixture;
   const TokenSource source(fixture.path, fixture.timer, fixture.log);
   CHECK(source.Token().status().code() == Code::kUnavailable);
   CHECK_THAT(source.Token().status().message(), Catch::Contains(fixture.path));
@@ -39,7 +39,7 @@ TEST_CASE("a token that is written later is found") {
 }
 
 TEST_CASE("a new token replaces the old one, a broken file does not") {
-  Fixture fixture;
+  SourceFixture fixture;
   fixture.Write("first\n");
   TokenSource source(fixture.path, fixture.timer, fixture.log);
 
@@ -51,7 +51,7 @@ TEST_CASE("a new token replaces the old one, a broken file does not") {
 }
 
 TEST_CASE("a refused token is read again at once") {
-  Fixture fixture;
+  SourceFixture fixture;
   fixture.Write("first\n");
   TokenSource source(fixture.path, fixture.timer, fixture.log);
   const auto begun = std::chrono::steady_clock::now();

@@ -69,8 +69,8 @@ class Taken {
   std::vector<std::string> texts_ GUARDED_BY(mutex_);
 };
 
-struct Lab {
-  explicit Lab(const AcceptorLimits& limits = {}) {
+struct AcceptorLab {
+  explicit AcceptorLab(const AcceptorLimits& limits = {}) {
     auto made = Acceptor::Listen(path, log, limits);
     INFO(made.status().ToString());
     REQUIRE(made.ok());
@@ -95,7 +95,7 @@ double CpuSeconds() {
 }
 
 TEST_CASE("the first bytes say who gets a connection, and stay in it") {
-  Lab lab;
+  AcceptorLab lab;
 
   const UniqueFd grpc = Connect(lab.path);
   Send(grpc, "PRI * HTTP/2.0\r\n");
@@ -112,7 +112,7 @@ TEST_CASE("the first bytes say who gets a connection, and stay in it") {
 }
 
 TEST_CASE("a preface in parts is waited for, without a spinning thread") {
-  Lab lab;
+  AcceptorLab lab;
   const UniqueFd slow = Connect(lab.path);
   Send(slow, "PR");
 
@@ -128,7 +128,7 @@ TEST_CASE("a preface in parts is waited for, without a spinning thread") {
 
 TEST_CASE("a connection that stays silent, or stops in the preface, is closed at the limit") {
   CHECK(AcceptorLimits().first_bytes == std::chrono::seconds(10));
-  Lab lab({.first_bytes = std::chrono::milliseconds(50)});
+  AcceptorLab lab({.first_bytes = std::chrono::milliseconds(50)});
   const UniqueFd silent = Connect(lab.path);
   const UniqueFd partial = Connect(lab.path);
   Send(partial, "PR");
@@ -142,7 +142,7 @@ TEST_CASE("a connection that stays silent, or stops in the preface, is closed at
 }
 
 TEST_CASE("without room connections wait in the queue, without a spinning thread") {
-  Lab lab({.pending = 2});
+  AcceptorLab lab({.pending = 2});
   const UniqueFd first = Connect(lab.path);
   const UniqueFd second = Connect(lab.path);
   const UniqueFd third = Connect(lab.path);
@@ -158,7 +158,7 @@ TEST_CASE("without room connections wait in the queue, without a spinning thread
 }
 
 TEST_CASE("the socket is for its owner and group, and goes with the acceptor") {
-  auto lab = std::make_unique<Lab>();
+  auto lab = std::make_unique<AcceptorLab>();
   struct stat about {};
   REQUIRE(stat(lab->path.c_str(), &about) == 0);
   CHECK((about.st_mode & 0777U) == 0660);

@@ -14,7 +14,6 @@ namespace {
 
 using node::Slices;
 using test::Eventually;
-using test::Lab;
 
 constexpr char kContainersRpc[] = "/runtime.v1.RuntimeService/StreamContainers";
 constexpr char kEventsRpc[] = "/runtime.v1.RuntimeService/GetContainerEvents";
@@ -116,7 +115,7 @@ struct StreamedNode final : test::NoNode, node::Events {
 
 // A client of one streaming call.
 struct Reader {
-  Reader(const Lab& lab, const char* rpc, const std::string& request)
+  Reader(const test::Lab& lab, const char* rpc, const std::string& request)
       : name(rpc), bytes(request), channel(lab.channel) {
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
     const grpc::Slice slice(bytes);
@@ -158,7 +157,7 @@ TEST_CASE("13,000 containers are streamed once each, in messages of bounded size
     (*item.mutable_annotations())["filler"] = std::string(1000, 'x');
     node.listed.slices.push_back(node::MakeSlice(item));
   }
-  const Lab lab(node);
+  const test::Lab lab(node);
 
   Reader reader(lab, kContainersRpc, Asking(""));
   size_t messages = 0;
@@ -180,7 +179,7 @@ TEST_CASE("13,000 containers are streamed once each, in messages of bounded size
 
 TEST_CASE("an empty list is streamed as no message and a good end") {
   StreamedNode node;
-  const Lab lab(node);
+  const test::Lab lab(node);
 
   Reader reader(lab, kContainersRpc, Asking("none"));
 
@@ -190,7 +189,7 @@ TEST_CASE("an empty list is streamed as no message and a good end") {
 
 TEST_CASE("a list that cannot be told is an error of its stream too, never an empty one") {
   StreamedNode node;
-  const Lab lab(node);
+  const test::Lab lab(node);
 
   Reader reader(lab, kContainersRpc, Asking("unknown yet"));
 
@@ -200,7 +199,7 @@ TEST_CASE("a list that cannot be told is an error of its stream too, never an em
 
 TEST_CASE("a request of a stream that is no message of it is refused") {
   StreamedNode node;
-  const Lab lab(node);
+  const test::Lab lab(node);
 
   Reader reader(lab, kContainersRpc, "\xff\xff");
 
@@ -234,7 +233,7 @@ TEST_CASE("a reader that does not read is not written for") {
   StreamedNode node;
   const auto feed = std::make_shared<EndlessFeed>(size_t{1} << 20U);
   node.feed = feed;
-  const Lab lab(node);
+  const test::Lab lab(node);
 
   Reader reader(lab, kEventsRpc, "");
   for (int i = 0; i < 3; ++i) REQUIRE(reader.Read());
@@ -250,7 +249,7 @@ TEST_CASE("events reach the reader one by one, and its subscription stands befor
   StreamedNode node;
   const auto feed = std::make_shared<SpokenFeed>();
   node.feed = feed;
-  const Lab lab(node);
+  const test::Lab lab(node);
   Reader reader(lab, kEventsRpc, "");
 
   reader.stream->WaitForInitialMetadata();
@@ -272,7 +271,7 @@ TEST_CASE("a caller that goes away frees its subscription") {
     feed = made;
     node.feed = made;
   }
-  const Lab lab(node);
+  const test::Lab lab(node);
   Reader reader(lab, kEventsRpc, "");
   reader.stream->WaitForInitialMetadata();
 
@@ -285,7 +284,7 @@ TEST_CASE("a caller that goes away frees its subscription") {
 TEST_CASE("the server stops while streams wait and while one is not read") {
   StreamedNode node;
   node.feed = std::make_shared<SpokenFeed>();
-  Lab lab(node);
+  test::Lab lab(node);
   Reader waiting(lab, kEventsRpc, "");
   waiting.stream->WaitForInitialMetadata();
   const auto endless = std::make_shared<EndlessFeed>(size_t{1} << 20U);

@@ -12,7 +12,7 @@
 namespace interlink::cri_log {
 namespace {
 
-const ContainerId kId("c1");
+const ContainerId kResumed("c1");
 
 // All files of the container, in the order of their lines.
 std::string AllText(const Folder& folder) {
@@ -35,10 +35,10 @@ void Resume(const Folder& folder, const std::string& stream, uint64_t from, std:
   NullMetrics metrics;
   const auto files = cri_log::Open(log, metrics);
   Positions positions(*files);
-  REQUIRE(files->Open(kId, folder.File("0.log"), {from, 0}, true).ok());
-  Send(*files, kId, stream, from, stream.size(), random);
-  REQUIRE(positions.WaitFor(kId, stream.size()));
-  REQUIRE(CloseAndWait(*files, kId));
+  REQUIRE(files->Open(kResumed, folder.File("0.log"), {from, 0}, true).ok());
+  Send(*files, kResumed, stream, from, stream.size(), random);
+  REQUIRE(positions.WaitFor(kResumed, stream.size()));
+  REQUIRE(CloseAndWait(*files, kResumed));
 }
 
 TEST_CASE("from any cut, with any rotation, nothing is lost and nothing is doubled") {
@@ -121,8 +121,8 @@ struct Missing {
 
   Missing() {
     std::ofstream(folder.File(Rotated(0))) << one;
-    REQUIRE(files->Open(kId, folder.File("0.log"), {0, 0}, true).ok());
-    files->Append(kId, 0, one + two, one.size() + two.size());
+    REQUIRE(files->Open(kResumed, folder.File("0.log"), {0, 0}, true).ok());
+    files->Append(kResumed, 0, one + two, one.size() + two.size());
   }
 };
 
@@ -131,9 +131,9 @@ TEST_CASE("a file that is gone after a restart is not made again before kubelet 
   REQUIRE(CloseAndWait(*lab.files, ContainerId("a round later")));
   REQUIRE_FALSE(std::filesystem::exists(lab.folder.File("0.log")));
 
-  REQUIRE(lab.files->Reopen(kId, true).ok());
+  REQUIRE(lab.files->Reopen(kResumed, true).ok());
 
-  REQUIRE(lab.positions.WaitFor(kId, lab.one.size() + lab.two.size()));
+  REQUIRE(lab.positions.WaitFor(kResumed, lab.one.size() + lab.two.size()));
   REQUIRE(ReadFile(lab.folder.File("0.log")).value() == lab.two);
 }
 
@@ -142,14 +142,14 @@ TEST_CASE("a file that kubelet renames back is continued") {
 
   std::filesystem::rename(lab.folder.File(Rotated(0)), lab.folder.File("0.log"));
 
-  REQUIRE(lab.positions.WaitFor(kId, lab.one.size() + lab.two.size()));
+  REQUIRE(lab.positions.WaitFor(kResumed, lab.one.size() + lab.two.size()));
   REQUIRE(ReadFile(lab.folder.File("0.log")).value() == lab.one + lab.two);
 }
 
 TEST_CASE("a log without a file closes") {
   Missing lab;
 
-  REQUIRE(CloseAndWait(*lab.files, kId));
+  REQUIRE(CloseAndWait(*lab.files, kResumed));
 
   REQUIRE_FALSE(std::filesystem::exists(lab.folder.File("0.log")));
 }
@@ -171,18 +171,18 @@ TEST_CASE("a log without a file closes") {
     durable = position.site_offset;
     changed.NotifyAll();
   });
-  if (!files->Open(kId, folder.File("0.log"), {from, 0}, resume).ok()) _exit(3);
+  if (!files->Open(kResumed, folder.File("0.log"), {from, 0}, resume).ok()) _exit(3);
   // Killed between a rename and its Reopen: kubelet asks again.
   const bool renamed = !std::filesystem::exists(folder.File("0.log"));
-  if (renamed && !files->Reopen(kId, true).ok()) _exit(4);
+  if (renamed && !files->Reopen(kResumed, true).ok()) _exit(4);
   for (uint64_t at = from; at < stream.size();) {
     const uint64_t size = std::min<uint64_t>(stream.size() - at, 1 + random() % 3000);
-    files->Append(kId, at, stream.substr(at, size), at + size);
+    files->Append(kResumed, at, stream.substr(at, size), at + size);
     at += size;
     if (random() % 40 == 0) {
       std::filesystem::rename(folder.File("0.log"),
                               folder.File("0.log." + std::to_string(1'000'000'000 + at)));
-      if (!files->Reopen(kId, true).ok()) _exit(4);
+      if (!files->Reopen(kResumed, true).ok()) _exit(4);
     }
     // The credit of the wire: never far ahead.
     MutexLock lock(mutex);

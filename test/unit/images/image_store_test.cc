@@ -23,14 +23,14 @@ std::string Tar(const std::string& path, const std::string& data) {
   return TarBuilder().File(path, data).Finish();
 }
 
-struct Bench {
+struct StoreBench {
   TempFolder temp;
   FakeRegistry fake;
   NullLog log;
   Options options;
   std::unique_ptr<ImageStore> store;
 
-  Bench() {
+  StoreBench() {
     options.root = temp / "store";
     options.delete_delay = Duration::zero();
     Reopen();
@@ -65,7 +65,7 @@ std::vector<std::string> Tags(const site::Image& image) {
 }
 
 TEST_CASE("A pulled image is found by its tag, digest, id and the id's beginning") {
-  Bench bench;
+  StoreBench bench;
   const FakeImage made =
       bench.fake.PutImage(kHost, "app", "1", {Tar("a", "x"), Tar("b", "y")}, R"("User":"7:8")");
 
@@ -88,7 +88,7 @@ TEST_CASE("A pulled image is found by its tag, digest, id and the id's beginning
 }
 
 TEST_CASE("An image that is not there is nothing, whatever it is called") {
-  Bench bench;
+  StoreBench bench;
   const std::string name = GENERATE(as<std::string>(), "r.io/app:1", std::string(64, '0'), "UPPER",
                                     "../x", "sha256:", "");
 
@@ -98,7 +98,7 @@ TEST_CASE("An image that is not there is nothing, whatever it is called") {
 }
 
 TEST_CASE("A pull by digest has no tag") {
-  Bench bench;
+  StoreBench bench;
   const FakeImage made = bench.fake.PutImage(kHost, "app", "1", {Tar("a", "x")});
 
   const auto pulled = bench.Pull("r.io/app:1@" + made.manifest);
@@ -109,7 +109,7 @@ TEST_CASE("A pull by digest has no tag") {
 }
 
 TEST_CASE("An index is resolved, and its own digest is the name's") {
-  Bench bench;
+  StoreBench bench;
   const FakeImage made = bench.fake.PutImage(kHost, "app", "child", {Tar("a", "x")});
   const std::string index =
       R"({"schemaVersion":2,"manifests":[)" +
@@ -125,7 +125,7 @@ TEST_CASE("An index is resolved, and its own digest is the name's") {
 }
 
 TEST_CASE("Names of one image gather, and removing by one removes all") {
-  Bench bench;
+  StoreBench bench;
   const std::vector<std::string> tars = {Tar("a", "x")};
   const FakeImage made = bench.fake.PutImage(kHost, "app", "1", tars);
   bench.fake.PutImage(kHost, "app", "2", tars);
@@ -144,7 +144,7 @@ TEST_CASE("Names of one image gather, and removing by one removes all") {
 }
 
 TEST_CASE("A tag that moves leaves the old image its digest") {
-  Bench bench;
+  StoreBench bench;
   const FakeImage old = bench.fake.PutImage(kHost, "app", "1", {Tar("a", "old")});
   REQUIRE(bench.Pull("r.io/app:1").status().ToString() == "OK");
   const FakeImage fresh = bench.fake.PutImage(kHost, "app", "1", {Tar("a", "new")});
@@ -157,7 +157,7 @@ TEST_CASE("A tag that moves leaves the old image its digest") {
 }
 
 TEST_CASE("Bytes go with the last reference and holder") {
-  Bench bench;
+  StoreBench bench;
   const std::string shared = Tar("shared", "s");
   const FakeImage one = bench.fake.PutImage(kHost, "one", "1", {shared, Tar("a", "1")});
   bench.fake.PutImage(kHost, "two", "1", {shared, Tar("b", "2")});
@@ -186,7 +186,7 @@ TEST_CASE("Bytes go with the last reference and holder") {
 }
 
 TEST_CASE("References and holds survive a restart") {
-  Bench bench;
+  StoreBench bench;
   const FakeImage made = bench.fake.PutImage(kHost, "app", "1", {Tar("a", "x")}, R"("Cmd":["c"])");
   REQUIRE(bench.Pull("r.io/app:1").status().ToString() == "OK");
   const std::string before = bench.store->List(kNode).front().image.SerializeAsString();
@@ -212,7 +212,7 @@ TEST_CASE("References and holds survive a restart") {
 
 // A container holds its own image and those of its image volumes.
 TEST_CASE("A holder may hold several images, and lets all go at once") {
-  Bench bench;
+  StoreBench bench;
   const FakeImage one = bench.fake.PutImage(kHost, "one", "1", {Tar("a", "1")});
   const FakeImage two = bench.fake.PutImage(kHost, "two", "1", {Tar("b", "2")});
   REQUIRE(bench.Pull("r.io/one:1").status().ToString() == "OK");
@@ -241,7 +241,7 @@ TEST_CASE("A holder may hold several images, and lets all go at once") {
 }
 
 TEST_CASE("A second process is refused") {
-  Bench bench;
+  StoreBench bench;
 
   const auto second = ImageStore::Open(bench.options, bench.fake.Transport(), bench.log);
 
@@ -249,7 +249,7 @@ TEST_CASE("A second process is refused") {
 }
 
 TEST_CASE("A record of another version or a damaged one stops the start and is named") {
-  Bench bench;
+  StoreBench bench;
   const FakeImage made = bench.fake.PutImage(kHost, "app", "1", {Tar("a", "x")});
   REQUIRE(bench.Pull("r.io/app:1").status().ToString() == "OK");
   bench.store.reset();
@@ -267,7 +267,7 @@ TEST_CASE("A record of another version or a damaged one stops the start and is n
 }
 
 TEST_CASE("What a killed process left behind is swept") {
-  Bench bench;
+  StoreBench bench;
   bench.store.reset();
   const std::string root = bench.options.root;
   std::filesystem::create_directories(root + "/temp/layer-1/fs/deep/er");
@@ -285,7 +285,7 @@ TEST_CASE("What a killed process left behind is swept") {
 }
 
 TEST_CASE("Concurrent pulls download and unpack each layer once") {
-  Bench bench;
+  StoreBench bench;
   const FakeImage made =
       bench.fake.PutImage(kHost, "app", "1", {Tar("a", std::string(100'000, 'x')), Tar("b", "y")});
   std::vector<std::jthread> threads;
@@ -334,7 +334,7 @@ struct Gate {
 };
 
 TEST_CASE("A cancelled pull goes on while another caller waits for it, and ends when none does") {
-  Bench bench;
+  StoreBench bench;
   const FakeImage made = bench.fake.PutImage(kHost, "app", "1", {Tar("a", "x")});
   Gate gate;
   bench.fake.before = [&](const Call& call, const TransportRequest& request) -> Status {
@@ -376,7 +376,7 @@ TEST_CASE("A cancelled pull goes on while another caller waits for it, and ends 
 }
 
 TEST_CASE("Layers that are here are not given to who may not read them") {
-  Bench bench;
+  StoreBench bench;
   const std::string secret = Tar("secret", "s");
   const FakeImage hidden = bench.fake.PutImage(kHost, "private", "1", {secret});
   REQUIRE(bench.Pull("r.io/private:1").status().ToString() == "OK");
@@ -411,7 +411,7 @@ TEST_CASE("Layers that are here are not given to who may not read them") {
 }
 
 TEST_CASE("Equal layers above different ones get the folders of each") {
-  Bench bench;
+  StoreBench bench;
   const std::string top = Tar("dir/file", "x");
   const FakeImage one =
       bench.fake.PutImage(kHost, "one", "1", {TarBuilder().Folder("dir", 0700).Finish(), top});
@@ -431,7 +431,7 @@ TEST_CASE("Equal layers above different ones get the folders of each") {
 }
 
 TEST_CASE("An evil layer is refused by name and leaves nothing") {
-  Bench bench;
+  StoreBench bench;
   const std::string evil = TarBuilder().File("../../x", "y").Finish();
   bench.fake.PutImage(kHost, "app", "1", {Tar("a", "x"), evil});
 
@@ -446,7 +446,7 @@ TEST_CASE("An evil layer is refused by name and leaves nothing") {
 }
 
 TEST_CASE("What cannot be pulled says why in kubelet's words") {
-  Bench bench;
+  StoreBench bench;
   bench.options.allowed_registries = {"r.io"};
   bench.options.max_image_bytes = 100'000;
   bench.Reopen();
@@ -485,7 +485,7 @@ TEST_CASE("What cannot be pulled says why in kubelet's words") {
 }
 
 TEST_CASE("Many removers at once all succeed and the image is gone for each") {
-  Bench bench;
+  StoreBench bench;
   const FakeImage made = bench.fake.PutImage(kHost, "app", "1", {Tar("a", "x")});
   REQUIRE(bench.Pull("r.io/app:1").status().ToString() == "OK");
   std::vector<std::jthread> threads;
@@ -503,7 +503,7 @@ TEST_CASE("Many removers at once all succeed and the image is gone for each") {
 }
 
 TEST_CASE("Pulls, removes and holds at once never lose a layer that is held") {
-  Bench bench;
+  StoreBench bench;
   const std::string shared = Tar("shared", "s");
   for (const char* name : {"a", "b", "c"})
     bench.fake.PutImage(kHost, name, "1", {shared, Tar(name, name)});

@@ -14,7 +14,7 @@ namespace interlink::images {
 namespace {
 
 // One layer's folder, and the unpacking into it.
-struct Bench {
+struct LayerBench {
   TempFolder temp;
   UnpackRequest request;
   Call call = Call::WithTimeout(std::chrono::minutes(1));
@@ -70,7 +70,7 @@ TEST_CASE("Layers are unpacked whatever their packing") {
   TarBuilder packed(packing);
   Fill(plain);
   Fill(packed);
-  Bench bench;
+  LayerBench bench;
 
   const auto unpacked = bench.Unpack(packed.Finish(), plain.Finish());
 
@@ -89,7 +89,7 @@ TEST_CASE("Layers are unpacked whatever their packing") {
 // A layer first implied a folder (by a whiteout in it), then put a link in its place: the mode that
 // the folder had to get went through the link, to any path of the machine, as root.
 TEST_CASE("An implied folder that becomes a link leaves what it leads to alone") {
-  Bench bench;
+  LayerBench bench;
   const std::string outside = bench.temp / "outside";
   REQUIRE(::mkdir(outside.c_str(), 0700) == 0);
   TarBuilder tar;
@@ -120,7 +120,7 @@ TEST_CASE("Entries that leave the layer or go through its links are refused by n
       {{"link/.wh..wh..opq", AE_IFREG, 0644, "", "", ""}, "link/.wh..wh..opq"},
       {{"./", AE_IFLNK, 0777, "", "/etc", ""}, "root"},
   }));
-  Bench bench;
+  LayerBench bench;
   const std::string outside = bench.temp / "outside";
   REQUIRE(::mkdir(outside.c_str(), 0755) == 0);
   bench.temp.Write("outside/passwd", "untouched");
@@ -138,7 +138,7 @@ TEST_CASE("Entries that leave the layer or go through its links are refused by n
 }
 
 TEST_CASE("Absolute names mean names below the layer's root") {
-  Bench bench;
+  LayerBench bench;
   TarBuilder tar;
   tar.Folder("/abs").File("/abs/file", "in").Add({"/abs/again", AE_IFREG, 0, "", "", "/abs/file"});
 
@@ -147,7 +147,7 @@ TEST_CASE("Absolute names mean names below the layer's root") {
 }
 
 TEST_CASE("A link that is replaced by a file does not write through itself") {
-  Bench bench;
+  LayerBench bench;
   const std::string outside = bench.temp.Write("victim", "untouched");
   TarBuilder tar;
   tar.Add({"x", AE_IFLNK, 0777, "", outside, ""}).File("x", "mine");
@@ -158,7 +158,7 @@ TEST_CASE("A link that is replaced by a file does not write through itself") {
 }
 
 TEST_CASE("A hard link never changes what it links to") {
-  Bench bench;
+  LayerBench bench;
   TarBuilder tar;
   tar.File("a", "contents").Add({"b", AE_IFREG, 0644, "", "", "a"});
 
@@ -167,7 +167,7 @@ TEST_CASE("A hard link never changes what it links to") {
 }
 
 TEST_CASE("Whiteouts become what overlayfs understands") {
-  Bench bench;
+  LayerBench bench;
   TarBuilder tar;
   tar.File(".wh.gone", "").Folder("kept").File("kept/.wh..wh..opq", "");
   tar.File("deep/er/.wh.file", "").File("own", "x").File(".wh.own", "");
@@ -187,7 +187,7 @@ TEST_CASE("Whiteouts become what overlayfs understands") {
 }
 
 TEST_CASE("A layer that hides everything below it says so") {
-  Bench bench;
+  LayerBench bench;
   TarBuilder tar;
   tar.File(".wh..wh..opq", "").File("only", "x");
 
@@ -198,7 +198,7 @@ TEST_CASE("A layer that hides everything below it says so") {
 }
 
 TEST_CASE("Folders that a layer does not describe look as in the layers below") {
-  Bench bench;
+  LayerBench bench;
   TarBuilder bottom;
   bottom.Add({"var", AE_IFDIR, 01777, "", "", "", 7, 8}).Folder("var/spool", 0700);
   bottom.Folder("gone", 0711).Folder("opaque").Folder("opaque/in", 0700);
@@ -226,7 +226,7 @@ TEST_CASE("Folders that a layer does not describe look as in the layers below") 
 }
 
 TEST_CASE("Capabilities are kept, what steers the overlay is not") {
-  Bench bench;
+  LayerBench bench;
   TarBuilder tar;
   const std::string capability(
       "\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
@@ -252,7 +252,7 @@ TEST_CASE("Names are bytes") {
   const std::string name = GENERATE(as<std::string>(), "caf\xc3\xa9",
                                     "cafe\xcc\x81",  // decomposed: must not be composed
                                     "\xe6\x97\xa5\xe6\x9c\xac", "\xff\xfe raw");
-  Bench bench;
+  LayerBench bench;
   // GNU tar's way: raw bytes in the plain header.
   std::string tar = TarBuilder().File("NAME", "x").Finish();
   Patch(tar, 0, std::string(4, '\0'));
@@ -263,7 +263,7 @@ TEST_CASE("Names are bytes") {
 }
 
 TEST_CASE("A tar without its end is taken, a cut entry is not") {
-  Bench bench;
+  LayerBench bench;
   TarBuilder whole;
   whole.File("a", "first").File("b", std::string(700, 'b'));
   const std::string tar = whole.Finish();
@@ -298,14 +298,14 @@ TEST_CASE("A layer in many compressed pieces is one layer") {
   std::string blob;
   for (size_t begin = 0; begin < tar.size(); begin += 2000)
     blob += Compress(tar.substr(begin, 2000), packing);
-  Bench bench;
+  LayerBench bench;
 
   REQUIRE(bench.Unpack(blob, tar).status().ToString() == "OK");
   CHECK(Slurp(bench.At("b")) == std::string(3000, 'b'));
 }
 
 TEST_CASE("Bytes that hash to something else are refused") {
-  Bench bench;
+  LayerBench bench;
 
   const auto unpacked = bench.Unpack(TarBuilder().File("a", "x").Finish(), "something else");
 
@@ -318,13 +318,13 @@ TEST_CASE("Damaged compression is refused") {
   packed.File("a", std::string(100'000, 'x'));
   std::string blob = packed.Finish();
   blob.resize(blob.size() / 2);
-  Bench bench;
+  LayerBench bench;
 
   CHECK(bench.Unpack(blob, "x").status().code() == Code::kDataLoss);
 }
 
 TEST_CASE("Bombs end at their limit") {
-  Bench bench;
+  LayerBench bench;
   bench.request.limits.max_bytes = 4U << 20U;
 
   SECTION("more bytes than allowed") {
@@ -353,7 +353,7 @@ TEST_CASE("Bombs end at their limit") {
 }
 
 TEST_CASE("Device nodes are made by root") {
-  Bench bench;
+  LayerBench bench;
   TarBuilder tar;
   tar.Add({"null", AE_IFCHR, 0666, "", "", "", 0, 0, makedev(1, 3)});
 
@@ -368,14 +368,14 @@ TEST_CASE("Device nodes are made by root") {
 }
 
 TEST_CASE("A cancelled unpacking ends") {
-  Bench bench;
+  LayerBench bench;
   bench.call.Cancel();
 
   CHECK(bench.Unpack(TarBuilder().File("a", "x").Finish()).status().code() == Code::kCancelled);
 }
 
 TEST_CASE("An empty layer is a layer") {
-  Bench bench;
+  LayerBench bench;
 
   CHECK(bench.Unpack(TarBuilder().Finish()).status().ToString() == "OK");
   CHECK(bench.Unpack("", "").status().ToString() == "OK");

@@ -12,25 +12,26 @@ const std::string kDocker = "application/vnd.docker.distribution.manifest.v2+jso
 const std::string kIndex = "application/vnd.oci.image.index.v1+json";
 const std::string kDigest = "sha256:" + std::string(64, 'a');
 
-std::string Descriptor(const std::string& type, const std::string& more = "",
-                       const std::string& size = "7") {
+std::string DescriptorText(const std::string& type, const std::string& more = "",
+                           const std::string& size = "7") {
   return R"({"mediaType":")" + type + R"(","digest":")" + kDigest + R"(","size":)" + size + more +
          "}";
 }
 
-std::string Manifest(const std::string& layers, const std::string& config = Descriptor(
-                                                    "application/vnd.oci.image.config.v1+json")) {
+std::string ManifestText(
+    const std::string& layers,
+    const std::string& config = DescriptorText("application/vnd.oci.image.config.v1+json")) {
   return R"({"schemaVersion":2,"config":)" + config + R"(,"layers":[)" + layers + "]}";
 }
 
 const std::string kLayer = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 TEST_CASE("OCI and Docker manifests give config and layers") {
-  const auto oci = ParseManifest(Manifest(Descriptor(kLayer)), kOci + "; charset=utf-8");
-  const auto docker =
-      ParseManifest(Manifest(Descriptor("application/vnd.docker.image.rootfs.diff.tar.gzip"),
-                             Descriptor("application/vnd.docker.container.image.v1+json")),
-                    kDocker);
+  const auto oci = ParseManifest(ManifestText(DescriptorText(kLayer)), kOci + "; charset=utf-8");
+  const auto docker = ParseManifest(
+      ManifestText(DescriptorText("application/vnd.docker.image.rootfs.diff.tar.gzip"),
+                   DescriptorText("application/vnd.docker.container.image.v1+json")),
+      kDocker);
 
   REQUIRE(oci.ok());
   REQUIRE(docker.ok());
@@ -51,16 +52,16 @@ TEST_CASE("Hostile manifests are refused by name") {
       {R"({"schemaVersion":1,"fsLayers":[]})", kOci, "schema 1"},
       {R"({"schemaVersion":"2"})", kOci, "schemaVersion"},
       {R"({"schemaVersion":2})", kOci, "config"},
-      {Manifest("5"), kOci, "layers[0]"},
-      {Manifest(Descriptor("text/html")), kOci, "text/html"},
-      {Manifest(Descriptor("a\\u0000b")), kOci, "NUL"},
-      {Manifest(Descriptor(kLayer, "", "-1")), kOci, "layers[0].size"},
-      {Manifest(Descriptor(kLayer, "", "1e3")), kOci, "layers[0].size"},
-      {Manifest(Descriptor(kLayer, "", "18446744073709551615")), kOci, "layers[0].size"},
-      {Manifest("", Descriptor("application/vnd.cncf.helm.config.v1+json")), kOci, "helm"},
-      {Manifest("", Descriptor("application/vnd.oci.image.config.v1+json", "", "4194305")), kOci,
-       "4 MiB"},
-      {Manifest(""), "text/html", "text/html"},
+      {ManifestText("5"), kOci, "layers[0]"},
+      {ManifestText(DescriptorText("text/html")), kOci, "text/html"},
+      {ManifestText(DescriptorText("a\\u0000b")), kOci, "NUL"},
+      {ManifestText(DescriptorText(kLayer, "", "-1")), kOci, "layers[0].size"},
+      {ManifestText(DescriptorText(kLayer, "", "1e3")), kOci, "layers[0].size"},
+      {ManifestText(DescriptorText(kLayer, "", "18446744073709551615")), kOci, "layers[0].size"},
+      {ManifestText("", DescriptorText("application/vnd.cncf.helm.config.v1+json")), kOci, "helm"},
+      {ManifestText("", DescriptorText("application/vnd.oci.image.config.v1+json", "", "4194305")),
+       kOci, "4 MiB"},
+      {ManifestText(""), "text/html", "text/html"},
       {R"({"schemaVersion":2,"mediaType":")" + kIndex + R"(","manifests":[]})", kOci,
        "calls itself"},
       {R"({"schemaVersion":2,"manifests":[],"layers":[]})", kIndex, "at once"},
@@ -76,16 +77,17 @@ TEST_CASE("Hostile manifests are refused by name") {
 }
 
 TEST_CASE("More layers than a kernel can stack are refused") {
-  std::string layers = Descriptor(kLayer);
-  for (int i = 0; i < 500; ++i) layers += "," + Descriptor(kLayer);
+  std::string layers = DescriptorText(kLayer);
+  for (int i = 0; i < 500; ++i) layers += "," + DescriptorText(kLayer);
 
-  CHECK_FALSE(ParseManifest(Manifest(layers), kOci).ok());
+  CHECK_FALSE(ParseManifest(ManifestText(layers), kOci).ok());
 }
 
 TEST_CASE("The image for this machine is chosen from an index") {
   const auto entry = [](const std::string& architecture, const std::string& variant, char hex) {
-    std::string text = Descriptor(kOci, R"(,"platform":{"os":"linux","architecture":")" +
-                                            architecture + R"(","variant":")" + variant + R"("})");
+    std::string text =
+        DescriptorText(kOci, R"(,"platform":{"os":"linux","architecture":")" + architecture +
+                                 R"(","variant":")" + variant + R"("})");
     text.replace(text.find(kDigest), kDigest.size(), "sha256:" + std::string(64, hex));
     return text;
   };

@@ -8,10 +8,10 @@
 namespace interlink::images {
 namespace {
 
-const std::string kHost = "r.io:443";
+const std::string kRegistry = "r.io:443";
 const std::string kManifestType = "application/vnd.oci.image.manifest.v1+json";
 
-struct Bench {
+struct RegistryBench {
   FakeRegistry fake;
   std::unique_ptr<RegistryTransport> transport = fake.Transport();
   Mirrors mirrors;
@@ -55,9 +55,9 @@ std::function<std::unique_ptr<FakeAnswer>(const TransportRequest&)> Guard(
 }
 
 TEST_CASE("Mirrors are asked in their order, then the registry itself") {
-  Bench bench;
+  RegistryBench bench;
   bench.mirrors["r.io"] = {"https://one.example", "http://127.0.0.1:5000/proxy"};
-  bench.PutManifest(kHost + "/v2/app/manifests/1", "origin");
+  bench.PutManifest(kRegistry + "/v2/app/manifests/1", "origin");
   Registry registry = bench.Make();
 
   const auto got = registry.GetManifest(bench.call, "1");
@@ -68,7 +68,7 @@ TEST_CASE("Mirrors are asked in their order, then the registry itself") {
   REQUIRE(requests.size() == 3);
   CHECK(FakeRegistry::KeyOf(requests[0].url) == "one.example:443/v2/app/manifests/1");
   CHECK(FakeRegistry::KeyOf(requests[1].url) == "127.0.0.1:5000/proxy/v2/app/manifests/1");
-  CHECK(FakeRegistry::KeyOf(requests[2].url) == kHost + "/v2/app/manifests/1");
+  CHECK(FakeRegistry::KeyOf(requests[2].url) == kRegistry + "/v2/app/manifests/1");
 }
 
 TEST_CASE("Plain http is for loopback addresses only") {
@@ -79,22 +79,22 @@ TEST_CASE("Plain http is for loopback addresses only") {
 }
 
 TEST_CASE("A lying mirror is passed over") {
-  Bench bench;
+  RegistryBench bench;
   bench.mirrors["r.io"] = {"https://liar.example"};
   const Descriptor blob = DescriptorOf("the truth");
   bench.fake.Put("liar.example:443/v2/app/blobs/" + blob.digest.str(), {200, {}, "the trick"});
-  bench.fake.Put(kHost + "/v2/app/blobs/" + blob.digest.str(), {200, {}, "the truth"});
+  bench.fake.Put(kRegistry + "/v2/app/blobs/" + blob.digest.str(), {200, {}, "the truth"});
   Registry registry = bench.Make();
 
   CHECK(bench.Blob(registry, blob).value_or("?") == "the truth");
 }
 
 TEST_CASE("Bytes that are not those of the digest are an error that names it") {
-  Bench bench;
+  RegistryBench bench;
   const Descriptor blob = DescriptorOf("the truth");
   const std::string lie = GENERATE(as<std::string>(), "the trick", "the truth and more", "the tru");
-  bench.fake.Put(kHost + "/v2/app/blobs/" + blob.digest.str(), {200, {}, lie});
-  bench.PutManifest(kHost + "/v2/app/manifests/" + blob.digest.str(), lie);
+  bench.fake.Put(kRegistry + "/v2/app/blobs/" + blob.digest.str(), {200, {}, lie});
+  bench.PutManifest(kRegistry + "/v2/app/manifests/" + blob.digest.str(), lie);
   Registry registry = bench.Make();
 
   const auto got = bench.Blob(registry, blob);
@@ -113,8 +113,8 @@ TEST_CASE("The registry's errors become what the caller must do") {
                                                          {500, Code::kUnavailable},
                                                          {503, Code::kUnavailable},
                                                          {418, Code::kUnknown}}));
-  Bench bench;
-  bench.fake.Put(kHost + "/v2/app/manifests/1",
+  RegistryBench bench;
+  bench.fake.Put(kRegistry + "/v2/app/manifests/1",
                  {status, {}, R"({"errors":[{"code":"X","message":"because \n of this"}]})"});
   Registry registry = bench.Make();
 
@@ -125,11 +125,11 @@ TEST_CASE("The registry's errors become what the caller must do") {
 }
 
 TEST_CASE("A bearer challenge is answered with a token for the pull's credentials") {
-  Bench bench;
-  bench.PutManifest(kHost + "/v2/app/manifests/1", "m");
+  RegistryBench bench;
+  bench.PutManifest(kRegistry + "/v2/app/manifests/1", "m");
   bench.fake.Put("auth.io:443/token", {200, {}, R"({"token":"T1"})"});
   bench.fake.instead =
-      Guard(kHost, "Bearer T1",
+      Guard(kRegistry, "Bearer T1",
             R"(Bearer realm="https://auth.io/token",service="r.io",scope="repository:app:pull")");
   Registry registry = bench.Make({"user", "secret", "", ""});
 
@@ -144,10 +144,10 @@ TEST_CASE("A bearer challenge is answered with a token for the pull's credential
 }
 
 TEST_CASE("An identity token is posted, a registry token used as it is") {
-  Bench bench;
-  bench.PutManifest(kHost + "/v2/app/manifests/1", "m");
+  RegistryBench bench;
+  bench.PutManifest(kRegistry + "/v2/app/manifests/1", "m");
   bench.fake.Put("auth.io:443/token", {200, {}, R"({"access_token":"T2"})"});
-  bench.fake.instead = Guard(kHost, "Bearer T2", R"(Bearer realm="https://auth.io/token")");
+  bench.fake.instead = Guard(kRegistry, "Bearer T2", R"(Bearer realm="https://auth.io/token")");
 
   SECTION("identity") {
     Registry registry = bench.Make({"", "", "refresh/me", ""});
@@ -165,12 +165,12 @@ TEST_CASE("An identity token is posted, a registry token used as it is") {
 }
 
 TEST_CASE("Credentials go to no mirror") {
-  Bench bench;
+  RegistryBench bench;
   bench.mirrors["r.io"] = {"https://mirror.example"};
-  bench.PutManifest(kHost + "/v2/app/manifests/1", "m");
+  bench.PutManifest(kRegistry + "/v2/app/manifests/1", "m");
   const auto guard_mirror = Guard("mirror.example", "never",
                                   R"(Basic realm="x", Bearer realm="https://mirror.example/t")");
-  const auto guard_origin = Guard(kHost, "Basic dXNlcjpzZWNyZXQ=", R"(Basic realm="x")");
+  const auto guard_origin = Guard(kRegistry, "Basic dXNlcjpzZWNyZXQ=", R"(Basic realm="x")");
   bench.fake.instead = [&](const TransportRequest& request) {
     auto answer = guard_mirror(request);
     return answer ? std::move(answer) : guard_origin(request);
@@ -184,9 +184,9 @@ TEST_CASE("Credentials go to no mirror") {
 }
 
 TEST_CASE("Redirects are followed without credentials, and not too often") {
-  Bench bench;
+  RegistryBench bench;
   const Descriptor blob = DescriptorOf("bytes");
-  const std::string place = kHost + "/v2/app/blobs/" + blob.digest.str();
+  const std::string place = kRegistry + "/v2/app/blobs/" + blob.digest.str();
   Registry registry = bench.Make({"", "", "", "token"});
 
   SECTION("to another host") {
@@ -214,10 +214,10 @@ TEST_CASE("Redirects are followed without credentials, and not too often") {
 }
 
 TEST_CASE("A token server that must not be asked is not") {
-  Bench bench;
+  RegistryBench bench;
   const std::string realm = GENERATE(as<std::string>(), "http://auth.io/token",
                                      "http://127.0.0.1:9/token", "file:///etc/passwd", "");
-  bench.fake.instead = Guard(kHost, "x", "Bearer realm=\"" + realm + "\"");
+  bench.fake.instead = Guard(kRegistry, "x", "Bearer realm=\"" + realm + "\"");
   Registry registry = bench.Make({"user", "secret", "", ""});
 
   CHECK_FALSE(registry.GetManifest(bench.call, "1").ok());
@@ -225,9 +225,9 @@ TEST_CASE("A token server that must not be asked is not") {
 }
 
 TEST_CASE("Whether credentials may read a blob is asked without its bytes") {
-  Bench bench;
+  RegistryBench bench;
   const Descriptor blob = DescriptorOf("bytes");
-  bench.fake.Put(kHost + "/v2/app/blobs/" + blob.digest.str(), {200, {}, "bytes"});
+  bench.fake.Put(kRegistry + "/v2/app/blobs/" + blob.digest.str(), {200, {}, "bytes"});
   Registry registry = bench.Make();
 
   CHECK(registry.CheckBlob(bench.call, blob).ok());

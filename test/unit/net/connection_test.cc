@@ -22,8 +22,8 @@ Awaitable<void> AcceptOne(Listener* listener, Io* io, std::promise<ConnectionRes
   accepted->set_value(co_await listener->Accept(*io));
 }
 
-struct Fixture {
-  Fixture() {
+struct ConnectionFixture {
+  ConnectionFixture() {
     auto made = Listener::Tcp(io, "127.0.0.1", 0, nullptr);
     REQUIRE(made.ok());
     listener = *std::move(made);
@@ -66,7 +66,7 @@ unsigned UserTimeout(int fd) {
 }
 
 TEST_CASE("a peer that has finished is noticed while its bytes are unread") {
-  Fixture fixture;
+  ConnectionFixture fixture;
   RawPeer peer(fixture.listener->port());
   const auto connection = fixture.Accepted();
   peer.Send("unread");
@@ -78,7 +78,7 @@ TEST_CASE("a peer that has finished is noticed while its bytes are unread") {
 }
 
 TEST_CASE("a connection that allows pauses has no limit of its own for a peer that takes nothing") {
-  Fixture fixture;
+  ConnectionFixture fixture;
   const RawPeer peer(fixture.listener->port());
   const auto connection = fixture.Accepted();
   const int fd = FindPeer(peer.port());

@@ -324,7 +324,7 @@ TEST_CASE("a stream that falls silent, is cut or is refused ends with the reason
   }
 }
 
-Awaitable<void> Echo(HttpRequest request, Responder& responder, std::atomic<int>* failed) {
+Awaitable<void> EchoTo(HttpRequest request, Responder& responder, std::atomic<int>* failed) {
   HttpResponse response;
   response.body = std::move(request.body);
   if (!(co_await responder.Send(std::move(response))).ok()) ++*failed;
@@ -336,7 +336,7 @@ TEST_CASE("a hundred callers at once each get their own answer") {
   auto listener = Listener::Tcp(io, "127.0.0.1", 0, nullptr);
   REQUIRE(listener.ok());
   HttpServer server(io, *std::move(listener), {}, [&](HttpRequest request, Responder& responder) {
-    return Echo(std::move(request), responder, &failed);
+    return EchoTo(std::move(request), responder, &failed);
   });
   server.Start();
   HttpClient client(io, To(server.port()));
@@ -372,7 +372,7 @@ TEST_CASE("HTTP works over a unix socket, which goes when its listener closes") 
     REQUIRE(listener.ok());
     CHECK(Listener::OnUnix(io, path, 0600).status().code() == Code::kAlreadyExists);
     HttpServer server(io, *std::move(listener), {}, [&](HttpRequest request, Responder& responder) {
-      return Echo(std::move(request), responder, &failed);
+      return EchoTo(std::move(request), responder, &failed);
     });
     server.Start();
     HttpClientOptions options;

@@ -42,8 +42,8 @@ Awaitable<void> Echo(HttpRequest request, Responder& responder, std::atomic<int>
   if (!sent.ok()) ++*gone;
 }
 
-struct Fixture {
-  explicit Fixture(HttpServerOptions options = {}) {
+struct ServerFixture {
+  explicit ServerFixture(HttpServerOptions options = {}) {
     auto listener = Listener::Tcp(io, "127.0.0.1", 0, nullptr);
     REQUIRE(listener.ok());
     server = std::make_unique<HttpServer>(io, *std::move(listener), std::move(options),
@@ -53,7 +53,7 @@ struct Fixture {
                                           });
     server->Start();
   }
-  ~Fixture() {
+  ~ServerFixture() {
     server.reset();
     io.Stop();
   }
@@ -71,7 +71,7 @@ struct Fixture {
 };
 
 TEST_CASE("a kept connection answers one request after the other") {
-  Fixture fixture;
+  ServerFixture fixture;
   RawPeer peer(fixture.server->port());
 
   peer.Send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -82,7 +82,7 @@ TEST_CASE("a kept connection answers one request after the other") {
 }
 
 TEST_CASE("pipelined requests are answered in order") {
-  Fixture fixture;
+  ServerFixture fixture;
   RawPeer peer(fixture.server->port());
   std::string all;
   for (int i = 0; i < 20; ++i)
@@ -101,7 +101,7 @@ TEST_CASE("pipelined requests are answered in order") {
 }
 
 TEST_CASE("a request that comes byte by byte is understood") {
-  Fixture fixture;
+  ServerFixture fixture;
   RawPeer peer(fixture.server->port());
   for (const char c : std::string("PUT /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
                                   "3\r\nabc\r\n2;ext=1\r\nde\r\n0\r\n\r\n"))
@@ -111,7 +111,7 @@ TEST_CASE("a request that comes byte by byte is understood") {
 }
 
 TEST_CASE("the body of a GET is read as its body and never as the next request") {
-  Fixture fixture;
+  ServerFixture fixture;
   const std::string inner = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
 
   const std::string text = fixture.Ask("GET /outer HTTP/1.1\r\nHost: x\r\nContent-Length: " +
@@ -129,7 +129,7 @@ TEST_CASE("requests whose length is ambiguous are refused and nothing of them is
                "Content-Length: -1\r\n", "Content-Length: 4x\r\n",
                "Content-Length: 99999999999999999999\r\n", "Content-Length : 4\r\n",
                "Transfer-Encoding: chunked, identity\r\n", "Transfer-Encoding: xchunked\r\n");
-  Fixture fixture;
+  ServerFixture fixture;
 
   const std::string text = fixture.Ask("POST /a HTTP/1.1\r\nHost: x\r\n" + head +
                                        "\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -147,7 +147,7 @@ TEST_CASE("what is no HTTP request gets 400") {
       "GET /a HTTP/1.1\r\nX: a\rb\r\n\r\n",
       "POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
       "POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n");
-  Fixture fixture;
+  ServerFixture fixture;
 
   const std::string text = fixture.Ask(bytes);
 
@@ -157,7 +157,7 @@ TEST_CASE("what is no HTTP request gets 400") {
 }
 
 TEST_CASE("a request that ends too early gets 400 and is not served") {
-  Fixture fixture;
+  ServerFixture fixture;
 
   CHECK_THAT(fixture.Ask("PUT /a HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc"),
              Catch::StartsWith("HTTP/1.1 400"));
@@ -166,7 +166,7 @@ TEST_CASE("a request that ends too early gets 400 and is not served") {
 }
 
 TEST_CASE("an endless head gets 431") {
-  Fixture fixture;
+  ServerFixture fixture;
   RawPeer peer(fixture.server->port());
   peer.Send("GET /a HTTP/1.1\r\n");
   const std::string line = "X-Filler: " + std::string(1000, 'x') + "\r\n";
@@ -182,7 +182,7 @@ TEST_CASE("a body over the limit gets 413, which the sender also sees while it s
   HttpServerOptions options;
   options.max_body = 1000;
   const bool chunked = GENERATE(false, true);
-  Fixture fixture(std::move(options));
+  ServerFixture fixture(std::move(options));
   RawPeer peer(fixture.server->port());
   const std::string megabyte(1U << 20U, 'x');
 
@@ -200,7 +200,7 @@ TEST_CASE("slow clients get 408 or an end, never for ever") {
   options.head_timeout = std::chrono::milliseconds(100);
   options.body_timeout = std::chrono::milliseconds(100);
   options.idle_timeout = std::chrono::milliseconds(150);
-  Fixture fixture(std::move(options));
+  ServerFixture fixture(std::move(options));
 
   SECTION("a head that does not end") {
     RawPeer peer(fixture.server->port());
@@ -229,7 +229,7 @@ TEST_CASE("slow clients get 408 or an end, never for ever") {
 }
 
 TEST_CASE("Expect: 100-continue is answered before the body is sent") {
-  Fixture fixture;
+  ServerFixture fixture;
   RawPeer peer(fixture.server->port());
 
   peer.Send("PUT /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
@@ -240,7 +240,7 @@ TEST_CASE("Expect: 100-continue is answered before the body is sent") {
 }
 
 TEST_CASE("a HEAD request gets the head of the answer only") {
-  Fixture fixture;
+  ServerFixture fixture;
 
   const std::string text = fixture.Ask("HEAD /abc HTTP/1.1\r\nConnection: close\r\n\r\n");
 
@@ -249,13 +249,13 @@ TEST_CASE("a HEAD request gets the head of the answer only") {
 }
 
 TEST_CASE("a handler that does not answer is a 500, not a hang") {
-  Fixture fixture;
+  ServerFixture fixture;
 
   CHECK_THAT(fixture.Ask("GET /silent HTTP/1.1\r\n\r\n"), Catch::StartsWith("HTTP/1.1 500"));
 }
 
 TEST_CASE("an endless answer comes in chunks and ends properly") {
-  Fixture fixture;
+  ServerFixture fixture;
 
   const std::string text = fixture.Ask("GET /stream HTTP/1.1\r\n\r\n");
 
@@ -264,7 +264,7 @@ TEST_CASE("an endless answer comes in chunks and ends properly") {
 }
 
 TEST_CASE("an endless answer notices that its reader is gone") {
-  Fixture fixture;
+  ServerFixture fixture;
   {
     RawPeer peer(fixture.server->port());
     peer.Send("GET /flood HTTP/1.1\r\n\r\n");
@@ -275,7 +275,7 @@ TEST_CASE("an endless answer notices that its reader is gone") {
 }
 
 TEST_CASE("a watched peer is reported once and its connection is not kept") {
-  Fixture fixture;
+  ServerFixture fixture;
 
   const std::string text = fixture.Ask("GET /watched HTTP/1.1\r\n\r\n");
 
@@ -286,7 +286,7 @@ TEST_CASE("a watched peer is reported once and its connection is not kept") {
 TEST_CASE("connections above the limit of one peer get 429") {
   HttpServerOptions options;
   options.max_connections_per_peer = 3;
-  Fixture fixture(std::move(options));
+  ServerFixture fixture(std::move(options));
   std::vector<std::unique_ptr<RawPeer>> peers;
   for (int i = 0; i < 3; ++i) {
     peers.push_back(std::make_unique<RawPeer>(fixture.server->port()));
@@ -309,13 +309,13 @@ TEST_CASE("errors of the server itself have the body that the edge wants") {
     response.body = "{\"page\":" + std::to_string(status) + "}";
     return response;
   };
-  Fixture fixture(std::move(options));
+  ServerFixture fixture(std::move(options));
 
   CHECK_THAT(fixture.Ask("nonsense\r\n\r\n"), Catch::EndsWith("{\"page\":400}"));
 }
 
 TEST_CASE("a stop closes idle connections at once and refuses new ones") {
-  Fixture fixture;
+  ServerFixture fixture;
   RawPeer idle(fixture.server->port());
   idle.Send("GET /a HTTP/1.1\r\n\r\n");
   idle.ReadUntil("GET /a");

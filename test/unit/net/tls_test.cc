@@ -29,7 +29,7 @@ Awaitable<void> WhoAreYou(HttpRequest request, Responder& responder) {
   if (!sent.ok()) co_return;
 }
 
-struct Fixture {
+struct TlsFixture {
   Result<std::string> Ask(ClientAuth auth, const TlsFiles& server_files,
                           const TlsFiles& client_files, const std::string& host = "127.0.0.1") {
     auto server_tls = TlsContext::Server(server_files, auth);
@@ -80,7 +80,7 @@ struct Fixture {
 };
 
 TEST_CASE("a verified client certificate names its peer") {
-  Fixture fixture;
+  TlsFixture fixture;
 
   const auto who = fixture.Ask(ClientAuth::kRequire, fixture.Server(), fixture.Client());
 
@@ -90,13 +90,13 @@ TEST_CASE("a verified client certificate names its peer") {
 }
 
 TEST_CASE("a name is verified as well as an address") {
-  Fixture fixture;
+  TlsFixture fixture;
 
   CHECK(fixture.Ask(ClientAuth::kRequire, fixture.Server(), fixture.Client(), "localhost").ok());
 }
 
 TEST_CASE("verify takes clients without a certificate, but not those with a wrong one") {
-  Fixture fixture;
+  TlsFixture fixture;
   const CertificateFiles wrong = fixture.stranger.Issue("wrong", {"node-1", ""});
 
   const auto none =
@@ -109,14 +109,14 @@ TEST_CASE("verify takes clients without a certificate, but not those with a wron
 }
 
 TEST_CASE("without client verification nobody is taken for anybody") {
-  Fixture fixture;
+  TlsFixture fixture;
 
   CHECK(fixture.Ask(ClientAuth::kNone, fixture.Server(), fixture.Client()).value_or("") ==
         "nobody");
 }
 
 TEST_CASE("a client without a certificate, with a stranger's or an expired one is refused") {
-  Fixture fixture;
+  TlsFixture fixture;
   const CertificateFiles stranger = fixture.stranger.Issue("stranger", {"node-1", ""});
 
   SECTION("none") {
@@ -136,7 +136,7 @@ TEST_CASE("a client without a certificate, with a stranger's or an expired one i
 }
 
 TEST_CASE("a client refuses a server with the wrong CA, name or time, and says which") {
-  Fixture fixture;
+  TlsFixture fixture;
   SECTION("CA") {
     const auto who =
         fixture.Ask(ClientAuth::kNone, fixture.Server(), {"", "", fixture.stranger.ca_file()});
@@ -154,7 +154,7 @@ TEST_CASE("a client refuses a server with the wrong CA, name or time, and says w
 }
 
 TEST_CASE("plain HTTP to a TLS port is refused without a hang") {
-  Fixture fixture;
+  TlsFixture fixture;
   auto tls = TlsContext::Server(fixture.Server(), ClientAuth::kRequire);
   REQUIRE(tls.ok());
   auto listener = Listener::Tcp(fixture.io, "127.0.0.1", 0, *tls);
@@ -174,7 +174,7 @@ TEST_CASE("plain HTTP to a TLS port is refused without a hang") {
 }
 
 TEST_CASE("files that cannot be used are refused with the reason") {
-  Fixture fixture;
+  TlsFixture fixture;
   const std::string garbage = fixture.folder.File("garbage.pem");
   std::ofstream(garbage) << "this is no PEM\n";
   const CertificateFiles expired = fixture.authority.Issue("expired", {"x", "", -7200, -3600});
@@ -209,7 +209,7 @@ TEST_CASE("files that cannot be used are refused with the reason") {
 }
 
 TEST_CASE("the end of our own certificate is known") {
-  Fixture fixture;
+  TlsFixture fixture;
 
   const auto context = TlsContext::Client(fixture.Client());
 

@@ -56,8 +56,8 @@ Awaitable<void> EchoMessages(HttpRequest request, Responder& responder,
   ended->set_value(status);
 }
 
-struct Fixture {
-  Fixture() {
+struct SocketFixture {
+  SocketFixture() {
     auto listener = Listener::Tcp(io, "127.0.0.1", 0, nullptr);
     REQUIRE(listener.ok());
     server =
@@ -67,7 +67,7 @@ struct Fixture {
                                      });
     server->Start();
   }
-  ~Fixture() { server->Stop(std::chrono::seconds(1)); }
+  ~SocketFixture() { server->Stop(std::chrono::seconds(1)); }
   Status Ended() {
     auto future = ended.get_future();
     REQUIRE(future.wait_for(std::chrono::seconds(20)) == std::future_status::ready);
@@ -120,7 +120,7 @@ Awaitable<void> Converse(HttpClient* client, boost::asio::any_io_executor strand
 }
 
 TEST_CASE("client and server exchange messages of every length form and close properly") {
-  Fixture fixture;
+  SocketFixture fixture;
   HttpClientOptions options;
   options.endpoint = {"127.0.0.1", fixture.server->port(), "", nullptr};
   HttpClient client(fixture.io, std::move(options));
@@ -136,7 +136,7 @@ TEST_CASE("client and server exchange messages of every length form and close pr
 }
 
 TEST_CASE("the handshake answers the key of RFC 6455") {
-  Fixture fixture;
+  SocketFixture fixture;
   RawPeer peer(fixture.server->port());
   peer.Send(kUpgrade);
 
@@ -146,7 +146,7 @@ TEST_CASE("the handshake answers the key of RFC 6455") {
 }
 
 TEST_CASE("fragments are joined, and control frames between them are answered") {
-  Fixture fixture;
+  SocketFixture fixture;
   RawPeer peer(fixture.server->port());
   // All with the upgrade: what is read beyond it is not lost.
   peer.Send(kUpgrade + Frame(0x02, "he") + Frame(0x89, "ping") + Frame(0x80, "llo"));
@@ -157,7 +157,7 @@ TEST_CASE("fragments are joined, and control frames between them are answered") 
 }
 
 TEST_CASE("the chosen subprotocol is in the answer") {
-  Fixture fixture;
+  SocketFixture fixture;
   RawPeer peer(fixture.server->port());
   std::string request = kUpgrade;
   request.insert(request.find("\r\n") + 2,
@@ -170,7 +170,7 @@ TEST_CASE("the chosen subprotocol is in the answer") {
 }
 
 TEST_CASE("masks of any value and messages of any length are taken off") {
-  Fixture fixture;
+  SocketFixture fixture;
   RawPeer peer(fixture.server->port());
   peer.Send(kUpgrade);
   peer.ReadUntil("\r\n\r\n");
@@ -188,7 +188,7 @@ TEST_CASE("masks of any value and messages of any length are taken off") {
 }
 
 TEST_CASE("a ping that comes while the peer does not read stops nothing and is answered") {
-  Fixture fixture;
+  SocketFixture fixture;
   RawPeer peer(fixture.server->port());
   peer.Send(kUpgrade);
   peer.ReadUntil("\r\n\r\n");
@@ -233,7 +233,7 @@ TEST_CASE("frames that break the protocol end the connection") {
        std::string("\x82\xff\x7f\x00\x00\x00\x00\x00\x00\x00", 10) + std::string(4, '\0')},
   };
   for (const Row& row : rows) {
-    Fixture fixture;
+    SocketFixture fixture;
     RawPeer peer(fixture.server->port());
     peer.Send(kUpgrade + row.bytes);
 
@@ -243,7 +243,7 @@ TEST_CASE("frames that break the protocol end the connection") {
 }
 
 TEST_CASE("a peer that leaves without a close frame is noticed") {
-  Fixture fixture;
+  SocketFixture fixture;
   {
     RawPeer peer(fixture.server->port());
     peer.Send(kUpgrade + Frame(0x82, "hi"));
@@ -254,7 +254,7 @@ TEST_CASE("a peer that leaves without a close frame is noticed") {
 }
 
 TEST_CASE("what is no upgrade is told what is missing") {
-  Fixture fixture;
+  SocketFixture fixture;
   RawPeer peer(fixture.server->port());
   peer.Send("GET /x HTTP/1.1\r\nHost: x\r\n\r\n");
 

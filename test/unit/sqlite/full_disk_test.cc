@@ -43,7 +43,7 @@ bool RunOnSmallDisk(const Folder& folder, const std::string& size,
   return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-Call Soon() { return Call::WithTimeout(std::chrono::seconds(30)); }
+Call InTime() { return Call::WithTimeout(std::chrono::seconds(30)); }
 
 // Fills the disk to the last byte.
 void Fill(const std::string& path) {
@@ -64,15 +64,15 @@ TEST_CASE("on a full disk ends are still committed, new work is refused, and roo
     Expect(store.ok(), store.status().ToString());
     for (int i = 0; i < 200; ++i) {
       Expect(
-          (*store)->CommitAndWait(Soon(), {{{2, "", std::to_string(i), record}}, {}, false}).ok(),
+          (*store)->CommitAndWait(InTime(), {{{2, "", std::to_string(i), record}}, {}, false}).ok(),
           "there is room");
     }
 
     Fill(folder.File("filler"));
     Status refused;
     for (int i = 0; i < 2000 && refused.ok(); ++i) {
-      refused =
-          (*store)->CommitAndWait(Soon(), {{{2, "", "n" + std::to_string(i), record}}, {}, false});
+      refused = (*store)->CommitAndWait(InTime(),
+                                        {{{2, "", "n" + std::to_string(i), record}}, {}, false});
     }
     Expect(refused.code() == Code::kResourceExhausted, "new work: " + refused.ToString());
     Expect(refused.message().find(options.folder) != std::string::npos, refused.ToString());
@@ -80,20 +80,20 @@ TEST_CASE("on a full disk ends are still committed, new work is refused, and roo
     for (int round = 0; round < 3; ++round) {
       for (int i = 0; i < 200; ++i) {
         const Status status =
-            (*store)->CommitAndWait(Soon(), {{{2, "", std::to_string(i), record}}, {}, true});
+            (*store)->CommitAndWait(InTime(), {{{2, "", std::to_string(i), record}}, {}, true});
         Expect(status.ok(), "an end: " + status.ToString());
       }
     }
     for (int i = 0; i < 100; ++i) {
-      Expect((*store)->CommitAndWait(Soon(), {{}, {{2, "", std::to_string(i), ""}}, true}).ok(),
+      Expect((*store)->CommitAndWait(InTime(), {{}, {{2, "", std::to_string(i), ""}}, true}).ok(),
              "an erase");
     }
-    Expect((*store)->CommitAndWait(Soon(), {{{2, "", "new", record}}, {}, false}).code() ==
+    Expect((*store)->CommitAndWait(InTime(), {{{2, "", "new", record}}, {}, false}).code() ==
                Code::kResourceExhausted,
            "new work is still refused");
 
     Expect(unlink(folder.File("filler").c_str()) == 0, "remove the filler");
-    Expect((*store)->CommitAndWait(Soon(), {{{2, "", "new", record}}, {}, false}).ok(),
+    Expect((*store)->CommitAndWait(InTime(), {{{2, "", "new", record}}, {}, false}).ok(),
            "new work goes on by itself");
     Expect(std::filesystem::exists(options.folder + "/reserve"), "the reserve is back");
     store->reset();

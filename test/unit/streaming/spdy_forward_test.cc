@@ -12,7 +12,7 @@ namespace {
 using test::Eventually;
 using test::Get;
 using test::SpdyPair;
-using Accepted = Result<std::optional<std::shared_ptr<ForwardStream>>>;
+using AcceptedStream = Result<std::optional<std::shared_ptr<ForwardStream>>>;
 
 struct ForwardPair : SpdyPair {
   explicit ForwardPair(SpdyOptions options = {})
@@ -25,7 +25,7 @@ struct ForwardPair : SpdyPair {
   }
   std::shared_ptr<ForwardStream> Accept() {
     auto accepted = Start(forward->Accept());
-    const Accepted stream = Get(accepted);
+    const AcceptedStream stream = Get(accepted);
     REQUIRE(stream.ok());
     REQUIRE(stream->has_value());
     return **stream;
@@ -246,7 +246,7 @@ TEST_CASE("a client that closes ends all its connections and Accept") {
   pair.client.Close();
 
   CHECK(Get(read).status().code() == Code::kUnavailable);
-  const Accepted last = Get(accepted);
+  const AcceptedStream last = Get(accepted);
   CHECK(last.ok() == properly);
   if (properly) CHECK_FALSE(last->has_value());
   if (!properly) CHECK(last.status().code() == Code::kUnavailable);
@@ -266,7 +266,7 @@ TEST_CASE("a client that opens no more connections may use those that it has") {
   pair.Run(ForwardPair::Finish(stream, Status::Ok()));
   CHECK(pair.client.UntilFin(pair.data));
   CHECK(pair.client.data[pair.data] == "answer");
-  const Accepted last = Get(accepted);
+  const AcceptedStream last = Get(accepted);
   CHECK((last.ok() && !last->has_value()));
 }
 

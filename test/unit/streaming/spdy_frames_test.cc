@@ -8,7 +8,7 @@
 namespace interlink::streaming {
 namespace {
 
-using Kind = SpdyFrame::Kind;
+using FrameKind = SpdyFrame::Kind;
 
 std::string FromHex(std::string_view hex) {
   std::string bytes;
@@ -110,13 +110,13 @@ TEST_CASE("what Go's spdystream writes is understood, wherever it is cut") {
 
   REQUIRE(frames.ok());
   REQUIRE(frames->size() == 3);
-  CHECK((*frames)[0].kind == Kind::kSynStream);
+  CHECK((*frames)[0].kind == FrameKind::kSynStream);
   CHECK((*frames)[0].stream == 1);
   CHECK((*frames)[0].headers ==
         SpdyHeaders{{"port", "8080"}, {"requestid", "0"}, {"streamtype", "error"}});
   CHECK((*frames)[1].stream == 3);
   CHECK((*frames)[1].headers.at("streamtype") == "data");
-  CHECK((*frames)[2].kind == Kind::kPing);
+  CHECK((*frames)[2].kind == FrameKind::kPing);
   CHECK((*frames)[2].number == 1);
   CHECK(decoder.AtBoundary());
 }
@@ -142,13 +142,13 @@ TEST_CASE("what the encoder writes the decoder reads, wherever it is cut") {
   const std::vector<SpdyFrame>& all = *frames;
   REQUIRE(all.size() >= 8);
   CHECK((all[0].fin && all[0].headers.at("streamtype") == "stdin"));
-  CHECK((all[1].kind == Kind::kSynReply && all[1].stream == 3 && all[1].headers.empty()));
-  CHECK((all[2].kind == Kind::kHeaders && all[2].headers.at("a") == std::string("x\0y", 3)));
+  CHECK((all[1].kind == FrameKind::kSynReply && all[1].stream == 3 && all[1].headers.empty()));
+  CHECK((all[2].kind == FrameKind::kHeaders && all[2].headers.at("a") == std::string("x\0y", 3)));
   const size_t end = all.size() - 4;
-  CHECK((all[end].kind == Kind::kData && all[end].stream == 7 && all[end].fin));
-  CHECK((all[end + 1].kind == Kind::kReset && all[end + 1].number == 5));
-  CHECK((all[end + 2].kind == Kind::kPing && all[end + 2].number == 11));
-  CHECK((all[end + 3].kind == Kind::kGoAway && all[end + 3].stream == 13 &&
+  CHECK((all[end].kind == FrameKind::kData && all[end].stream == 7 && all[end].fin));
+  CHECK((all[end + 1].kind == FrameKind::kReset && all[end + 1].number == 5));
+  CHECK((all[end + 2].kind == FrameKind::kPing && all[end + 2].number == 11));
+  CHECK((all[end + 3].kind == FrameKind::kGoAway && all[end + 3].stream == 13 &&
          all[end + 3].number == 2));
 }
 
@@ -177,9 +177,9 @@ TEST_CASE("control frames of unknown types are left out, SETTINGS and WINDOW_UPD
 
   REQUIRE(frames.ok());
   REQUIRE(frames->size() == 3);
-  CHECK((*frames)[0].kind == Kind::kSettings);
-  CHECK((*frames)[1].kind == Kind::kWindowUpdate);
-  CHECK((*frames)[2].kind == Kind::kPing);
+  CHECK((*frames)[0].kind == FrameKind::kSettings);
+  CHECK((*frames)[1].kind == FrameKind::kWindowUpdate);
+  CHECK((*frames)[2].kind == FrameKind::kPing);
 }
 
 TEST_CASE("header blocks share one zlib stream per direction") {
