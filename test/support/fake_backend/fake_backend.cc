@@ -1,5 +1,7 @@
 #include "support/fake_backend/fake_backend.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <utility>
@@ -13,6 +15,7 @@ namespace {
 using State = sdk::Observation::State;
 
 constexpr const char* kPrefix = "fake.interlink.io/";
+constexpr auto kLookAgain = std::chrono::milliseconds(250);
 
 std::string Annotation(const runtime::v1::PodSandboxConfig& config, const std::string& name) {
   const auto found = config.annotations().find(kPrefix + name);
@@ -96,7 +99,12 @@ Result<std::vector<sdk::Observation>> FakeBackend::Recover(const Call& call,
     if (!fact.container.empty() || fact.state != State::kPending) continue;
     runtime::v1::PodSandboxConfig config;
     if (!config.ParseFromString(fact.config)) return DataLoss("\"" + path_ + "\": not a config");
-    if (Annotation(config, "run") != "never") BringUp(fact.sandbox);
+    const std::string when = Annotation(config, "up-when");
+    if (!when.empty()) {
+      BringUpWhen(fact.sandbox, when);
+    } else if (Annotation(config, "run") != "never") {
+      BringUp(fact.sandbox);
+    }
   }
   return facts;
 }
@@ -131,9 +139,23 @@ Status FakeBackend::RunSandbox(const Call&, const sdk::SandboxSpec& spec) {
     RETURN_IF_ERROR(Move(added.fact, State::kPending));
   }
   if (run == "never") return {};
+  if (!Annotation(spec.config, "up-when").empty()) {
+    BringUpWhen(spec.id, Annotation(spec.config, "up-when"));
+    return {};
+  }
   const int64_t ms = delay.empty() ? up_after_ms_ : std::atoll(delay.c_str());
   timer_.After(std::chrono::milliseconds(ms), [this, id = spec.id] { BringUp(id); });
   return {};
+}
+
+void FakeBackend::BringUpWhen(const SandboxId& id, const std::string& path) {
+  {
+    MutexLock lock(mutex_);
+    const FakeSandbox* sandbox = Find(id);
+    if (sandbox == nullptr || sandbox->fact.state != State::kPending) return;
+  }
+  if (access(path.c_str(), F_OK) == 0) return BringUp(id);
+  timer_.After(kLookAgain, [this, id, path] { BringUpWhen(id, path); });
 }
 
 void FakeBackend::BringUp(const SandboxId& id) {

@@ -62,6 +62,8 @@ class FakeBackend final : public sdk::Backend {
   Status EndContainer(FakeContainer& container, int code) REQUIRES_LOCK(mutex_);
   Status EndSandbox(FakeSandbox& sandbox) REQUIRES_LOCK(mutex_);
   void BringUp(const SandboxId& id);
+  // Looks for the file until it is there, then as BringUp.
+  void BringUpWhen(const SandboxId& id, const std::string& path);
   void EndLater(int64_t ms, const SandboxId& sandbox, const ContainerId& id, int code);
 
   sdk::Host& host_;

@@ -32,7 +32,6 @@ var (
 	nodePid = flag.Int("node-pid", 0, "pid of interlink-cri")
 	sitePid = flag.Int("site-pid", 0, "pid of interlink-api")
 	limit   = flag.Duration("limit", 120*time.Second, "nothing may be left that long after the calls were cancelled")
-	late    = flag.Duration("late", 40*time.Second, "every second sandbox is up that long after the backend took it")
 	threads = flag.Int("threads", 100, "no daemon may have more threads")
 )
 
@@ -122,6 +121,7 @@ func main() {
 	}
 	report("alone", lists(ctx, clients, 1000))
 
+	reports := *pki + "/backend-reports" // once this file is there, every second sandbox comes up
 	parked, cancel := context.WithCancel(ctx)
 	var waiting, early atomic.Int64
 	var all sync.WaitGroup
@@ -133,7 +133,7 @@ func main() {
 			defer waiting.Add(-1)
 			annotations := map[string]string{"fake.interlink.io/run": "never"}
 			if i%2 == 1 {
-				annotations = map[string]string{"fake.interlink.io/up-after-ms": strconv.FormatInt(late.Milliseconds(), 10)}
+				annotations = map[string]string{"fake.interlink.io/up-when": reports}
 			}
 			config := cri.Pod(fmt.Sprintf("parked-%d", i), "", annotations)
 			limited, done := context.WithTimeout(parked, 5*time.Minute)
@@ -164,6 +164,9 @@ func main() {
 	cancel()
 	all.Wait()
 	begin = time.Now()
+	if err := os.WriteFile(reports, nil, 0o644); err != nil {
+		fail("%v", err)
+	}
 	ended := 0
 	gone := func() bool {
 		ended += endListed(ctx, clients)
