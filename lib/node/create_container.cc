@@ -28,6 +28,22 @@ Status Check(const CreateContainerRequest& request) {
   return {};
 }
 
+// Names become ids here, once: a tag may mean another image by the time of a repeat.
+Status ResolveVolumes(const Tables& tables, interlink::v1::CreateContainerRequest& body) {
+  for (const auto& mount : body.config().mounts()) {
+    const std::string& name = mount.image().image();
+    if (name.empty()) continue;
+    const auto found = tables.FindImage(name);
+    if (!found.ok()) {
+      // The word by which kubelet knows it.
+      return {found.status().code(), "ImageVolumeMountFailed: mount \"" + mount.container_path() +
+                                         "\": " + found.status().message()};
+    }
+    (*body.mutable_volume_images())[name] = (*found)->image().id();
+  }
+  return {};
+}
+
 }  // namespace
 
 void LiveNode::ContainerCalls::Create(const Call& call, const CreateContainerRequest& request,
@@ -78,12 +94,13 @@ Status LiveNode::ContainerCalls::CreateLocked(const Call& call,
   }
   ASSIGN_OR_RETURN(const interlink::v1::ImageRecord* image,
                    tables.FindImage(request.config().image().image()));
+  interlink::v1::CreateContainerRequest body;
+  *body.mutable_config() = request.config();
+  RETURN_IF_ERROR(ResolveVolumes(tables, body));
   RETURN_IF_ERROR(node_.ReachableLocked());
   const ContainerId id = MintContainerId();
-  interlink::v1::CreateContainerRequest body;
   body.set_handler(sandbox.stored.handler());
   body.set_image_id(image->image().id());
-  *body.mutable_config() = request.config();
   body.set_created_ns(node_.MintCreatedLocked());
   interlink::v1::StoredNodeContainer stored;
   stored.set_version(1);

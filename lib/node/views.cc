@@ -90,6 +90,17 @@ std::string LogPath(const Sandbox& sandbox, const Container& container) {
   return folder + (folder.back() == '/' ? "" : "/") + path;
 }
 
+// As asked for, and of an image volume what its name meant.
+google::protobuf::RepeatedPtrField<runtime::v1::Mount> MountsOf(
+    const interlink::v1::CreateContainerRequest& request) {
+  auto mounts = request.config().mounts();
+  for (auto& mount : mounts) {
+    const auto id = request.volume_images().find(mount.image().image());
+    if (id != request.volume_images().end()) mount.mutable_image()->set_image_ref(id->second);
+  }
+  return mounts;
+}
+
 runtime::v1::ContainerStatus StatusOf(const Container& container, const Sandbox& sandbox,
                                       int64_t now_ns) {
   const auto& config = container.request->config();
@@ -104,7 +115,7 @@ runtime::v1::ContainerStatus StatusOf(const Container& container, const Sandbox&
   status.set_image_id(container.request->image_id());
   *status.mutable_labels() = config.labels();
   *status.mutable_annotations() = config.annotations();
-  *status.mutable_mounts() = config.mounts();
+  *status.mutable_mounts() = MountsOf(*container.request);
   status.set_log_path(LogPath(sandbox, container));
   status.set_stop_signal(fact.stop_signal() != 0 ? fact.stop_signal() : config.stop_signal());
   if (status.stop_signal() == runtime::v1::SIGNAL_RUNTIME_DEFAULT)

@@ -21,6 +21,7 @@
 #define INTERLINK_SDK_BACKEND_H_
 
 #include <chrono>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,8 @@ struct ContainerSpec {
   std::string image_id;  // of an image that PrepareImage has seen
   const runtime::v1::ContainerConfig& config;
   const runtime::v1::PodSandboxConfig& sandbox_config;
+  // Of each image that a mount names (mounts.image.image): the id, which PrepareImage has seen.
+  std::map<std::string, std::string> volume_images = {};
 };
 
 struct SessionSpec {

@@ -4,6 +4,7 @@
 #define INTERLINK_SDK_OBSERVATION_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -47,10 +48,12 @@ struct Observation {
   int64_t gid = 0;
   std::vector<int64_t> supplemental_groups;
   // Found at Recover without a record of the site: what is needed to import it, as the backend
-  // stored it (serialised runtime.v1 PodSandboxConfig or ContainerConfig; handler; image id).
+  // stored it (serialised runtime.v1 PodSandboxConfig or ContainerConfig; handler; image id; of
+  // each image that a mount names: its id).
   std::string config;
   std::string handler;
   std::string image_id;
+  std::map<std::string, std::string> volume_images;
 };
 
 }  // namespace interlink::sdk

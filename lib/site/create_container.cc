@@ -1,4 +1,6 @@
 // PUT .../containers/{cid} and POST .../start.
+#include <set>
+
 #include "site/field_walk.h"
 #include "site/live_site.h"
 
@@ -8,6 +10,39 @@ namespace {
 Status OtherLives(const Container& other) {
   return Unavailable("container \"" + other.key.id.str() +
                      "\" of the same name has not ended yet: its end must be proven first");
+}
+
+Status IsImageOf(const Images& images, const NodeId& node, const std::string& id) {
+  ASSIGN_OR_RETURN(const auto found, images.Find(node, id));
+  if (!found.empty() && found.front().image.id() == id) return {};
+  return NotFound("no image \"" + id + "\" of this node: pull it first");
+}
+
+// References are per node: what another node pulled is not this one's to run or to read.
+Status CheckImages(const Images& images, const NodeId& node,
+                   const interlink::v1::CreateContainerRequest& request) {
+  RETURN_IF_ERROR(IsImageOf(images, node, request.image_id()));
+  std::set<std::string> named;
+  for (const auto& mount : request.config().mounts()) {
+    const std::string& name = mount.image().image();
+    if (name.empty()) continue;
+    named.insert(name);
+    const auto id = request.volume_images().find(name);
+    if (id == request.volume_images().end()) {
+      return InvalidArgument("\"volume_images\" has no id for \"" + name + "\", which mount \"" +
+                             mount.container_path() + "\" names");
+    }
+    if (const Status status = IsImageOf(images, node, id->second); !status.ok()) {
+      // The word by which kubelet knows it.
+      return {status.code(), "ImageVolumeMountFailed: mount \"" + mount.container_path() +
+                                 "\": " + status.message()};
+    }
+  }
+  for (const auto& [name, id] : request.volume_images()) {
+    if (named.contains(name)) continue;
+    return InvalidArgument("\"volume_images\" has \"" + name + "\", which no mount names");
+  }
+  return {};
 }
 
 }  // namespace
@@ -25,20 +60,13 @@ void LiveSite::CreateContainer(const Call& call, const Caller& caller, const San
         InvalidArgument("\"created_ns\" must be the time at which the node minted the id"));
   }
   const ContainerKey key{caller.node, sandbox, id};
-  // References are per node: what another node pulled is not this one's to run.
-  const auto images = ports_.images.Find(caller.node, request.image_id());
+  const Status images = CheckImages(ports_.images, caller.node, request);
   Status why;
   {
     MutexLock lock(mutex_);
     why = call.Check("create a container");
     if (why.ok()) why = CheckLink(caller);
-    if (why.ok() && tables_.FindContainer(key.node, key.id) == nullptr) {
-      if (!images.ok()) {
-        why = images.status();
-      } else if (images->empty() || images->front().image.id() != request.image_id()) {
-        why = NotFound("no image \"" + request.image_id() + "\" of this node: pull it first");
-      }
-    }
+    if (why.ok() && tables_.FindContainer(key.node, key.id) == nullptr) why = images;
     if (why.ok()) why = CreateContainerLocked(key, request, body, wait, reply);
   }
   if (!why.ok()) reply(why);

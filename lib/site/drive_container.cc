@@ -1,4 +1,5 @@
 // Drive, for one container.
+#include <algorithm>
 #include <utility>
 
 #include "runtime/v1/api.pb.h"
@@ -48,7 +49,7 @@ void LiveSite::DriveContainer(const ContainerKey& key) {
 // PrepareImage may block long: it runs on a pulls thread and drives the sandbox again when it is
 // done.
 void LiveSite::PostPrepare(const ContainerKey& key) {
-  std::string image_id;
+  std::vector<std::string> images;  // its own first
   sdk::Backend* backend = nullptr;
   {
     MutexLock lock(mutex_);
@@ -58,7 +59,10 @@ void LiveSite::PostPrepare(const ContainerKey& key) {
     const Plugin* plugin = FindPlugin(container->record.handler());
     if (plugin == nullptr || !request.ParseFromString(container->body)) return;
     backend = plugin->backend.get();
-    image_id = request.image_id();
+    images = {request.image_id()};
+    for (const auto& [name, id] : request.volume_images()) {
+      if (std::find(images.begin(), images.end(), id) == images.end()) images.push_back(id);
+    }
     container->preparing = true;
   }
   const auto finish = [this, key](const Status& status) {
@@ -73,9 +77,15 @@ void LiveSite::PostPrepare(const ContainerKey& key) {
     if (!IsRefusal(status.code())) return Retry(key.Sandbox(), "PrepareImage", status);
     FinishContainer(key, [&](ContainerRecord& record) { MarkFailed(status, Now(), record); });
   };
-  const Status posted = pull_pool_.PostAlways("prepare/" + image_id, [backend, image_id, finish] {
-    finish(backend->PrepareImage(Call::WithTimeout(kPrepare), image_id));
-  });
+  const Status posted =
+      pull_pool_.PostAlways("prepare/" + images.front(), [backend, images, finish] {
+        const Call call = Call::WithTimeout(kPrepare);
+        Status status;
+        for (const std::string& id : images) {
+          if (status.ok()) status = backend->PrepareImage(call, id);
+        }
+        finish(status);
+      });
   if (!posted.ok()) finish(posted);
 }
 
@@ -92,9 +102,13 @@ void LiveSite::DriveCreate(const ContainerKey& key, sdk::Backend& backend) {
       return;
     container->created_unknown = true;
   }
-  const sdk::ContainerSpec spec{key.id,           key.sandbox,
-                                key.node,         request.image_id(),
-                                request.config(), sandbox_request.config()};
+  const sdk::ContainerSpec spec{key.id,
+                                key.sandbox,
+                                key.node,
+                                request.image_id(),
+                                request.config(),
+                                sandbox_request.config(),
+                                {request.volume_images().begin(), request.volume_images().end()}};
   const Status status = backend.CreateContainer(Call::WithTimeout(kStep), spec);
   if (!status.ok()) {
     if (!IsRefusal(status.code())) return Retry(key.Sandbox(), "CreateContainer", status);

@@ -271,6 +271,8 @@ void LiveSite::ImportLocked(const Plugin& plugin, const sdk::Observation& fact, 
   interlink::v1::CreateContainerRequest request;
   request.set_handler(handler);
   request.set_image_id(Text(fact.image_id));
+  for (const auto& [name, id] : fact.volume_images)
+    (*request.mutable_volume_images())[Text(name)] = Text(id);
   if (!fact.config.empty() && request.mutable_config()->ParseFromString(fact.config)) {
     request.set_created_ns(fact.started_ns);
     container.body = request.SerializeAsString();

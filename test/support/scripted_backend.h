@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "base/mutex.h"
@@ -29,11 +30,13 @@ struct World {
     State state = State::kCreated;
     int exit_code = 0;
     std::string config;
+    std::map<std::string, std::string> volume_images = {};
   };
   Mutex mutex;
   std::map<SandboxId, Pod> pods GUARDED_BY(mutex);
   std::map<ContainerId, Unit> units GUARDED_BY(mutex);
   std::map<std::string, int> starts GUARDED_BY(mutex);   // of sandboxes and containers, by id
+  std::set<std::string> prepared GUARDED_BY(mutex);      // images
   bool silent GUARDED_BY(mutex) = false;                 // accepts and never reports
   std::map<std::string, Status> fail GUARDED_BY(mutex);  // method -> what it answers
   // What sessions and ports are made of; none: kUnimplemented. Set before the backend is used.
@@ -60,7 +63,7 @@ class ScriptedBackend final : public sdk::Backend {
     description_.plugin = "scripted";
     description_.handlers = {{.name = "test"}};
     description_.sandbox.honoured = {"metadata", "labels", "annotations"};
-    description_.container.honoured = {"metadata", "image", "command", "linux.resources"};
+    description_.container.honoured = {"metadata", "image", "command", "mounts", "linux.resources"};
   }
 
   const sdk::Description& Describe() const override { return description_; }
@@ -124,12 +127,18 @@ class ScriptedBackend final : public sdk::Backend {
                        const runtime::v1::LinuxContainerResources&) override {
     return {};
   }
-  Status PrepareImage(const Call&, const std::string&) override { return Failure("PrepareImage"); }
+  Status PrepareImage(const Call&, const std::string& image_id) override {
+    RETURN_IF_ERROR(Failure("PrepareImage"));
+    MutexLock lock(world_.mutex);
+    world_.prepared.insert(image_id);
+    return {};
+  }
   Status CreateContainer(const Call&, const sdk::ContainerSpec& spec) override {
     RETURN_IF_ERROR(Failure("CreateContainer"));
     MutexLock lock(world_.mutex);
-    world_.units.try_emplace(spec.id, World::Unit{spec.node, spec.sandbox, World::State::kCreated,
-                                                  0, spec.config.SerializeAsString()});
+    world_.units.try_emplace(spec.id,
+                             World::Unit{spec.node, spec.sandbox, World::State::kCreated, 0,
+                                         spec.config.SerializeAsString(), spec.volume_images});
     return {};
   }
   Status StartContainer(const Call&, const SandboxId&, const ContainerId& id) override {
@@ -225,6 +234,7 @@ class ScriptedBackend final : public sdk::Backend {
     fact.state = unit.state;
     fact.handler = "test";
     fact.config = unit.config;
+    fact.volume_images = unit.volume_images;
     fact.exit_code = unit.exit_code;
     fact.started_ns = unit.state >= World::State::kUp ? 6 : 0;
     fact.finished_ns = unit.state == World::State::kDown ? 9 : 0;

@@ -247,11 +247,18 @@ Status FakeBackend::CreateContainer(const Call&, const sdk::ContainerSpec& spec)
   if (const auto image = host_.HoldImage(spec.id, spec.image_id); !image.ok()) {
     return image.status();
   }
+  for (const auto& [name, id] : spec.volume_images) {
+    if (const auto image = host_.HoldImage(spec.id, id); !image.ok()) {
+      host_.ReleaseImages(spec.id);
+      return image.status();
+    }
+  }
   FakeContainer container;
   container.fact.node = spec.node;
   container.fact.sandbox = spec.sandbox;
   container.fact.container = spec.id;
   container.fact.image_id = spec.image_id;
+  container.fact.volume_images = spec.volume_images;
   container.fact.handler = sandbox->fact.handler;
   container.fact.config = spec.config.SerializeAsString();
   container.command.assign(spec.config.command().begin(), spec.config.command().end());

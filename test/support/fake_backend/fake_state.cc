@@ -40,7 +40,7 @@ json ToJson(const sdk::Observation& fact) {
           {"finished_ns", fact.finished_ns},   {"reason", fact.reason},
           {"message", fact.message},           {"ips", fact.ips},
           {"handler", fact.handler},           {"image_id", fact.image_id},
-          {"config", Hex(fact.config)}};
+          {"config", Hex(fact.config)},        {"volume_images", fact.volume_images}};
 }
 
 sdk::Observation FactFrom(const json& from) {
@@ -60,6 +60,7 @@ sdk::Observation FactFrom(const json& from) {
   fact.handler = from.at("handler").get<std::string>();
   fact.image_id = from.at("image_id").get<std::string>();
   fact.config = FromHex(from.at("config").get<std::string>());
+  fact.volume_images = from.at("volume_images").get<std::map<std::string, std::string>>();
   return fact;
 }
 

@@ -41,6 +41,66 @@ TEST_CASE("Create twice gives one container; the image must be there") {
   CHECK(lab.Shown(id) == kCreated);
 }
 
+// A tag may mean another image by the time that a lost answer is repeated.
+TEST_CASE("The image of an image volume goes to the site as the id that its name means") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  lab.site.TellImage("sha256:" + std::string(64, 'd'), "docker.io/library/data:1");
+  const std::string name = GENERATE(as<std::string>(), "data:1", "docker.io/library/data:1",
+                                    "sha256:" + std::string(64, 'd'), std::string(64, 'd'));
+  auto request = NodeLab::Unit(pod, "c");
+  auto& mount = *request.mutable_config()->add_mounts();
+  mount.set_container_path("/data");
+  mount.set_readonly(true);
+  mount.mutable_image()->set_image(name);
+  REQUIRE(Eventually([&] { return !lab.node->images().List({})->empty(); }));
+
+  Result<ContainerId> id = NotFound("not yet");
+  REQUIRE(Eventually([&] { return (id = lab.Create(request)).ok(); }));
+
+  interlink::v1::CreateContainerRequest sent;
+  REQUIRE(sent.ParseFromString(lab.site.Bodies(id->str()).at(0)));
+  CHECK(sent.volume_images().at(name) == "sha256:" + std::string(64, 'd'));
+  const auto status = lab.StatusOf(*id);
+  REQUIRE(status.mounts_size() == 1);
+  CHECK(status.mounts(0).image().image_ref() == "sha256:" + std::string(64, 'd'));
+  mount.mutable_image()->set_image_ref(status.mounts(0).image().image_ref());
+  CHECK(status.mounts(0).SerializeAsString() == mount.SerializeAsString());
+}
+
+TEST_CASE("An image volume of an image that is not there is refused by kubelet's word") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  auto request = NodeLab::Unit(pod, "c");
+  auto& mount = *request.mutable_config()->add_mounts();
+  mount.set_container_path("/data");
+  mount.mutable_image()->set_image("nothing");
+
+  const Status refused = lab.Create(request).status();
+
+  CHECK(refused.code() == Code::kNotFound);
+  CHECK(refused.message().rfind("ImageVolumeMountFailed", 0) == 0);
+  CHECK_THAT(refused.message(), Catch::Contains("/data") && Catch::Contains("nothing"));
+  CHECK(lab.site.Calls("CreateContainer") == 0);
+}
+
+TEST_CASE("The mounts of a container are told as they were asked for") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  auto request = NodeLab::Unit(pod, "c");
+  auto& mount = *request.mutable_config()->add_mounts();
+  mount.set_container_path("/m");
+  mount.set_host_path("/h");
+  mount.set_propagation(runtime::v1::PROPAGATION_BIDIRECTIONAL);
+
+  const auto id = lab.Create(request);
+
+  REQUIRE(id.ok());
+  const auto status = lab.StatusOf(*id);
+  REQUIRE(status.mounts_size() == 1);
+  CHECK(status.mounts(0).SerializeAsString() == mount.SerializeAsString());
+}
+
 TEST_CASE("A container that never came to be is never listed, also when its pod is stopped") {
   // The stop of the pod reached the site before the creation: it was listed EXITED, and its Create
   // answered OK.

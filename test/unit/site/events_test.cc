@@ -36,6 +36,33 @@ TEST_CASE("a reader without a position gets the whole list with its requests and
   CHECK(events[3].position().epoch() == lab.last_link.epoch());
 }
 
+TEST_CASE("a list tells the images of an imported container's mounts") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  REQUIRE(lab.Run(pod, lab.PodBody("a")).ok());
+  CreateContainerRequest request;
+  REQUIRE(request.ParseFromString(lab.UnitBody("c")));
+  request.mutable_config()->add_mounts()->mutable_image()->set_image("data:1");
+  (*request.mutable_volume_images())["data:1"] = "sha256:d";
+  REQUIRE(lab.Create(pod, MintContainerId(), request.SerializeAsString()).ok());
+
+  lab.Crash();
+  lab.disk = SiteDisk();
+  lab.Boot();
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  auto reader = lab.site->ReadEvents(lab.caller, Position());
+  REQUIRE(reader.ok());
+  const auto events = ReadAll(**reader);
+
+  REQUIRE(events.size() == 4);
+  const auto& container = events[2].record().container();
+  CHECK(container.imported());
+  CHECK(container.request().volume_images().at("data:1") == "sha256:d");
+}
+
 TEST_CASE("a reader that comes back gets only what changed, once each") {
   SiteLab lab;
   lab.WaitReady();

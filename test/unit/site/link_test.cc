@@ -134,6 +134,43 @@ TEST_CASE("a node runs only images that it has pulled itself") {
   CHECK(lab.Create(pod, unit, lab.UnitBody("c")).ok());
 }
 
+TEST_CASE("a node mounts only images that it has pulled itself") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  REQUIRE(lab.Run(pod, lab.PodBody("a")).ok());
+  interlink::v1::CreateContainerRequest request;
+  REQUIRE(request.ParseFromString(lab.UnitBody("c")));
+  auto& mount = *request.mutable_config()->add_mounts();
+  mount.set_container_path("/data");
+  mount.mutable_image()->set_image("data:1");
+
+  const auto unresolved = lab.Create(pod, MintContainerId(), request.SerializeAsString());
+  CHECK(unresolved.status().code() == Code::kInvalidArgument);
+  CHECK(unresolved.status().message().find("\"volume_images\"") != std::string::npos);
+
+  (*request.mutable_volume_images())["data:1"] = "sha256:d";
+  lab.images.SetMissing(NodeId("n1"), "sha256:d");
+  const auto foreign = lab.Create(pod, MintContainerId(), request.SerializeAsString());
+  CHECK(foreign.status().code() == Code::kNotFound);
+  CHECK(foreign.status().message().rfind("ImageVolumeMountFailed", 0) == 0);
+
+  // Nobody would look whether it is this node's.
+  (*request.mutable_volume_images())["data:1"] = "sha256:e";
+  (*request.mutable_volume_images())["other:1"] = "sha256:d";
+  const auto unnamed = lab.Create(pod, MintContainerId(), request.SerializeAsString());
+  CHECK(unnamed.status().code() == Code::kInvalidArgument);
+  CHECK(unnamed.status().message().find("\"other:1\", which no mount names") != std::string::npos);
+
+  request.mutable_volume_images()->erase("other:1");
+  const ContainerId unit = MintContainerId();
+  CHECK(lab.Create(pod, unit, request.SerializeAsString()).ok());
+  MutexLock lock(lab.world.mutex);
+  CHECK(lab.world.units.at(unit).volume_images.at("data:1") == "sha256:e");
+  CHECK(lab.world.prepared == std::set<std::string>{"sha256:x", "sha256:e"});
+}
+
 TEST_CASE("another node's sandbox is not found") {
   SiteLab lab;
   lab.WaitReady();
