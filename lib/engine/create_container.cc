@@ -29,7 +29,8 @@ struct OwnedSpec {
   explicit OwnedSpec(const sdk::ContainerSpec& spec)
       : config(spec.config),
         sandbox_config(spec.sandbox_config),
-        own{spec.id, spec.sandbox, spec.node, spec.image_id, config, sandbox_config} {}
+        own{spec.id, spec.sandbox,   spec.node,         spec.image_id,
+            config,  sandbox_config, spec.volume_images} {}
   const runtime::v1::ContainerConfig config;
   const runtime::v1::PodSandboxConfig sandbox_config;
   const sdk::ContainerSpec own;
@@ -61,6 +62,7 @@ Status Engine::CreateStep(const sdk::ContainerSpec& spec) {
   ContainerRecord record;
   record.id = spec.id;
   record.image_id = spec.image_id;
+  record.volume_images = spec.volume_images;
   record.config = spec.config.SerializeAsString();
   record.cgroup = pod->record.cgroup + "/" + spec.id.str();
   const Status made = MakeContainer(*pod, spec, record);
@@ -91,16 +93,17 @@ Status Engine::MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec,
   const Call call = Call::WithTimeout(kCreate);
   const PodFolder& folder = pod.folder;
   ASSIGN_OR_RETURN(const sdk::UnpackedImage image, host_.HoldImage(spec.id, spec.image_id));
-  const ContainerPlace place{options_,
-                             folder,
-                             pod.record,
-                             spec.sandbox_config,
-                             image.config,
-                             own_capabilities_,
-                             Has(effective_capabilities_, "CAP_SYS_RESOURCE"),
-                             cgroups_.features(),
-                             features_.recursive_read_only};
+  ContainerPlace place{options_,
+                       folder,
+                       pod.record,
+                       spec.sandbox_config,
+                       image.config,
+                       own_capabilities_,
+                       Has(effective_capabilities_, "CAP_SYS_RESOURCE"),
+                       cgroups_.features(),
+                       features_.recursive_read_only};
   RETURN_IF_ERROR(CheckContainer(place, spec.config));
+  ASSIGN_OR_RETURN(const VolumeLayers volumes, HoldVolumes(spec));
   ASSIGN_OR_RETURN(const PidNamespaceToJoin pid_namespace, PidNamespace(pod, spec));
   const std::string base = folder.Container(spec.id);
   RETURN_IF_ERROR(MakeDirectories(base, 0700));
@@ -123,6 +126,9 @@ Status Engine::MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec,
   }
   RETURN_IF_ERROR(MountOverlay(overlay));
   RETURN_IF_ERROR(DetachHostMounts(folder.MappedLayers(spec.id)));
+  const std::string user_namespace = users.empty() ? "" : folder.Namespace("user");
+  ASSIGN_OR_RETURN(place.volumes, AttachVolumes(volumes, folder.Volumes(spec.id),
+                                                {user_namespace, folder.MappedLayers(spec.id)}));
   ASSIGN_OR_RETURN(const Rootfs root, Rootfs::Open(overlay.target, users.host_id));
   std::vector<HostMount> host_mounts;
   ASSIGN_OR_RETURN(
@@ -141,10 +147,29 @@ Status Engine::MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec,
   run.log_limit = options_.log_limit;
   run.stream_owner = users.host_id;
   RETURN_IF_ERROR(AttachHostMounts(folder.HostMounts(spec.id), host_mounts));
+  RETURN_IF_ERROR(DetachHostMounts(folder.Volumes(spec.id)));
   if (!users.empty()) RETURN_IF_ERROR(RefuseMountsBelow(host_mounts, spec.config));
   const Status ran = shim_.Run(call, run);
   const Status detached = DetachHostMounts(folder.HostMounts(spec.id));
   return ran.ok() ? detached : ran;
+}
+
+Result<VolumeLayers> Engine::HoldVolumes(const sdk::ContainerSpec& spec) {
+  VolumeLayers layers;
+  for (const auto& mount : spec.config.mounts()) {
+    const std::string& name = mount.image().image();
+    if (name.empty() || layers.count(name) != 0) continue;
+    const std::string what = "mount \"" + mount.container_path() + "\"";
+    const auto id = spec.volume_images.find(name);
+    if (id == spec.volume_images.end()) {
+      return ImageVolumeFailure(
+          InvalidArgument("which image \"" + name + "\" is was not told").WithContext(what));
+    }
+    auto image = host_.HoldImage(spec.id, id->second);
+    if (!image.ok()) return ImageVolumeFailure(image.status().WithContext(what));
+    layers[name] = std::move(image->layers);
+  }
+  return layers;
 }
 
 Result<Engine::PidNamespaceToJoin> Engine::PidNamespace(const PodView& pod,
@@ -211,8 +236,9 @@ Status Engine::DeleteRemains(const Call& call, const PodView& pod, const Contain
   const std::string cgroup = pod.record.cgroup + "/" + id.str();
   RETURN_IF_ERROR(cgroups_.Kill(call, cgroup));
   RETURN_IF_ERROR(cgroups_.Remove(call, cgroup));
-  RETURN_IF_ERROR(DetachHostMounts(pod.folder.HostMounts(id)));
-  RETURN_IF_ERROR(DetachHostMounts(pod.folder.MappedLayers(id)));
+  for (const std::string& mounts : pod.folder.CreationMounts(id)) {
+    RETURN_IF_ERROR(DetachHostMounts(mounts));
+  }
   RETURN_IF_ERROR(Unmount(pod.folder.Root(id)));
   RETURN_IF_ERROR(RemoveTree(base));
   host_.ReleaseImages(id);

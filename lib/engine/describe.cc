@@ -53,6 +53,8 @@ sdk::FieldLists ContainerFields(const EngineFeatures& features) {
                     "mounts.readonly",
                     "mounts.propagation",
                     "mounts.recursive_read_only",
+                    "mounts.image",
+                    "mounts.image_sub_path",
                     "devices",
                     "labels",
                     "annotations",

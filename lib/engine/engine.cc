@@ -194,6 +194,7 @@ sdk::Observation Engine::FactOf(const PodRecord& pod, const ContainerRecord& rec
   fact.config = record.config;
   fact.handler = pod.handler;
   fact.image_id = record.image_id;
+  fact.volume_images = record.volume_images;
   return fact;
 }
 

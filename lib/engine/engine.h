@@ -21,6 +21,7 @@
 #include "engine/capabilities.h"
 #include "engine/cgroup.h"
 #include "engine/cni.h"
+#include "engine/image_volumes.h"
 #include "engine/options.h"
 #include "engine/pod_files.h"
 #include "engine/shim_client.h"
@@ -145,6 +146,7 @@ class Engine final : public sdk::Backend {
   // Containers.
   Status CreateStep(const sdk::ContainerSpec& spec);
   Status MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec, ContainerRecord& record);
+  Result<VolumeLayers> HoldVolumes(const sdk::ContainerSpec& spec);
   // The pid namespace that a container joins; an empty path: one of its own, or the machine's.
   struct PidNamespaceToJoin {
     std::string path;

@@ -27,19 +27,6 @@ Status MakePlace(const HostMount& mount) {
   return {};
 }
 
-// A mount of the folder on itself, alone: what is mounted in it appears nowhere else, and a mount
-// that is connected keeps its own connections only.
-Status MakePrivate(const std::string& folder) {
-  RETURN_IF_ERROR(MakeDirectories(folder, 0700));
-  if (mount(folder.c_str(), folder.c_str(), nullptr, MS_BIND, nullptr) != 0) {
-    return ErrnoStatus(errno, "mount \"" + folder + "\" on itself");
-  }
-  if (mount(nullptr, folder.c_str(), nullptr, MS_PRIVATE, nullptr) != 0) {
-    return ErrnoStatus(errno, "make \"" + folder + "\" private");
-  }
-  return {};
-}
-
 Result<UniqueFd> Clone(const HostMount& mount) {
   UniqueFd tree(open_tree(mount.source.get(), "",
                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE));
@@ -73,7 +60,7 @@ Result<UniqueFd> OpenResolved(const std::string& resolved) {
 
 Status AttachHostMounts(const std::string& folder, const std::vector<HostMount>& mounts) {
   if (mounts.empty()) return {};
-  RETURN_IF_ERROR(MakePrivate(folder));
+  RETURN_IF_ERROR(MakePrivateMount(folder));
   for (const HostMount& mount : mounts) {
     RETURN_IF_ERROR(MakePlace(mount));
     ASSIGN_OR_RETURN(const UniqueFd clone, Clone(mount));

@@ -8,6 +8,7 @@
 #include <charconv>
 
 #include "base/file.h"
+#include "engine/image_volumes.h"
 #include "runtime/v1/api.pb.h"
 
 namespace interlink::engine {
@@ -36,6 +37,12 @@ Status CheckMountRules(const Mount& mount, bool privileged_container) {
   if (mount.container_path().empty() || mount.container_path()[0] != '/') {
     return InvalidArgument(name + ": container_path is not absolute");
   }
+  if (IsImageVolume(mount)) return CheckImageVolume(mount);
+  if (mount.host_path().empty())
+    return InvalidArgument(name + ": neither host_path nor image is set");
+  if (!mount.image_sub_path().empty()) {
+    return InvalidArgument(name + ": image_sub_path is set without image");
+  }
   const bool connected = mount.propagation() != runtime::v1::PROPAGATION_PRIVATE;
   if (mount.propagation() == runtime::v1::PROPAGATION_BIDIRECTIONAL && !privileged_container) {
     return InvalidArgument(name + ": PROPAGATION_BIDIRECTIONAL needs a privileged container");
@@ -54,7 +61,10 @@ std::vector<std::string> BindOptions(const Mount& mount) {
   const char* propagation = "rprivate";
   if (mount.propagation() == runtime::v1::PROPAGATION_HOST_TO_CONTAINER) propagation = "rslave";
   if (mount.propagation() == runtime::v1::PROPAGATION_BIDIRECTIONAL) propagation = "rshared";
-  return {"rbind", propagation, mount.readonly() ? "ro" : "rw"};
+  std::vector<std::string> options = {"rbind", propagation, mount.readonly() ? "ro" : "rw"};
+  // As it is mounted: the runtime would take away what it is not told.
+  if (IsImageVolume(mount)) options.insert(options.end(), {"nosuid", "nodev"});
+  return options;
 }
 
 std::string RootPropagation(const runtime::v1::ContainerConfig& config) {

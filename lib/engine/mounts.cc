@@ -5,9 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 
+#include "base/file.h"
 #include "base/unique_fd.h"
 
 namespace interlink::engine {
@@ -41,23 +41,31 @@ class ShortPaths {
   std::vector<UniqueFd> open_;
 };
 
+// Makes all of them fit into the options of one overlay, which are a page.
+Status MakeFit(const std::vector<std::string*>& paths, ShortPaths& short_paths) {
+  size_t size = 64;
+  bool plain = true;
+  for (const std::string* path : paths) {
+    size += path->size() + 1;
+    plain = plain && IsPlain(*path);
+  }
+  if (plain && size < static_cast<size_t>(sysconf(_SC_PAGESIZE))) return {};
+  for (std::string* path : paths) {
+    ASSIGN_OR_RETURN(*path, short_paths.Add(*path));
+  }
+  return {};
+}
+
 }  // namespace
 
 Status MountOverlay(const Overlay& overlay) {
   std::vector<std::string> layers = overlay.layers;
   std::string upper = overlay.upper;
   std::string work = overlay.work;
-  const bool plain =
-      std::all_of(layers.begin(), layers.end(), IsPlain) && IsPlain(upper) && IsPlain(work);
-  const size_t size = Joined(layers).size() + upper.size() + work.size() + 64;
+  std::vector<std::string*> paths = {&upper, &work};
+  for (std::string& layer : layers) paths.push_back(&layer);
   ShortPaths short_paths;
-  if (!plain || size >= static_cast<size_t>(sysconf(_SC_PAGESIZE))) {
-    for (std::string& layer : layers) {
-      ASSIGN_OR_RETURN(layer, short_paths.Add(layer));
-    }
-    ASSIGN_OR_RETURN(upper, short_paths.Add(upper));
-    ASSIGN_OR_RETURN(work, short_paths.Add(work));
-  }
+  RETURN_IF_ERROR(MakeFit(paths, short_paths));
   const std::string options =
       "lowerdir=" + Joined(layers) + ",upperdir=" + upper + ",workdir=" + work;
   if (mount("overlay", overlay.target.c_str(), "overlay", 0, options.c_str()) != 0) {
@@ -66,6 +74,33 @@ Status MountOverlay(const Overlay& overlay) {
   // What a container mounts in it is not for us, also where its mounts are shared.
   if (mount(nullptr, overlay.target.c_str(), nullptr, MS_PRIVATE, nullptr) != 0) {
     return ErrnoStatus(errno, "make \"" + overlay.target + "\" private");
+  }
+  return {};
+}
+
+Status MountLayers(std::vector<std::string> layers, const std::string& empty,
+                   const std::string& target) {
+  // Not a bind of the single layer: its whiteouts would be seen.
+  if (layers.size() == 1) layers.insert(layers.begin(), empty);
+  std::vector<std::string*> paths;
+  for (std::string& layer : layers) paths.push_back(&layer);
+  ShortPaths short_paths;
+  RETURN_IF_ERROR(MakeFit(paths, short_paths));
+  const std::string options = "lowerdir=" + Joined(layers);
+  constexpr unsigned long kVolumeFlags = MS_RDONLY | MS_NOSUID | MS_NODEV;
+  if (mount("overlay", target.c_str(), "overlay", kVolumeFlags, options.c_str()) != 0) {
+    return ErrnoStatus(errno, "mount the layers on \"" + target + "\"");
+  }
+  return {};
+}
+
+Status MakePrivateMount(const std::string& folder) {
+  RETURN_IF_ERROR(MakeDirectories(folder, 0700));
+  if (mount(folder.c_str(), folder.c_str(), nullptr, MS_BIND, nullptr) != 0) {
+    return ErrnoStatus(errno, "mount \"" + folder + "\" on itself");
+  }
+  if (mount(nullptr, folder.c_str(), nullptr, MS_PRIVATE, nullptr) != 0) {
+    return ErrnoStatus(errno, "make \"" + folder + "\" private");
   }
   return {};
 }

@@ -20,6 +20,15 @@ struct Overlay {
 // Any number of layers: their descriptors stand for paths that the option page cannot hold.
 Status MountOverlay(const Overlay& overlay);
 
+// The layers alone, read-only, without devices and set-user-id; lowest first, at least one.
+// `empty`: a folder with nothing in it, which the kernel wants below a single layer.
+Status MountLayers(std::vector<std::string> layers, const std::string& empty,
+                   const std::string& target);
+
+// Mounts the folder, which it makes, on itself, alone: what is mounted in it appears nowhere else,
+// and a mount that is connected keeps its own connections only.
+Status MakePrivateMount(const std::string& folder);
+
 Status MountTmpfs(const std::string& target, uint64_t bytes);
 
 // Unmounts what is on `target`, however often; nothing there is OK.

@@ -95,15 +95,14 @@ Status CheckMount(const ContainerPlace& place, const ContainerConfig& config,
                   const runtime::v1::Mount& mount) {
   RETURN_IF_ERROR(CheckMountRules(mount, config.linux().security_context().privileged()));
   const std::string name = "mount \"" + mount.container_path() + "\"";
-  if (!mount.image().image().empty() || mount.host_path().empty()) {
-    return Unimplemented(name + ": image volumes are not supported");
-  }
   if (mount.recursive_read_only() && !place.recursive_read_only) {
     // The word by which kubelet knows it.
     return Unimplemented("RROUnsupported: " + name +
                          ": this machine's kernel has no recursive_read_only (mount_setattr)");
   }
-  RETURN_IF_ERROR(IsMapped(mount, place.pod.users).status().WithContext(name));
+  const Status mapped = IsMapped(mount, place.pod.users).status().WithContext(name);
+  if (IsImageVolume(mount)) return ImageVolumeFailure(mapped);
+  RETURN_IF_ERROR(mapped);
   return AllowedHostPath(mount.host_path(), AllowedFolders(place)).status();
 }
 
@@ -262,6 +261,28 @@ Status MakeMissing(const std::string& source) {
   return MakeDirectories(source, 0755);
 }
 
+Result<HostMount> OpenSource(const ContainerPlace& place, const runtime::v1::Mount& mount) {
+  HostMount held;
+  held.connection = ConnectionOf(mount);
+  held.read_only = mount.recursive_read_only();
+  if (IsImageVolume(mount)) {
+    const auto image = place.volumes.find(mount.image().image());
+    if (image == place.volumes.end()) {
+      return InternalError("image \"" + mount.image().image() + "\" is not mounted");
+    }
+    ASSIGN_OR_RETURN(held.source, OpenVolume(image->second, mount));
+    return held;
+  }
+  ASSIGN_OR_RETURN(const std::string source,
+                   AllowedHostPath(mount.host_path(), AllowedFolders(place)));
+  RETURN_IF_ERROR(MakeMissing(source));
+  ASSIGN_OR_RETURN(held.source, OpenResolved(source));
+  ASSIGN_OR_RETURN(const bool mapped, IsMapped(mount, place.pod.users));
+  if (mapped) held.user_namespace = place.folder.Namespace("user");
+  RETURN_IF_ERROR(CheckSourcePropagation(held.source.get(), mount));
+  return held;
+}
+
 Result<std::vector<SpecMount>> Mounts(const ContainerPlace& place, const ContainerConfig& config,
                                       const Rootfs& root, const std::string& folder,
                                       std::vector<HostMount>& host_mounts) {
@@ -275,17 +296,8 @@ Result<std::vector<SpecMount>> Mounts(const ContainerPlace& place, const Contain
     if (read_only && target != "/") Replace(mounts, Bind(target, source, false));
   }
   for (const auto& mount : config.mounts()) {
-    ASSIGN_OR_RETURN(const std::string source,
-                     AllowedHostPath(mount.host_path(), AllowedFolders(place)));
-    RETURN_IF_ERROR(MakeMissing(source));
-    HostMount held;
-    ASSIGN_OR_RETURN(held.source, OpenResolved(source));
-    ASSIGN_OR_RETURN(const bool mapped, IsMapped(mount, place.pod.users));
-    if (mapped) held.user_namespace = place.folder.Namespace("user");
-    RETURN_IF_ERROR(CheckSourcePropagation(held.source.get(), mount));
+    ASSIGN_OR_RETURN(HostMount held, OpenSource(place, mount));
     held.place = folder + "/" + std::to_string(host_mounts.size());
-    held.connection = ConnectionOf(mount);
-    held.read_only = mount.recursive_read_only();
     Replace(mounts, {MountPoint(mount.container_path()), "bind", held.place, BindOptions(mount)});
     host_mounts.push_back(std::move(held));
   }

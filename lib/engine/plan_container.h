@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "engine/capabilities.h"
 #include "engine/host_mounts.h"
+#include "engine/image_volumes.h"
 #include "engine/oci_spec.h"
 #include "engine/options.h"
 #include "engine/pod_files.h"
@@ -33,6 +34,7 @@ struct ContainerPlace {
   bool may_lower_oom_score = false;  // CAP_SYS_RESOURCE
   CgroupFeatures features;
   bool recursive_read_only = false;  // CanMountRecursivelyReadOnly
+  VolumeRoots volumes = {};          // of each image that a mount names
 };
 
 // kPermissionDenied, kInvalidArgument, kUnimplemented: refused, the message names field or key.
@@ -48,7 +50,8 @@ int OomScore(int64_t asked, bool may_lower);
 
 // Fills `record` (user, stop signal) and answers config.json. Makes the working folder and the
 // image's volumes in the root; makes a mount's missing source on the host. The config names each
-// host path by its place in `host_mounts`, which must be attached before the runtime reads it.
+// mount's source by its place in `host_mounts`, one for each mount of `config`, which must be
+// attached before the runtime reads it. REQUIRES: the images that mounts name are mounted.
 Result<std::string> PlanContainer(const ContainerPlace& place,
                                   const runtime::v1::ContainerConfig& config, const Rootfs& root,
                                   const std::string& pid_namespace, ContainerRecord& record,

@@ -111,6 +111,7 @@ json ToJson(const ContainerRecord& record) {
   json value = {{"version", kVersion},
                 {"id", record.id.str()},
                 {"image_id", record.image_id},
+                {"volume_images", record.volume_images},
                 {"config", Hex(record.config)},
                 {"resources", Hex(record.resources)},
                 {"uid", record.user.uid},
@@ -132,6 +133,10 @@ ContainerRecord ContainerFrom(const json& from) {
   ContainerRecord record;
   record.id = ContainerId(from.at("id").get<std::string>());
   record.image_id = from.at("image_id").get<std::string>();
+  // Absent in records of builds without image volumes.
+  if (const auto images = from.find("volume_images"); images != from.end()) {
+    record.volume_images = images->get<std::map<std::string, std::string>>();
+  }
   record.config = FromHex(from.at("config").get<std::string>());
   record.resources = FromHex(from.at("resources").get<std::string>());
   record.user.uid = from.at("uid").get<uint32_t>();

@@ -12,13 +12,15 @@
 //       container.json           ContainerRecord
 //       shim/                    lib/shim/layout.h: log, exit record, control socket
 //       upper/ work/             of the overlay
-//       mnt/N                    host paths, mounted there while the container is created
-//       layers/N                 the image's, with mapped owners, while the overlay is mounted
+//       mnt/N                    what it mounts, mounted there while the container is created
+//       volumes/N                images that it mounts, whole, until mnt/N is there
+//       layers/N                 an image's, with mapped owners, while its overlay is mounted
 //       bundle/config.json bundle/rootfs
 #ifndef INTERLINK_ENGINE_POD_FILES_H_
 #define INTERLINK_ENGINE_POD_FILES_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -67,7 +69,8 @@ struct ForcedEnd {
 struct ContainerRecord {
   ContainerId id;
   std::string image_id;
-  std::string config;     // serialised runtime.v1.ContainerConfig
+  std::map<std::string, std::string> volume_images;  // of each image that a mount names: its id
+  std::string config;                                // serialised runtime.v1.ContainerConfig
   std::string resources;  // serialised runtime.v1.LinuxContainerResources in force
   ResolvedUser user;
   int stop_signal = 15;
@@ -99,6 +102,11 @@ class PodFolder {
   std::string Shim(const ContainerId& id) const { return Container(id) + "/shim"; }
   std::string HostMounts(const ContainerId& id) const { return Container(id) + "/mnt"; }
   std::string MappedLayers(const ContainerId& id) const { return Container(id) + "/layers"; }
+  std::string Volumes(const ContainerId& id) const { return Container(id) + "/volumes"; }
+  // Where something may be mounted while the container is created, and only then.
+  std::vector<std::string> CreationMounts(const ContainerId& id) const {
+    return {HostMounts(id), Volumes(id), MappedLayers(id)};
+  }
   std::string Bundle(const ContainerId& id) const { return Container(id) + "/bundle"; }
   std::string Root(const ContainerId& id) const { return Bundle(id) + "/rootfs"; }
 

@@ -125,14 +125,17 @@ Status Engine::RecoverContainer(const Call& call, const PodView& pod, const Cont
     container.fact.revision = ++revision_;
     found->second.containers[id] = std::move(container);
   }
-  for (const std::string& mounts : {pod.folder.HostMounts(id), pod.folder.MappedLayers(id)}) {
+  for (const std::string& mounts : pod.folder.CreationMounts(id)) {
     const Status detached = DetachHostMounts(mounts);
     if (!detached.ok()) LogUnsettled(id, detached);
   }
   // The site's list of holders may be lost, and then its collector would take the layers.
-  const auto held = host_.HoldImage(id, record->image_id);
-  if (!held.ok()) {
-    host_.log().Warning("the image of a container is not held",
+  std::vector<std::string> images = {record->image_id};
+  for (const auto& [name, image] : record->volume_images) images.push_back(image);
+  for (const std::string& image : images) {
+    const auto held = host_.HoldImage(id, image);
+    if (held.ok()) continue;
+    host_.log().Warning("an image of a container is not held",
                         {{"container", id.str()}, {"error", held.status().ToString()}});
   }
   const auto settle = [&]() {

@@ -62,6 +62,18 @@ Result<std::string> Rootfs::Read(const std::string& path, size_t limit) const {
   }
 }
 
+Result<UniqueFd> Rootfs::OpenFolder(const std::string& path) const {
+  UniqueFd folder = OpenInRoot(root_.get(), path.empty() ? "/" : path, O_PATH | O_DIRECTORY);
+  if (folder) return folder;
+  const int error = errno;
+  const std::string name = "\"" + path + "\"";
+  if (error == ENOENT) return InvalidArgument(name + " does not exist in the image");
+  if (error == ENOTDIR) return InvalidArgument(name + " is not a folder in the image");
+  if (error == ELOOP) return InvalidArgument(name + " is a loop of links in the image");
+  if (error == ENAMETOOLONG) return InvalidArgument(name + " is too long a path");
+  return ErrnoStatus(error, "open " + name + " in the image");
+}
+
 Result<std::string> Rootfs::MakeFolder(std::string_view path) const {
   if (path.empty() || path[0] != '/') {
     return InvalidArgument("\"" + std::string(path) + "\" is not an absolute path");

@@ -20,6 +20,8 @@ class Rootfs {
 
   // A regular file of at most `limit` bytes; absent is "".
   Result<std::string> Read(const std::string& path, size_t limit) const;
+  // O_PATH of a folder; "" is the root. kInvalidArgument: there is none, and what is there instead.
+  Result<UniqueFd> OpenFolder(const std::string& path) const;
   // Makes the folder with its parents (0755) where it is missing. Answers its path on the host,
   // which lies below the root. kInvalidArgument: something else is there, or it is no absolute
   // path.

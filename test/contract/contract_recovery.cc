@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <filesystem>
+#include <map>
 
 #include "contract/contract_lab.h"
 
@@ -40,6 +42,40 @@ TEST_CASE("A restart finds what lives, with what its import needs, and ends noth
   const auto* waiting = Find(facts, sandbox, created);
   REQUIRE(waiting != nullptr);
   CHECK(waiting->state == State::kCreated);
+}
+
+TEST_CASE("The image of a mount is held with the container's own, and told after a restart") {
+  ContractLab lab;
+  const std::string layer = lab.host().data_folder() + "/volume";
+  std::filesystem::create_directories(layer);
+  lab.host().AddImage({"sha256:volume", {layer}, {}});
+  const SandboxId sandbox = lab.RunUp();
+  const ContainerId id = MintContainerId();
+  runtime::v1::ContainerConfig config;
+  config.mutable_metadata()->set_name("c");
+  for (const std::string& word : lab.subject().RunsForever()) config.add_command(word);
+  auto& mount = *config.add_mounts();
+  mount.set_container_path("/volume");
+  mount.set_readonly(true);
+  mount.mutable_image()->set_image("volume:1");
+  const runtime::v1::PodSandboxConfig pod;
+  const std::map<std::string, std::string> images = {{"volume:1", "sha256:volume"}};
+  REQUIRE(lab.backend().PrepareImage(lab.call(), "sha256:volume").ok());
+  const Status made = lab.backend().CreateContainer(
+      lab.call(), {id, sandbox, lab.node(), lab.subject().image(), config, pod, images});
+  INFO(made.ToString());
+  REQUIRE(made.ok());
+  CHECK(lab.host().Holds(id, lab.subject().image()));
+  CHECK(lab.host().Holds(id, "sha256:volume"));
+
+  const auto facts = lab.Restart();
+
+  const auto* found = Find(facts, sandbox, id);
+  REQUIRE(found != nullptr);
+  CHECK(found->volume_images == images);
+  CHECK(lab.host().Holds(id, "sha256:volume"));
+  REQUIRE(lab.backend().RemoveContainer(lab.call(), sandbox, id).ok());
+  CHECK(lab.host().HeldImages() == 0);
 }
 
 TEST_CASE("After a restart a container is started, stopped and read as before") {

@@ -59,11 +59,12 @@ struct Bench {
   CapabilitySet own_capabilities = 0x1ffffffffff;
   CgroupFeatures features;
   bool recursive_read_only = true;
+  VolumeRoots volumes;
 
  private:
   ContainerPlace Place() const {
-    return {options,          pod_folder, pod,      pod_config,         image,
-            own_capabilities, false,      features, recursive_read_only};
+    return {options,          pod_folder, pod,      pod_config,          image,
+            own_capabilities, false,      features, recursive_read_only, volumes};
   }
 };
 

@@ -52,6 +52,20 @@ TEST_CASE("Fields of a mount that contradict each other are refused by their nam
   CHECK_THAT(status.message(), Catch::Contains(word));
 }
 
+TEST_CASE("A mount without a source, or with a part of another kind, is refused") {
+  Mount mount;
+  mount.set_container_path("/m");
+  mount.mutable_image();
+  CHECK_THAT(CheckMountRules(mount, true).message(),
+             Catch::Contains("neither host_path nor image is set"));
+  mount.set_host_path("/h");
+  CHECK(CheckMountRules(mount, true).ok());
+  mount.set_image_sub_path("s");
+  const Status refused = CheckMountRules(mount, true);
+  CHECK(refused.code() == Code::kInvalidArgument);
+  CHECK_THAT(refused.message(), Catch::Contains("image_sub_path is set without image"));
+}
+
 TEST_CASE("A mount's propagation becomes its options") {
   using Options = std::vector<std::string>;
   CHECK(BindOptions(Bind(PROPAGATION_PRIVATE)) == Options{"rbind", "rprivate", "rw"});
