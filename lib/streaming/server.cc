@@ -350,7 +350,7 @@ void Server::Stop(Duration limit) {
   const SteadyTime deadline = std::chrono::steady_clock::now() + limit;
   std::unique_ptr<net::HttpServer> http;
   std::vector<State::Entry> entries;
-  const auto look = [this, &entries] {
+  const auto look = [this, &entries]() NO_LOCK_ANALYSIS {
     entries.clear();
     for (const auto& [key, entry] : state_->entries) entries.push_back(entry);
   };
