@@ -12,6 +12,7 @@ inline constexpr std::string_view kMetricCriCalls = "interlink_cri_calls_total";
 inline constexpr std::string_view kMetricCriCallSeconds = "interlink_cri_call_seconds";
 inline constexpr std::string_view kMetricRestRequests = "interlink_rest_requests_total";
 inline constexpr std::string_view kMetricRestSeconds = "interlink_rest_request_seconds";
+inline constexpr std::string_view kMetricRestSessions = "interlink_rest_sessions_open";
 inline constexpr std::string_view kMetricSiteReachable = "interlink_site_reachable";
 inline constexpr std::string_view kMetricLogBytes = "interlink_log_bytes_total";
 inline constexpr std::string_view kMetricLogBlocked = "interlink_log_blocked_files";
@@ -35,6 +36,7 @@ inline constexpr std::array kMetricNames = {
     MetricName{kMetricCriCallSeconds, "Time from a CRI call to its answer, by rpc."},
     MetricName{kMetricRestRequests, "Requests answered by the site, by route and HTTP status."},
     MetricName{kMetricRestSeconds, "Time from a request to its answer at the site, by route."},
+    MetricName{kMetricRestSessions, "Sessions of nodes at the site now, by route."},
     MetricName{kMetricSiteReachable, "1: this node has a link with its site. 0: it has none."},
     MetricName{kMetricLogBytes, "Bytes of container logs written on this node."},
     MetricName{kMetricLogBlocked, "Container log files that cannot be written now."},

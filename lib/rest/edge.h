@@ -5,6 +5,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/mutex.h"
@@ -38,6 +39,7 @@ struct Edge::State {
   };
   std::list<Running> running GUARDED_BY(mutex);
   std::map<NodeId, size_t> in_progress GUARDED_BY(mutex);
+  std::map<std::string, size_t> sessions GUARDED_BY(mutex);  // by the route's name
   std::map<NodeId, std::weak_ptr<LogSession>> logs GUARDED_BY(mutex);
 
   bool Stopping() {

@@ -79,6 +79,37 @@ net::Awaitable<Status> Serve(ExchangePtr exchange, std::shared_ptr<net::Signal> 
   co_return why;
 }
 
+// Counts a session while it lives, from the upgrade on.
+class SessionCount {
+ public:
+  SessionCount(std::shared_ptr<Edge::State> state, std::string route)
+      : state_(std::move(state)), route_(std::move(route)) {
+    Tell(Add(1));
+  }
+  ~SessionCount() { Tell(Add(-1)); }
+  SessionCount(const SessionCount&) = delete;
+  SessionCount& operator=(const SessionCount&) = delete;
+
+ private:
+  size_t Add(int by) {
+    MutexLock lock(state_->mutex);
+    return state_->sessions[route_] += static_cast<size_t>(by);
+  }
+  // Whoever is the last to tell has told what is so.
+  void Tell(size_t count) {
+    while (true) {
+      state_->ports.metrics.Gauge(kMetricRestSessions, {{"route", route_}},
+                                  static_cast<double>(count));
+      const size_t now = Add(0);
+      if (now == count) return;
+      count = now;
+    }
+  }
+
+  const std::shared_ptr<Edge::State> state_;  // owners: the edge and its requests
+  const std::string route_;
+};
+
 }  // namespace
 
 net::Awaitable<void> ServeSession(ExchangePtr exchange, std::shared_ptr<net::Signal> signal,
@@ -93,6 +124,8 @@ net::Awaitable<void> ServeSession(ExchangePtr exchange, std::shared_ptr<net::Sig
   }
   std::string early;
   const std::shared_ptr<net::Connection> connection = responder.Hijack(&early);
+  const std::string name(exchange->routing.entry->name);
+  const SessionCount count(exchange->state, name);
   const SteadyTime begun = std::chrono::steady_clock::now();
   Status why = co_await connection->Write(*accept, begun + kFirstMessage);
   if (why.ok()) {
@@ -100,7 +133,6 @@ net::Awaitable<void> ServeSession(ExchangePtr exchange, std::shared_ptr<net::Sig
                                                    net::WebSocket::Role::kServer);
     why = co_await Serve(exchange, signal, std::move(socket), route);
   }
-  const std::string name(exchange->routing.entry->name);
   exchange->state->ports.metrics.Count(kMetricRestRequests, {{"route", name}, {"status", "101"}},
                                        1);
   log.Info("a session has ended", {{"route", name},
