@@ -5,12 +5,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"net/http"
 	"os"
 	"strconv"
 	"sync"
@@ -41,31 +38,13 @@ func fail(format string, arguments ...any) {
 }
 
 // sandboxes at the site, as its /status tells this node.
-func siteSandboxes() (int, error) {
-	certificate, err := tls.LoadX509KeyPair(*pki+"/node-1.crt", *pki+"/node-1.key")
+func siteSandboxes(s *cri.Site) (int, error) {
+	answer, err := s.Get("/status")
 	if err != nil {
 		return 0, err
 	}
-	authority, err := os.ReadFile(*pki + "/ca.crt")
-	if err != nil {
-		return 0, err
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(authority)
-	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
-		TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{certificate}}}}
-	request, err := http.NewRequest("GET", *site+"/status", nil)
-	if err != nil {
-		return 0, err
-	}
-	request.Header.Set("Accept", "application/json")
-	answer, err := client.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer answer.Body.Close()
 	var state struct{ Sandboxes json.RawMessage }
-	if err := json.NewDecoder(answer.Body).Decode(&state); err != nil {
+	if err := json.Unmarshal(answer, &state); err != nil {
 		return 0, err
 	}
 	text := string(state.Sandboxes) // proto3 JSON writes 64-bit numbers as strings
@@ -119,6 +98,10 @@ func main() {
 	if err != nil {
 		fail("%v", err)
 	}
+	told, err := cri.NewSite(*site, *pki)
+	if err != nil {
+		fail("%v", err)
+	}
 	report("alone", lists(ctx, clients, 1000))
 
 	reports := *pki + "/backend-reports" // once this file is there, every second sandbox comes up
@@ -146,8 +129,8 @@ func main() {
 		}()
 	}
 	begin := time.Now()
-	if !cri.Eventually(ctx, 2*time.Minute, func() bool { count, err := siteSandboxes(); return err == nil && count == *calls }) {
-		count, err := siteSandboxes()
+	if !cri.Eventually(ctx, 2*time.Minute, func() bool { count, err := siteSandboxes(told); return err == nil && count == *calls }) {
+		count, err := siteSandboxes(told)
 		fail("the site has %d of %d sandboxes after 2 minutes (%v)", count, *calls, err)
 	}
 	fmt.Printf("%d calls parked, all at the site after %s\n", *calls, time.Since(begin).Round(time.Millisecond))
@@ -170,11 +153,11 @@ func main() {
 	ended := 0
 	gone := func() bool {
 		ended += endListed(ctx, clients)
-		count, err := siteSandboxes()
+		count, err := siteSandboxes(told)
 		return err == nil && count == 0
 	}
 	if !cri.Eventually(ctx, *limit, gone) {
-		count, err := siteSandboxes()
+		count, err := siteSandboxes(told)
 		fail("%d sandboxes are left at the site %s after all calls were cancelled (%v)", count, *limit, err)
 	}
 	fmt.Printf("all cancelled, %d came up later and were ended, nothing left after %s\n", ended, time.Since(begin).Round(time.Millisecond))
