@@ -5,6 +5,7 @@
 #   newest-critest, newest-ginkgo   the newest release, which has more specs; pinned by newest/go.mod and go.sum
 #   parked, bench     our own small CRI clients (cmd/), with the published CRI module
 #   spdy              our own small SPDY client, with the library of kubectl
+#   streams           our own client of exec, attach and port-forward, with the libraries of crictl and kubectl
 #   kubelet kube-apiserver kube-controller-manager kube-scheduler kubectl etcd, or kubernetes for all of these
 #                     the real ones, pinned by kubernetes/go.mod and go.sum: 8 minutes from nothing, 4 GB of Go's caches
 # Each set of pins has a folder of its own: of several, all are printed, as "A:B" for PATH, the newest ones first.
@@ -60,7 +61,7 @@ build() { # TOOL OUTPUT, in the folder of its module
 have() { # TOOL FOLDER: it is built, and newer than its source
   [ -x "$2/$1" ] || return 1
   case $1 in
-    parked | bench | spdy) [ -z "$(find "$here/cmd" "$here/internal" -newer "$2/$1" -type f -print -quit)" ] ;;
+    parked | bench | spdy | streams) [ -z "$(find "$here/cmd" "$here/internal" -newer "$2/$1" -type f -print -quit)" ] ;;
   esac
 }
 
@@ -85,13 +86,13 @@ provide() { # MODULE_FOLDER TOOL...: builds what is missing and prints the folde
 clients=() kubernetes=() newest=()
 for tool in "${wanted[@]}"; do
   case $tool in
-    crictl | critest | ginkgo | parked | bench | spdy) clients+=("$tool") ;;
+    crictl | critest | ginkgo | parked | bench | spdy | streams) clients+=("$tool") ;;
     newest-critest | newest-ginkgo) newest+=("${tool#newest-}") ;;
     kubelet | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl | etcd) kubernetes+=("$tool") ;;
     kubernetes) kubernetes+=(kubelet kube-apiserver kube-controller-manager kube-scheduler kubectl etcd) ;;
     *)
       echo "build-tools.sh: unknown tool '$tool'; there are: crictl critest ginkgo newest-critest newest-ginkgo parked" \
-        "bench spdy kubernetes kubelet kube-apiserver kube-controller-manager kube-scheduler kubectl etcd" >&2
+        "bench spdy streams kubernetes kubelet kube-apiserver kube-controller-manager kube-scheduler kubectl etcd" >&2
       exit 2 ;;
   esac
 done
