@@ -4,11 +4,13 @@
 # usage: test/run.sh [SUITE...]
 #   default      lint unit contract integration system
 #   others       conformance conformance-newest asan tsan tidy quickstart site-down durable restore leak parked bench
-#                clean-build kubernetes
+#                clean-build kubernetes streaming fuzz
 #   all          every suite
 # conformance is critest through a lab; CONFORMANCE_RUNS, _SEED, _PARALLEL, _FOCUS, _HANDLER and _TABLE are the options
 # that test/support/conformance/conformance.py --help explains.
-# INTERLINK_SHORT=1 runs shorter versions of leak, parked, bench, site-down and kubernetes. Logs: build/test-logs.
+# fuzz runs each target for FUZZ_SECONDS (60, short 15); what it finds is in build/test-logs/fuzz.
+# INTERLINK_PRESET=asan runs the suites that use a lab with binaries of another preset (release).
+# INTERLINK_SHORT=1 runs shorter versions of leak, parked, bench, site-down, kubernetes, streaming and fuzz. Logs: build/test-logs.
 # The last line is "N passed, N failed, N skipped". Exit codes: 0, 1 something failed, 2 something is missing that only
 # you can install.
 set -euo pipefail
@@ -17,9 +19,9 @@ cd "$root"
 
 default=(lint unit contract integration system)
 more=(conformance conformance-newest asan tsan tidy quickstart site-down durable restore leak parked bench clean-build
-  kubernetes)
+  kubernetes streaming fuzz)
 case "${1:-}" in
-  -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
   all) set -- "${default[@]}" "${more[@]}" ;;
   "") set -- "${default[@]}" ;;
 esac
@@ -106,11 +108,12 @@ tools() { # builds test clients; leaves when Go is missing
   export TOOLS PATH=$TOOLS:$PATH
 }
 
+preset=${INTERLINK_PRESET:-release}
 bats_files() { # SUITE files
-  build release
+  build "$preset"
   tools crictl
-  INTERLINK_BUILD=$root/build/release logged "$logs/$1.tap" bats --tap --print-output-on-failure "${@:2}" || true
-  grep -A40 '^not ok' "$logs/$1.tap" || true
+  INTERLINK_BUILD=$root/build/$preset logged "$logs/$1.tap" bats --tap --print-output-on-failure "${@:2}" || true
+  grep -a -A40 '^not ok' "$logs/$1.tap" || true
   count tap "$logs/$1.tap"
 }
 
@@ -143,6 +146,41 @@ suite_kubernetes() {
   plain=$counted
   one "$logs/kubernetes-example.log" examples/kubernetes/run.sh
   counted="$plain; example $counted"
+}
+# exec, attach and port-forward with the real clients, over SPDY and WebSocket.
+suite_streaming() {
+  tools crictl streams
+  [ -z "${INTERLINK_SHORT:-}" ] || export STREAM_SESSIONS=100
+  if [ "$preset" = asan ]; then # it keeps what was freed for a while, and more beside what is in use
+    export STREAM_MEMORY_KIB=262144 ASAN_OPTIONS=detect_leaks=1:quarantine_size_mb=16 UBSAN_OPTIONS=print_stacktrace=1
+  fi
+  bats_files streaming test/system/named/streaming
+  unset STREAM_SESSIONS STREAM_MEMORY_KIB ASAN_OPTIONS UBSAN_OPTIONS
+  grep -aE '^(spdy|websocket|interlink-|all shims)' "$logs/streaming.tap" | sed 's/^/    /' || true
+}
+# Each target of test/fuzz on its committed seeds; new inputs that reach more code are kept for this run only.
+suite_fuzz() {
+  build fuzz
+  local source name log new p=0 f=0 seconds
+  seconds=${FUZZ_SECONDS:-$([ -n "${INTERLINK_SHORT:-}" ] && echo 15 || echo 60)}
+  rm -rf "$logs/fuzz"
+  mkdir -p "$logs/fuzz"
+  for source in test/fuzz/*_fuzz.cc; do
+    name=$(basename "$source" _fuzz.cc) log=$logs/fuzz/$name.log
+    new=$(mktemp -d)
+    # What one input frees fits many times into 16 MB; the 256 of the default only cost time.
+    if [ -d "test/fuzz/corpus/$name" ] && logged "$log" env ASAN_OPTIONS=quarantine_size_mb=16 "build/fuzz/test/${name}_fuzz" \
+      -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$logs/fuzz/$name-" \
+      "$new" "test/fuzz/corpus/$name"; then
+      p=$((p + 1))
+    else
+      f=$((f + 1))
+      tail -n 40 "$log" 2>/dev/null || say "    there are no seeds in test/fuzz/corpus/$name"
+    fi
+    say "    $name: $(sed -n 's/^stat::number_of_executed_units: */inputs /p; s/^stat::average_exec_per_sec: */per second /p; s/^stat::peak_rss_mb: */MB /p' "$log" | tr '\n' ' ')$(awk '/INITED/{first=$4} / cov: /{last=$4} END {print "coverage " first " -> " last}' "$log")"
+    rm -rf "$new"
+  done
+  passed=$((passed + p)) failed=$((failed + f)) counted="$p passed, $f failed, 0 skipped"
 }
 suite_bench() { build release; one "$logs/bench.log" test/bench/run.sh; grep -E '^[a-zA-Z].*\|' "$logs/bench.log" || true; }
 conformance() { # NAME; critest and ginkgo are in PATH

@@ -12,10 +12,11 @@ namespace {
 
 constexpr SpdyLimits kLimits{.control_frame = 4096, .header_block = 8192, .headers = 20};
 
-// What was decoded, as a text; data joined.
+// What was decoded, as a text; data of one stream joined.
 std::string Decode(std::string_view bytes, size_t step) {
   SpdyDecoder decoder(kLimits);
   std::string text;
+  uint32_t talks = 0;  // the stream whose data the text ends with
   while (!bytes.empty()) {
     std::string_view part = bytes.substr(0, step);
     bytes.remove_prefix(part.size());
@@ -26,10 +27,15 @@ std::string Decode(std::string_view bytes, size_t step) {
       const SpdyFrame& frame = **next;
       if (frame.kind == SpdyFrame::Kind::kData) {
         // Where pieces begin depends on the cuts; which byte is of which stream does not.
-        for (const char byte : frame.data) text += std::to_string(frame.stream) + "=" + byte;
-        if (frame.fin) text += "fin;";
+        if (talks != frame.stream && !frame.data.empty()) {
+          talks = frame.stream;
+          text += std::to_string(talks) + "=";
+        }
+        text += frame.data;
+        if (frame.fin) text += "fin " + std::to_string(frame.stream) + ";";
         continue;
       }
+      talks = 0;
       if (frame.headers.size() > kLimits.headers) abort();
       size_t size = 4;
       for (const auto& [name, value] : frame.headers) size += 8 + name.size() + value.size();
