@@ -38,15 +38,8 @@ Result<uint64_t> ReadNumber(const std::string& path) {
   return text.rfind("max", 0) == 0 ? 0 : std::strtoull(text.c_str(), nullptr, 10);
 }
 
-// A number behind its key in "key value" lines; 0 when it is missing.
 uint64_t Field(const std::string& text, const std::string& key) {
-  std::istringstream words(text);
-  std::string word;
-  uint64_t value = 0;
-  while (words >> word >> value) {
-    if (word == key) return value;
-  }
-  return 0;
+  return FieldOf(text, key).value_or(0);
 }
 
 Status RemoveGroups(const Call& call, const std::string& folder) {
@@ -146,6 +139,19 @@ Result<std::optional<CgroupUsage>> Cgroups::Usage(const std::string& path) const
   const auto processes = ReadNumber(File("pids", path, "pids.current"));
   usage.processes = processes.ok() ? *processes : 0;
   return std::optional<CgroupUsage>(usage);
+}
+
+CgroupDetails Cgroups::Details(const std::string& path) const {
+  const auto read = [&](const std::string& controller, const std::string& name) {
+    return ReadFile(File(controller, path, name));
+  };
+  return features_.v2 ? ReadDetailsV2(read) : ReadDetailsV1(read);
+}
+
+std::vector<pid_t> Cgroups::Members(const std::string& path) const {
+  std::set<pid_t> pids;
+  AddProcesses(features_.v2 ? kMount + path : kMount + ("/memory" + path), pids);
+  return {pids.begin(), pids.end()};
 }
 
 Result<std::vector<pid_t>> Cgroups::Processes(const std::string& path) const {

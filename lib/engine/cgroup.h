@@ -11,6 +11,7 @@
 
 #include "base/call.h"
 #include "base/status.h"
+#include "engine/cgroup_details.h"
 #include "engine/oci_spec.h"
 
 namespace interlink::engine {
@@ -35,6 +36,10 @@ class Cgroups {
 
   // Nothing when the group does not exist. `path` is absolute in each hierarchy.
   Result<std::optional<CgroupUsage>> Usage(const std::string& path) const;
+  // Of a group that is there; see CgroupDetails.
+  CgroupDetails Details(const std::string& path) const;
+  // Its processes and those below it; none when it is not there.
+  std::vector<pid_t> Members(const std::string& path) const;
   // KILLs everything in it and below until nothing is left.
   Status Kill(const Call& call, const std::string& path) const;
   // Gives each process in it and below whose score for the OOM killer is `from` the score `to`; one

@@ -30,7 +30,13 @@
 #include "sdk/backend.h"
 #include "sdk/host.h"
 
+namespace runtime::v1 {
+class ContainerMetrics;
+}  // namespace runtime::v1
+
 namespace interlink::engine {
+
+class DeviceNames;
 
 // From KILL to the exit record of the shim.
 constexpr auto kKilled = std::chrono::seconds(5);
@@ -74,10 +80,16 @@ class Engine final : public sdk::Backend {
   Result<sdk::LogChunk> ReadLog(const Call& call, const SandboxId& sandbox, const ContainerId& id,
                                 uint64_t offset, size_t max) override;
   Result<sdk::Usage> Stats(const Call& call) override;
+  Result<std::vector<runtime::v1::PodSandboxMetrics>> Metrics(const Call& call) override;
   Result<std::string> Inspect(const Call& call, const SandboxId& sandbox,
                               const ContainerId& container) override;
 
  private:
+  struct WritableLayer {
+    uint64_t bytes = 0;
+    uint64_t files = 0;
+    int64_t at_ns = 0;  // 0: not measured yet
+  };
   struct Container {
     ContainerRecord record;
     sdk::Observation fact;
@@ -86,9 +98,7 @@ class Engine final : public sdk::Backend {
     std::optional<SteadyTime> kill_at;
     uint64_t last_cpu_nanos = 0;  // of the sample before
     int64_t last_cpu_at_ns = 0;
-    uint64_t writable_bytes = 0;
-    uint64_t writable_files = 0;
-    int64_t writable_at_ns = 0;
+    WritableLayer writable;
     std::shared_ptr<WritableWalk> walk;  // not at its end; owners: this and who goes on with it
     int64_t walk_began_ns = 0;
   };
@@ -177,6 +187,20 @@ class Engine final : public sdk::Backend {
   Status RecoverPhase(const Call& call, const PodView& pod);
 
   // Looking inside.
+  struct RunningPod {
+    SandboxId sandbox;
+    bool own_network = false;
+    std::vector<ContainerId> containers;
+  };
+  std::vector<RunningPod> RunningPods();
+  // /proc/PID/net/dev of the pod; "" where it has no network of its own or nothing runs in it.
+  std::string NetworkCounters(const RunningPod& pod);
+  // As it was measured last; goes on with that at most until `until`.
+  WritableLayer MeasureWritable(const SandboxId& sandbox, const ContainerId& id,
+                                const std::string& upper, SteadyTime until);
+  // The container's metrics; kNotFound: it has just ended.
+  Status MeasureMetrics(const Call& call, const SandboxId& sandbox, const ContainerId& id,
+                        DeviceNames& devices, runtime::v1::ContainerMetrics& metrics);
   void MeasureContainer(const SandboxId& sandbox, const ContainerId& id, SteadyTime until,
                         sdk::Usage& usage);
 

@@ -72,6 +72,34 @@ void AddTo(const runtime::v1::ContainerStats& from, runtime::v1::LinuxPodSandbox
 
 }  // namespace
 
+Engine::WritableLayer Engine::MeasureWritable(const SandboxId& sandbox, const ContainerId& id,
+                                              const std::string& upper, SteadyTime until) {
+  const int64_t now = host_.clock().WallNanos();
+  std::shared_ptr<WritableWalk> walk;
+  {
+    MutexLock lock(mutex_);
+    Container* container = FindLocked(sandbox, id);
+    if (container == nullptr) return {};
+    // Nobody else goes on with it meanwhile.
+    walk = std::exchange(container->walk, nullptr);
+    const bool stale = now - container->walk_began_ns > kWritableAge;
+    if (!walk && stale) {
+      container->walk_began_ns = now;
+      walk = std::make_shared<WritableWalk>(upper);
+    }
+  }
+  const bool measured = walk && walk->GoOn(host_.clock(), until);
+  MutexLock lock(mutex_);
+  Container* container = FindLocked(sandbox, id);
+  if (container == nullptr) return {};
+  if (measured) {
+    container->writable = {walk->bytes(), walk->files(), now};
+  } else if (walk) {
+    container->walk = walk;
+  }
+  return container->writable;
+}
+
 void Engine::MeasureContainer(const SandboxId& sandbox, const ContainerId& id, SteadyTime until,
                               sdk::Usage& usage) {
   const auto pod = View(sandbox);
@@ -82,20 +110,7 @@ void Engine::MeasureContainer(const SandboxId& sandbox, const ContainerId& id, S
   const CgroupUsage& now_used = **sample;
   const int64_t now = host_.clock().WallNanos();
   const std::string upper = pod->folder.Container(id) + "/upper";
-  std::shared_ptr<WritableWalk> walk;
-  {
-    MutexLock lock(mutex_);
-    Container* container = FindLocked(sandbox, id);
-    if (container == nullptr) return;
-    // Nobody else goes on with it meanwhile.
-    walk = std::exchange(container->walk, nullptr);
-    const bool stale = now - container->walk_began_ns > kWritableAge;
-    if (!walk && stale) {
-      container->walk_began_ns = now;
-      walk = std::make_shared<WritableWalk>(upper);
-    }
-  }
-  const bool measured = walk && walk->GoOn(host_.clock(), until);
+  const WritableLayer writable = MeasureWritable(sandbox, id, upper, until);
   runtime::v1::ContainerStats stats;
   stats.mutable_attributes()->set_id(id.str());
   {
@@ -106,19 +121,12 @@ void Engine::MeasureContainer(const SandboxId& sandbox, const ContainerId& id, S
         Rate(container->last_cpu_nanos, container->last_cpu_at_ns, now_used.cpu_nanos, now));
     container->last_cpu_nanos = now_used.cpu_nanos;
     container->last_cpu_at_ns = now;
-    if (measured) {
-      container->writable_bytes = walk->bytes();
-      container->writable_files = walk->files();
-      container->writable_at_ns = now;
-    } else if (walk) {
-      container->walk = walk;
-    }
-    auto* layer = stats.mutable_writable_layer();
-    layer->set_timestamp(container->writable_at_ns);
-    layer->mutable_fs_id()->set_mountpoint(upper);
-    layer->mutable_used_bytes()->set_value(container->writable_bytes);
-    layer->mutable_inodes_used()->set_value(container->writable_files);
   }
+  auto* layer = stats.mutable_writable_layer();
+  layer->set_timestamp(writable.at_ns);
+  layer->mutable_fs_id()->set_mountpoint(upper);
+  layer->mutable_used_bytes()->set_value(writable.bytes);
+  layer->mutable_inodes_used()->set_value(writable.files);
   stats.mutable_cpu()->set_timestamp(now);
   stats.mutable_cpu()->mutable_usage_core_nano_seconds()->set_value(now_used.cpu_nanos);
   FillMemory(now_used, now, *stats.mutable_memory());
@@ -131,27 +139,38 @@ void Engine::MeasureContainer(const SandboxId& sandbox, const ContainerId& id, S
   usage.containers.push_back(std::move(stats));
 }
 
-Result<sdk::Usage> Engine::Stats(const Call& call) {
-  struct Running {
-    SandboxId sandbox;
-    bool own_network = false;
-    std::vector<ContainerId> containers;
-  };
-  std::vector<Running> pods;
-  {
-    MutexLock lock(mutex_);
-    for (const auto& [id, pod] : pods_) {
-      if (pod.record.phase != PodPhase::kUp) continue;
-      Running running{id, pod.record.own_network, {}};
-      for (const auto& [name, container] : pod.containers) {
-        if (container.fact.state == State::kUp) running.containers.push_back(name);
-      }
-      pods.push_back(std::move(running));
+std::vector<Engine::RunningPod> Engine::RunningPods() {
+  std::vector<RunningPod> pods;
+  MutexLock lock(mutex_);
+  for (const auto& [id, pod] : pods_) {
+    if (pod.record.phase != PodPhase::kUp) continue;
+    RunningPod running{id, pod.record.own_network, {}};
+    for (const auto& [name, container] : pod.containers) {
+      if (container.fact.state == State::kUp) running.containers.push_back(name);
     }
+    pods.push_back(std::move(running));
   }
+  return pods;
+}
+
+std::string Engine::NetworkCounters(const RunningPod& pod) {
+  if (!pod.own_network) return "";
+  const auto view = View(pod.sandbox);
+  if (!view) return "";
+  // Any process of the pod sees its network.
+  for (const ContainerId& id : pod.containers) {
+    const std::string pid = PidOf(ReadFile(view->folder.Shim(id) + "/pid", 256).value_or(""));
+    if (pid.empty()) continue;  // without it the path below would be the machine's own
+    auto text = ReadFile("/proc/" + pid + "/net/dev", 1U << 20U);
+    if (text.ok()) return *std::move(text);
+  }
+  return "";
+}
+
+Result<sdk::Usage> Engine::Stats(const Call& call) {
   sdk::Usage usage;
   const SteadyTime until = host_.clock().Steady() + kWalkTime;
-  for (const Running& pod : pods) {
+  for (const RunningPod& pod : RunningPods()) {
     RETURN_IF_ERROR(call.Check("measure the containers"));
     auto& stats = usage.sandboxes.emplace_back();
     stats.mutable_attributes()->set_id(pod.sandbox.str());
@@ -159,15 +178,9 @@ Result<sdk::Usage> Engine::Stats(const Call& call) {
     stats.mutable_linux()->mutable_cpu()->set_timestamp(now);
     stats.mutable_linux()->mutable_memory()->set_timestamp(now);
     for (const ContainerId& id : pod.containers) MeasureContainer(pod.sandbox, id, until, usage);
-    if (!pod.own_network || pod.containers.empty()) continue;
-    // Any process of the pod sees its network.
-    const auto view = View(pod.sandbox);
-    const auto pid = view ? ReadFile(view->folder.Shim(pod.containers.front()) + "/pid", 256)
-                          : Result<std::string>(NotFound("no pod"));
-    if (!pid.ok()) continue;
-    const auto text = ReadFile("/proc/" + PidOf(*pid) + "/net/dev", 1U << 20U);
-    if (text.ok())
-      FillNetwork(*text, now, *usage.sandboxes.back().mutable_linux()->mutable_network());
+    const std::string counters = NetworkCounters(pod);
+    if (!counters.empty())
+      FillNetwork(counters, now, *usage.sandboxes.back().mutable_linux()->mutable_network());
   }
   return usage;
 }

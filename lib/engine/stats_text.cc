@@ -18,9 +18,12 @@ std::vector<InterfaceCounters> ParseNetDev(const std::string& text) {
     std::istringstream numbers(line.substr(colon + 1));
     uint64_t skipped = 0;
     // bytes packets errs drop fifo frame compressed multicast, then the same of transmission
-    if (!(numbers >> counters.rx_bytes >> skipped >> counters.rx_errors)) continue;
-    for (int i = 0; i < 5; ++i) numbers >> skipped;
-    if (!(numbers >> counters.tx_bytes >> skipped >> counters.tx_errors)) continue;
+    numbers >> counters.rx_bytes >> counters.rx_packets >> counters.rx_errors >>
+        counters.rx_dropped;
+    for (int i = 0; i < 4; ++i) numbers >> skipped;
+    numbers >> counters.tx_bytes >> counters.tx_packets >> counters.tx_errors >>
+        counters.tx_dropped;
+    if (!numbers) continue;
     all.push_back(std::move(counters));
   }
   return all;

@@ -11,9 +11,13 @@ namespace interlink::engine {
 struct InterfaceCounters {
   std::string name;
   uint64_t rx_bytes = 0;
+  uint64_t rx_packets = 0;
   uint64_t rx_errors = 0;
+  uint64_t rx_dropped = 0;
   uint64_t tx_bytes = 0;
+  uint64_t tx_packets = 0;
   uint64_t tx_errors = 0;
+  uint64_t tx_dropped = 0;
 };
 
 // /proc/PID/net/dev; lines that are no counters are skipped.

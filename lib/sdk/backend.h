@@ -37,6 +37,7 @@ class ContainerConfig;
 class ContainerStats;
 class LinuxContainerResources;
 class PodSandboxConfig;
+class PodSandboxMetrics;
 class PodSandboxStats;
 }  // namespace runtime::v1
 
@@ -145,6 +146,11 @@ class Backend {
   virtual Result<LogChunk> ReadLog(const Call& call, const SandboxId& sandbox,
                                    const ContainerId& id, uint64_t offset, size_t max) = 0;
   virtual Result<Usage> Stats(const Call& call) = 0;
+  // The metrics of base/pod_metrics.h of everything that runs, each with the time of its
+  // measurement and the values of its own labels only (device, interface, ...). Each pod and
+  // container has each metric and label values once. What cannot be measured is left out and holds
+  // up nothing else. kUnimplemented: this backend has no such numbers, now and later.
+  virtual Result<std::vector<runtime::v1::PodSandboxMetrics>> Metrics(const Call& call) = 0;
   // Facts for a person, shown by `crictl inspect` and `inspectp` as JSON: pid, OCI spec, CNI
   // result. A JSON object.
   virtual Result<std::string> Inspect(const Call& call, const SandboxId& sandbox,

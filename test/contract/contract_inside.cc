@@ -1,7 +1,10 @@
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <set>
 
+#include "base/pod_metrics.h"
 #include "contract/contract_lab.h"
 #include "shim/client.h"
 #include "support/eventually.h"
@@ -197,6 +200,46 @@ TEST_CASE("Every running container and its sandbox have memory and processor num
   CHECK(usage->containers[0].memory().working_set_bytes().value() > 0);
   REQUIRE(usage->sandboxes.size() == 1);
   CHECK(usage->sandboxes[0].attributes().id() == sandbox.str());
+}
+
+TEST_CASE("Metrics of all that runs have the names, labels and types of the table, each once") {
+  ContractLab lab;
+  const SandboxId sandbox = lab.RunUp();
+  const ContainerId id = lab.StartOk(sandbox, lab.subject().IgnoresStop());
+  lab.Await(sandbox, id, State::kUp);
+  const ContainerId ended = lab.StartOk(sandbox, lab.subject().ExitsWith(0));
+  lab.Await(sandbox, ended, State::kDown);
+  const int64_t begun = SystemClock().WallNanos();
+
+  const auto pods = lab.backend().Metrics(lab.call());
+
+  REQUIRE(pods.ok());
+  REQUIRE(pods->size() == 1);
+  CHECK(pods->front().pod_sandbox_id() == sandbox.str());
+  REQUIRE(pods->front().container_metrics_size() == 1);
+  const auto& container = pods->front().container_metrics(0);
+  CHECK(container.container_id() == id.str());
+  std::set<std::string> names;
+  for (const auto* metrics : {&pods->front().metrics(), &container.metrics()}) {
+    std::set<std::string> told;
+    for (const auto& metric : *metrics) {
+      INFO(metric.ShortDebugString());
+      const auto* info =
+          std::find_if(kPodMetrics.begin(), kPodMetrics.end(),
+                       [&metric](const PodMetricInfo& i) { return i.name == metric.name(); });
+      REQUIRE(info != kPodMetrics.end());
+      CHECK(static_cast<size_t>(metric.label_values_size()) == info->LabelCount());
+      CHECK((metric.metric_type() == runtime::v1::COUNTER) == info->counter);
+      CHECK(metric.has_value());
+      CHECK(metric.timestamp() >= begun);
+      std::string key = metric.name();
+      for (const auto& label : metric.label_values()) key += "/" + label;
+      CHECK(told.insert(key).second);
+      names.insert(metric.name());
+    }
+  }
+  CHECK(names.contains("container_cpu_usage_seconds_total"));
+  CHECK(names.contains("container_memory_working_set_bytes"));
 }
 
 TEST_CASE("What can be inspected is a JSON object; what is not there is not found") {

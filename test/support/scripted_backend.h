@@ -42,6 +42,8 @@ struct World {
   // What sessions and ports are made of; none: kUnimplemented. Set before the backend is used.
   std::function<Result<UniqueFd>(const sdk::SessionSpec&)> open_session;
   std::function<Result<UniqueFd>(uint16_t port)> dial;
+  // What is measured; none: kUnimplemented. Set before the backend is used.
+  std::function<Result<std::vector<runtime::v1::PodSandboxMetrics>>(const Call&)> metrics;
 
   int StartsOf(const std::string& id) {
     MutexLock lock(mutex);
@@ -59,9 +61,10 @@ struct World {
 
 class ScriptedBackend final : public sdk::Backend {
  public:
-  ScriptedBackend(World& world, sdk::Host& host) : world_(world), host_(host) {
+  ScriptedBackend(World& world, sdk::Host& host, std::string handler = "test")
+      : world_(world), host_(host), handler_(std::move(handler)) {
     description_.plugin = "scripted";
-    description_.handlers = {{.name = "test"}};
+    description_.handlers = {{.name = handler_}};
     description_.sandbox.honoured = {"metadata", "labels", "annotations"};
     description_.container.honoured = {"metadata", "image", "command", "mounts", "linux.resources"};
   }
@@ -173,6 +176,10 @@ class ScriptedBackend final : public sdk::Backend {
     return sdk::LogChunk{"", offset, true};
   }
   Result<sdk::Usage> Stats(const Call&) override { return sdk::Usage{}; }
+  Result<std::vector<runtime::v1::PodSandboxMetrics>> Metrics(const Call& call) override {
+    RETURN_IF_ERROR(Failure("Metrics"));
+    return world_.metrics ? world_.metrics(call) : Unimplemented("nothing is measured here");
+  }
   Result<std::string> Inspect(const Call&, const SandboxId&, const ContainerId&) override {
     return std::string("{}");
   }
@@ -219,7 +226,7 @@ class ScriptedBackend final : public sdk::Backend {
     fact.node = pod.node;
     fact.sandbox = id;
     fact.state = pod.state;
-    fact.handler = "test";
+    fact.handler = handler_;
     fact.config = pod.config;
     fact.started_ns = 5;
     fact.finished_ns = pod.state == World::State::kDown ? 9 : 0;
@@ -232,7 +239,7 @@ class ScriptedBackend final : public sdk::Backend {
     fact.sandbox = unit.sandbox;
     fact.container = id;
     fact.state = unit.state;
-    fact.handler = "test";
+    fact.handler = handler_;
     fact.config = unit.config;
     fact.volume_images = unit.volume_images;
     fact.exit_code = unit.exit_code;
@@ -243,6 +250,7 @@ class ScriptedBackend final : public sdk::Backend {
 
   World& world_;
   sdk::Host& host_;
+  const std::string handler_;
   sdk::Description description_;
 };
 

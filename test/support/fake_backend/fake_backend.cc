@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/pod_metrics.h"
 #include "runtime/v1/api.pb.h"
 #include "shim/cri_log.h"
 
@@ -388,6 +389,35 @@ Result<sdk::Usage> FakeBackend::Stats(const Call&) {
     }
   }
   return usage;
+}
+
+Result<std::vector<runtime::v1::PodSandboxMetrics>> FakeBackend::Metrics(const Call&) {
+  MutexLock lock(mutex_);
+  std::vector<runtime::v1::PodSandboxMetrics> all;
+  const int64_t now = host_.clock().WallNanos();
+  const auto add = [now](auto& to, PodMetric which, int64_t value, const std::string& label) {
+    auto* metric = to.add_metrics();
+    metric->set_name(std::string(InfoOf(which).name));
+    metric->set_timestamp(now);
+    metric->set_metric_type(InfoOf(which).counter ? runtime::v1::COUNTER : runtime::v1::GAUGE);
+    if (!label.empty()) metric->add_label_values(label);
+    metric->mutable_value()->set_value(static_cast<uint64_t>(value));
+  };
+  for (const auto& [id, sandbox] : state_.sandboxes) {
+    if (sandbox.fact.state != State::kUp) continue;
+    auto& pod = all.emplace_back();
+    pod.set_pod_sandbox_id(id);
+    add(pod, PodMetric::kNetworkReceiveBytes, 0, "eth0");
+    for (const auto& [name, container] : sandbox.containers) {
+      if (container.fact.state != State::kUp) continue;
+      auto& metrics = *pod.add_container_metrics();
+      metrics.set_container_id(name);
+      add(metrics, PodMetric::kCpuUsageSeconds, (now - container.fact.started_ns) / 1'000'000'000,
+          "total");
+      add(metrics, PodMetric::kMemoryWorkingSet, 1U << 20U, "");
+    }
+  }
+  return all;
 }
 
 Result<std::string> FakeBackend::Inspect(const Call&, const SandboxId& sandbox,

@@ -48,6 +48,7 @@ class FakeBackend final : public sdk::Backend {
   Result<sdk::LogChunk> ReadLog(const Call& call, const SandboxId& sandbox, const ContainerId& id,
                                 uint64_t offset, size_t max) override;
   Result<sdk::Usage> Stats(const Call& call) override;
+  Result<std::vector<runtime::v1::PodSandboxMetrics>> Metrics(const Call& call) override;
   Result<std::string> Inspect(const Call& call, const SandboxId& sandbox,
                               const ContainerId& container) override;
 
