@@ -23,4 +23,10 @@ void Stats(const ExchangePtr& exchange, Answer answer) {
                          MessageReply<interlink::v1::StatsResponse>(exchange, std::move(answer)));
 }
 
+void PodMetrics(const ExchangePtr& exchange, Answer answer) {
+  exchange->site().PodMetrics(
+      exchange->caller.node,
+      MessageReply<interlink::v1::PodMetricsResponse>(exchange, std::move(answer)));
+}
+
 }  // namespace interlink::rest

@@ -37,6 +37,7 @@ constexpr Entry kFunctions[] = {
     {Route::kCancelPull, CancelPull},
     {Route::kImageFilesystems, ImageFilesystems},
     {Route::kStats, Stats},
+    {Route::kPodMetrics, PodMetrics},
     {Route::kListNodes, ListNodes},
     {Route::kTakeover, Takeover},
     {Route::kDropNode, DropNode},

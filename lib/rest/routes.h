@@ -29,6 +29,7 @@ void Link(const ExchangePtr& exchange, Answer answer);
 void Info(const ExchangePtr& exchange, Answer answer);
 void ShowStatus(const ExchangePtr& exchange, Answer answer);
 void Stats(const ExchangePtr& exchange, Answer answer);
+void PodMetrics(const ExchangePtr& exchange, Answer answer);
 
 // sandboxes.cc
 void RunSandbox(const ExchangePtr& exchange, Answer answer);

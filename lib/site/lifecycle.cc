@@ -155,6 +155,7 @@ void LiveSite::Stop() {
   }
   for (auto& fire : fires) fire();
   for (auto& wake : wakes) wake();
+  FailPodMetrics(Unavailable("interlink-api is shutting down"));
   timer_.Stop();
   steps_.Stop(kDrain);
   pull_pool_.Stop(kDrain);

@@ -131,6 +131,7 @@ class LiveSite final : public Site {
                                    std::function<void(const ContainerId&)> wake) override;
   void Stats(const Call& call, const NodeId& node,
              Reply<interlink::v1::StatsResponse> reply) override;
+  void PodMetrics(const NodeId& node, Reply<interlink::v1::PodMetricsResponse> reply) override;
 
   interlink::v1::NodeList ListNodes() const override;
   void Takeover(const Call& call, const NodeId& node, Reply<std::string> reply) override;
@@ -156,6 +157,19 @@ class LiveSite final : public Site {
   struct Numbers {
     std::map<std::string, runtime::v1::ContainerStats> containers;
     std::map<std::string, runtime::v1::PodSandboxStats> sandboxes;
+  };
+
+  // What a backend measured of its pods last.
+  struct PodNumbers {
+    SteadyTime began;
+    bool unsupported = false;     // it has none, now and later
+    std::set<std::string> tried;  // what was up when it began: measured, or it cannot be
+    // By sandbox. Owners: the table, and answers that are being made.
+    std::map<std::string, std::shared_ptr<const runtime::v1::PodSandboxMetrics>> pods;
+  };
+  struct PodMetricsWaiter {
+    NodeId node;
+    Reply<interlink::v1::PodMetricsResponse> reply;
   };
 
   // A reply that waits for a record to settle, or for its time to pass.
@@ -292,6 +306,24 @@ class LiveSite final : public Site {
   void LogGrew(const ContainerId& id);
   void MeasureStats(const Call& call);
   interlink::v1::StatsResponse StatsOf(const NodeId& node) const;
+
+  // --- pod metrics (pod_metrics.cc)
+  void AnswerPodMetrics(const NodeId& node, Reply<interlink::v1::PodMetricsResponse> answer);
+  void FailPodMetrics(const Status& why);
+  std::vector<PodMetricsWaiter> TakePodMetricsWaiters();
+  // Ids of sandboxes and containers that are up, of one node or of all (null).
+  std::map<std::string, std::set<std::string>> UpByPluginLocked(const NodeId* only) const
+      REQUIRES_LOCK(mutex_);
+  // Plugins with something up that their numbers do not have, or not young enough.
+  std::map<std::string, sdk::Backend*> PluginsToMeasureLocked(const NodeId* only,
+                                                              Duration max_age) const
+      REQUIRES_LOCK(mutex_);
+  // A step. Answers all who wait.
+  void MeasurePods(Duration max_age);
+  interlink::v1::PodMetricsResponse PodMetricsOf(const NodeId& node) const;
+  void PollPodMetrics();
+
+  // --- pulls (image_calls.cc)
   void RunPull(const std::shared_ptr<Pull>& pull, const Caller& caller,
                const interlink::v1::PullImageRequest& request);
   void AnswerPull(const std::shared_ptr<Pull>& pull, Duration wait,
@@ -399,7 +431,12 @@ class LiveSite final : public Site {
   std::map<NodeId, size_t> execs_ GUARDED_BY(mutex_);  // from admission to reply
   SteadyTime measured_at_ GUARDED_BY(mutex_);
   std::optional<std::set<ContainerId>> counted_holders_ GUARDED_BY(mutex_);
-  std::map<std::string, Numbers> numbers_ GUARDED_BY(mutex_);  // by plugin
+  std::map<std::string, Numbers> numbers_ GUARDED_BY(mutex_);         // by plugin
+  std::map<std::string, PodNumbers> pod_numbers_ GUARDED_BY(mutex_);  // by plugin
+  std::vector<PodMetricsWaiter> pod_metrics_waiting_ GUARDED_BY(mutex_);
+  bool pod_metrics_posted_ GUARDED_BY(mutex_) = false;  // a measurement for those who wait
+  bool pod_metrics_polled_ GUARDED_BY(mutex_) = false;  // a next poll is arranged
+  SteadyTime pod_metrics_asked_at_ GUARDED_BY(mutex_);
 
   Timer timer_;
   ExecSyncCollector exec_sync_;

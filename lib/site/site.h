@@ -68,6 +68,7 @@ struct Options {
   size_t max_exec_sync_per_node = 256;
   // exec, attach and port-forward together; each has a connection of its own.
   size_t max_sessions_per_node = 256;
+  Duration pod_metrics_poll = std::chrono::seconds(10);  // while somebody asks for them
 };
 
 struct Ports {
@@ -218,6 +219,9 @@ class Site {
                                            std::function<void(const ContainerId&)> wake) = 0;
   virtual void Stats(const Call& call, const NodeId& node,
                      Reply<interlink::v1::StatsResponse> reply) = 0;
+  // From memory while that is younger than 15 s and has all that ran meanwhile; else one
+  // measurement for all who wait. kResourceExhausted: too many wait.
+  virtual void PodMetrics(const NodeId& node, Reply<interlink::v1::PodMetricsResponse> reply) = 0;
 
   // --- administration (`interlink-api node ...`, `forget --dead`)
   virtual interlink::v1::NodeList ListNodes() const = 0;

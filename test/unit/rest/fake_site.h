@@ -320,6 +320,11 @@ class FakeSite final : public site::Site {
     Take<interlink::v1::StatsResponse>({"Stats", {node, 0}, "", "", {}, {}, {}}, call, {},
                                        std::move(reply));
   }
+  void PodMetrics(const NodeId& node, Reply<interlink::v1::PodMetricsResponse> reply) override {
+    interlink::v1::PodMetricsResponse response;
+    response.add_pods()->set_pod_sandbox_id(node.str());
+    reply(std::move(response));
+  }
 
   interlink::v1::NodeList ListNodes() const override {
     interlink::v1::NodeList list;

@@ -2,6 +2,7 @@
 #ifndef INTERLINK_TEST_UNIT_SITE_SITE_LAB_H_
 #define INTERLINK_TEST_UNIT_SITE_SITE_LAB_H_
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <future>
@@ -88,8 +89,25 @@ class StoppableStore final : public site::Store {
   std::vector<std::pair<site::Batch, std::function<void(Status)>>> waiting_ GUARDED_BY(mutex_);
 };
 
+// The system's clock, and what tests add to it. Thread-safe.
+class ShiftedClock final : public Clock {
+ public:
+  int64_t WallNanos() const override { return system_.WallNanos(); }
+  SteadyTime Steady() const override { return system_.Steady() + Duration(shift_.load()); }
+  void Advance(Duration by) { shift_ += by.count(); }
+
+ private:
+  SystemClock system_;
+  std::atomic<Duration::rep> shift_ = 0;
+};
+
 struct SiteLab {
   SiteLab() { Boot(); }
+  // `other`: the world of a second plugin, with handler "other"; it outlives the lab.
+  explicit SiteLab(World& other, Duration metrics_poll = std::chrono::seconds(10))
+      : other_world(&other), poll(metrics_poll) {
+    Boot();
+  }
   ~SiteLab() {
     site->Stop();
     std::filesystem::remove_all(folder);
@@ -102,12 +120,19 @@ struct SiteLab {
     options.name = "lab";
     options.data_folder = folder;
     options.artefact_lineage = artefact_lineage;
+    options.pod_metrics_poll = poll;
     auto made = site::Site::Create(options, {*writer, images, log, metrics, clock});
     REQUIRE(made.ok());
     site = *std::move(made);
     auto made_backend = std::make_unique<ScriptedBackend>(world, site->HostFor("scripted"));
     backend = made_backend.get();
     REQUIRE(site->AddBackend("scripted", {"test"}, std::move(made_backend)).ok());
+    if (other_world != nullptr) {
+      REQUIRE(site->AddBackend("other", {"other"},
+                               std::make_unique<ScriptedBackend>(*other_world,
+                                                                 site->HostFor("other"), "other"))
+                  .ok());
+    }
     if (refuse_inventory) writer->RefuseNext();
     site->Start();
   }
@@ -179,9 +204,10 @@ struct SiteLab {
 
   static Call call() { return Call::WithTimeout(std::chrono::seconds(10)); }
 
-  std::string PodBody(const std::string& name, const std::string& uid = "u") const {
+  std::string PodBody(const std::string& name, const std::string& uid = "u",
+                      const std::string& handler = "test") const {
     interlink::v1::RunSandboxRequest request;
-    request.set_handler("test");
+    request.set_handler(handler);
     request.set_created_ns(1);
     request.mutable_config()->mutable_metadata()->set_name(name);
     request.mutable_config()->mutable_metadata()->set_namespace_("default");
@@ -245,6 +271,8 @@ struct SiteLab {
   }
 
   std::string folder = std::filesystem::temp_directory_path() / ("interlink-site-" + RandomHex(6));
+  World* other_world = nullptr;
+  Duration poll = std::chrono::seconds(10);
   bool refuse_inventory = false;  // the commit of the next Boot's inventory fails
   SiteDisk disk;
   Lineage artefact_lineage = MintLineage();
@@ -252,7 +280,7 @@ struct SiteLab {
   AnyImages images;
   NullLog log;
   NullMetrics metrics;
-  SystemClock clock;
+  ShiftedClock clock;
   std::unique_ptr<MemorySiteStore> store;
   std::unique_ptr<StoppableStore> writer;
   std::unique_ptr<site::Site> site;
