@@ -108,6 +108,8 @@ class LiveNode::StatsCalls final : public Stats {
   Result<runtime::v1::PodSandboxStatsResponse> GetSandbox(
       const runtime::v1::PodSandboxStatsRequest& request) override;
   Result<Slices> ListSandboxes(const runtime::v1::PodSandboxStatsFilter& filter) override;
+  runtime::v1::ListMetricDescriptorsResponse DescribeMetrics() const override;
+  void ListMetrics(Reply<Slices> reply) override;
 
  private:
   void WantLocked() REQUIRES_LOCK(node_.mutex_);

@@ -192,6 +192,7 @@ void LiveNode::Stop() {
   }
   for (auto& [id, pull] : pulls) pull->fire(why);
   for (const auto& feed : feeds) feed->End(ShuttingDown());
+  AnswerMetrics(TakeMetricsWaiters(), ShuttingDown());
   timer_.After(kDrain, [this] { drained_.Cancel(); });
   if (reconciler_.joinable()) reconciler_.join();
   steps_.Stop(kDrain + kGivenUp);

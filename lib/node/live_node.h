@@ -34,6 +34,8 @@
 
 namespace interlink::node {
 
+struct PodFacts;
+
 class LiveNode final : public Node, private EventSink, private LogSink {
  public:
   LiveNode(const Options& options, const Ports& ports);
@@ -208,6 +210,14 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   // still be in here: it waits for those.
   Site::LogStream* LogStream();
 
+  // --- metrics of pods (pod_metrics.cc)
+  // A step: one request to the site for all who wait.
+  void AskForMetrics();
+  std::vector<Reply<Slices>> TakeMetricsWaiters();
+  static void AnswerMetrics(const std::vector<Reply<Slices>>& waiting,
+                            const Result<Slices>& answer);
+  std::vector<PodFacts> PodsForMetrics() const;
+
   // --- housekeeping (housekeeping.cc)
   void Tick();
   void UndoUnaskedLocked(double seconds, Change& change) REQUIRES_LOCK(mutex_);
@@ -298,6 +308,9 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   SteadyTime stats_wanted_until_ GUARDED_BY(mutex_);
   SteadyTime stats_polled_at_ GUARDED_BY(mutex_);
   bool stats_polling_ GUARDED_BY(mutex_) = false;
+
+  std::vector<Reply<Slices>> metrics_waiting_ GUARDED_BY(mutex_);
+  bool metrics_posted_ GUARDED_BY(mutex_) = false;  // a request for those who wait
 
   std::vector<std::shared_ptr<EventFeed>> feeds_ GUARDED_BY(mutex_);  // owners: this, the readers
   int64_t last_event_ns_ GUARDED_BY(mutex_) = 0;

@@ -105,6 +105,7 @@ class Site {
   virtual Status RemoveImage(const Call& call, LinkNumber link, const std::string& image) = 0;
   virtual Result<interlink::v1::ImageFilesystemsResponse> ImageFilesystems(const Call& call) = 0;
   virtual Result<interlink::v1::StatsResponse> Stats(const Call& call) = 0;
+  virtual Result<interlink::v1::PodMetricsResponse> PodMetrics(const Call& call) = 0;
 
   // --- carried by io
   // Sent once: after a byte was written a broken connection is kUnavailable, never a repeat.

@@ -101,6 +101,15 @@ google::protobuf::RepeatedPtrField<runtime::v1::Mount> MountsOf(
   return mounts;
 }
 
+int64_t StartedAt(const Container& container, int64_t now_ns) {
+  return Clamp(container.stored.fact().started_ns(), container.stored.created_ns(), now_ns);
+}
+
+const runtime::v1::LinuxContainerResources& ResourcesOf(const Container& container) {
+  const auto& fact = container.stored.fact();
+  return fact.has_resources() ? fact.resources() : container.request->config().linux().resources();
+}
+
 runtime::v1::ContainerStatus StatusOf(const Container& container, const Sandbox& sandbox,
                                       int64_t now_ns) {
   const auto& config = container.request->config();
@@ -121,11 +130,10 @@ runtime::v1::ContainerStatus StatusOf(const Container& container, const Sandbox&
   if (status.stop_signal() == runtime::v1::SIGNAL_RUNTIME_DEFAULT)
     status.set_stop_signal(runtime::v1::SIGNAL_SIGTERM);
   if (fact.has_user()) *status.mutable_user() = fact.user();
-  *status.mutable_resources()->mutable_linux() =
-      fact.has_resources() ? fact.resources() : config.linux().resources();
+  *status.mutable_resources()->mutable_linux() = ResourcesOf(container);
   const int64_t created = container.stored.created_ns();
   if (status.state() != runtime::v1::CONTAINER_CREATED)
-    status.set_started_at(Clamp(fact.started_ns(), created, now_ns));
+    status.set_started_at(StartedAt(container, now_ns));
   if (status.state() == runtime::v1::CONTAINER_EXITED) {
     status.set_finished_at(
         Clamp(fact.finished_ns(), std::max(created, status.started_at()), now_ns));

@@ -15,6 +15,10 @@ runtime::v1::PodSandboxStatus StatusOf(const Sandbox& sandbox);
 // between created_at and `now_ns` and are never 0 once they have to be told.
 runtime::v1::ContainerStatus StatusOf(const Container& container, const Sandbox& sandbox,
                                       int64_t now_ns);
+// When a container was started that has been; clamped as above.
+int64_t StartedAt(const Container& container, int64_t now_ns);
+// The resources in force.
+const runtime::v1::LinuxContainerResources& ResourcesOf(const Container& container);
 
 // The host path of the file in which kubelet looks for the termination message; empty: there is
 // none.

@@ -151,6 +151,9 @@ class SiteClient final : public node::Site {
   Result<interlink::v1::StatsResponse> Stats(const Call& call) override {
     return Ask1<interlink::v1::StatsResponse>(call, {.route = Route::kStats});
   }
+  Result<interlink::v1::PodMetricsResponse> PodMetrics(const Call& call) override {
+    return Ask1<interlink::v1::PodMetricsResponse>(call, {.route = Route::kPodMetrics});
+  }
 
   void ExecSync(const Call& call, LinkNumber link, const SandboxId& sandbox, const ContainerId& id,
                 const interlink::v1::ExecSyncRequest& request,

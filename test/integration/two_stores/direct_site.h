@@ -135,6 +135,9 @@ class DirectSite final : public node::Site {
   Result<interlink::v1::StatsResponse> Stats(const Call&) override {
     return interlink::v1::StatsResponse();
   }
+  Result<interlink::v1::PodMetricsResponse> PodMetrics(const Call&) override {
+    return interlink::v1::PodMetricsResponse();
+  }
   void ExecSync(const Call&, node::LinkNumber, const SandboxId&, const ContainerId&,
                 const interlink::v1::ExecSyncRequest&,
                 node::Reply<interlink::v1::ExecSyncResponse> reply) override {

@@ -54,6 +54,10 @@ void FakeSite::SetRecovered(bool yes) {
   MutexLock lock(mutex_);
   recovered_ = yes;
 }
+void FakeSite::SetMetrics(std::function<Result<interlink::v1::PodMetricsResponse>()> answer) {
+  MutexLock lock(mutex_);
+  metrics_ = std::move(answer);
+}
 void FakeSite::SetEpoch(uint64_t epoch) {
   MutexLock lock(mutex_);
   epoch_ = epoch;
@@ -459,6 +463,16 @@ Result<interlink::v1::StatsResponse> FakeSite::Stats(const Call&) {
     stats->mutable_memory()->mutable_working_set_bytes()->set_value(4711);
   }
   return response;
+}
+Result<interlink::v1::PodMetricsResponse> FakeSite::PodMetrics(const Call&) {
+  std::function<Result<interlink::v1::PodMetricsResponse>()> answer;
+  {
+    MutexLock lock(mutex_);
+    if (down_) return Unavailable("connection refused");
+    ++calls_["PodMetrics"];
+    answer = metrics_;
+  }
+  return answer ? answer() : Unimplemented("no such route");
 }
 void FakeSite::ExecSync(const Call&, node::LinkNumber link, const SandboxId&, const ContainerId& id,
                         const interlink::v1::ExecSyncRequest& request,

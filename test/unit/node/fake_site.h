@@ -42,6 +42,8 @@ class FakeSite final : public node::Site {
   // The handler's work is not inventoried: the list says so.
   void SetRecovered(bool yes);
   void SetEpoch(uint64_t epoch);
+  // What PodMetrics answers; it may block. Null: the site has no such route.
+  void SetMetrics(std::function<Result<interlink::v1::PodMetricsResponse>()> answer);
   // The next link answers that the node's store is older than what was seen of it.
   void SetNodeRestored(bool yes);
   // As an event; epoch and revision are stamped; replaces the record.
@@ -121,6 +123,7 @@ class FakeSite final : public node::Site {
   Status RemoveImage(const Call& call, node::LinkNumber link, const std::string& image) override;
   Result<interlink::v1::ImageFilesystemsResponse> ImageFilesystems(const Call& call) override;
   Result<interlink::v1::StatsResponse> Stats(const Call& call) override;
+  Result<interlink::v1::PodMetricsResponse> PodMetrics(const Call& call) override;
   void ExecSync(const Call& call, node::LinkNumber link, const SandboxId& sandbox,
                 const ContainerId& id, const interlink::v1::ExecSyncRequest& request,
                 node::Reply<interlink::v1::ExecSyncResponse> reply) override;
@@ -200,6 +203,7 @@ class FakeSite final : public node::Site {
   std::map<std::string, std::vector<std::string>> bodies_ GUARDED_BY(mutex_);
   std::deque<Event> events_ GUARDED_BY(mutex_);
   std::map<ContainerId, Log> logs_ GUARDED_BY(mutex_);
+  std::function<Result<interlink::v1::PodMetricsResponse>()> metrics_ GUARDED_BY(mutex_);
 };
 
 }  // namespace interlink::test
