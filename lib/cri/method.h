@@ -83,6 +83,16 @@ auto Raw(Function function) {
   };
 }
 
+// A list that comes later, pre-serialised: function(node, request, reply).
+template <typename Request, typename Function>
+auto RawLater(Function function) {
+  return [function](node::Node& node, const Call&, std::string_view bytes, Done done) {
+    const auto request = Parse<Request>(bytes);
+    if (!request.ok()) return done(request.status());
+    function(node, *request, std::move(done));
+  };
+}
+
 // A list as a stream: the messages of at most `max_bytes` that it makes, at least one item in each.
 // An empty list is no message, then the end.
 node::FeedPtr InMessages(Body list, size_t max_bytes);
@@ -98,6 +108,25 @@ auto Streamed(Function function) {
     ASSIGN_OR_RETURN(const Request request, Parse<Request>(bytes));
     ASSIGN_OR_RETURN(Body list, function(node, request));
     return InMessages(std::move(list), kStreamMessage);
+  };
+}
+
+// A stream whose list comes later.
+class LateList : public node::Feed {
+ public:
+  // The list, or why there is none; the first word counts.
+  virtual void Set(Result<Body> list) = 0;
+};
+std::shared_ptr<LateList> InMessagesLater(size_t max_bytes);
+
+// The same for a list that comes later: function(node, request, reply).
+template <typename Request, typename Function>
+auto StreamedLater(Function function) {
+  return [function](node::Node& node, std::string_view bytes) -> Result<node::FeedPtr> {
+    ASSIGN_OR_RETURN(const Request request, Parse<Request>(bytes));
+    const auto feed = InMessagesLater(kStreamMessage);  // owners: the reader and the reply
+    function(node, request, [feed](Result<Body> list) { feed->Set(std::move(list)); });
+    return node::FeedPtr(feed);
   };
 }
 

@@ -121,6 +121,14 @@ const Method kMethods[] = {
     {RUNTIME("ListPodSandboxStats"), Raw<ListPodSandboxStatsRequest>([](Node& n, const auto& r) {
        return n.stats().ListSandboxes(r.filter());
      })},
+    {RUNTIME("ListMetricDescriptors"),
+     Now<ListMetricDescriptorsRequest>(
+         [](Node& n, const auto&) -> Result<ListMetricDescriptorsResponse> {
+           return n.stats().DescribeMetrics();
+         })},
+    {RUNTIME("ListPodSandboxMetrics"),
+     RawLater<ListPodSandboxMetricsRequest>(
+         [](Node& n, const auto&, auto reply) { n.stats().ListMetrics(std::move(reply)); })},
 
     // The same as streams, and what never ends
     {.name = RUNTIME("StreamPodSandboxes"),
@@ -135,6 +143,9 @@ const Method kMethods[] = {
     {.name = RUNTIME("StreamPodSandboxStats"),
      .open = Streamed<StreamPodSandboxStatsRequest>(
          [](Node& n, const auto& r) { return n.stats().ListSandboxes(r.filter()); })},
+    {.name = RUNTIME("StreamPodSandboxMetrics"),
+     .open = StreamedLater<StreamPodSandboxMetricsRequest>(
+         [](Node& n, const auto&, auto reply) { n.stats().ListMetrics(std::move(reply)); })},
     {.name = IMAGE("StreamImages"),
      .open = Streamed<StreamImagesRequest>(
          [](Node& n, const auto& r) { return n.images().List(r.filter()); })},

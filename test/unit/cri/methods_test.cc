@@ -10,11 +10,8 @@
 namespace interlink::cri {
 namespace {
 
-// Until they are built: metrics. Until their own issue: checkpoints.
+// Until their own issue: checkpoints.
 const std::set<std::string> kNotServed = {
-    "/runtime.v1.RuntimeService/StreamPodSandboxMetrics",
-    "/runtime.v1.RuntimeService/ListMetricDescriptors",
-    "/runtime.v1.RuntimeService/ListPodSandboxMetrics",
     "/runtime.v1.RuntimeService/CheckpointContainer",
     "/runtime.v1.RuntimeService/CheckpointPod",
     "/runtime.v1.RuntimeService/RestorePod",

@@ -229,6 +229,38 @@ TEST_CASE("items are put together up to the limit, and one that is larger goes a
   CHECK(sizes == std::vector<size_t>{10, 1, 30, 10, 1});
 }
 
+TEST_CASE("a list that comes later is streamed when it is there, and its error is the stream's") {
+  const auto slice = std::make_shared<const std::string>("0123456789");
+  std::vector<Result<std::optional<Slices>>> told;
+  const auto tell = [&told](Result<std::optional<Slices>> message) {
+    told.push_back(std::move(message));
+  };
+
+  const auto list = InMessagesLater(10);
+  list->Next(tell);
+  CHECK(told.empty());
+  list->Set(Slices{slice, slice});
+  list->Set(Unavailable("too late"));
+  REQUIRE(told.size() == 1);
+  for (int i = 0; i < 2; ++i) list->Next(tell);
+  REQUIRE(told.size() == 3);
+  CHECK((*told[0])->size() == 1);
+  CHECK((*told[1])->size() == 1);
+  CHECK(!told[2]->has_value());
+
+  told.clear();
+  const auto failed = InMessagesLater(10);
+  failed->Set(Unavailable("the site is away"));
+  failed->Next(tell);
+  const auto cancelled = InMessagesLater(10);
+  cancelled->Next(tell);
+  cancelled->Cancel();
+  cancelled->Set(Slices{slice});
+  REQUIRE(told.size() == 2);
+  CHECK(told[0].status().code() == Code::kUnavailable);
+  CHECK(told[1].status().code() == Code::kCancelled);
+}
+
 TEST_CASE("a reader that does not read is not written for") {
   StreamedNode node;
   const auto feed = std::make_shared<EndlessFeed>(size_t{1} << 20U);
