@@ -131,3 +131,15 @@ resource() { proxy metrics/resource | grep -E "^$1\{.*pod=\"busy\"" | awk '{ if 
   eventually 60 resource pod_memory_working_set_bytes
   eventually 60 summary '.network | .name == "eth0" and .rxBytes > 0 and .txBytes > 0'
 }
+
+cadvisor() { proxy metrics/cadvisor | grep -E "^$1\{.*pod=\"observed\"" | awk -F'} ' '{ if ($2 + 0 > 0) found = 1 } END { exit !found }'; }
+
+@test "kubelet's metrics of containers, which cAdvisor would measure, come from the site" {
+  run_pod observed '.spec.containers[0].resources.limits = {cpu: "500m", memory: "64Mi"}' sh -c 'while :; do i=$((i+1)); done'
+  eventually 60 cadvisor container_memory_working_set_bytes
+  eventually 60 cadvisor container_cpu_usage_seconds_total
+  eventually 60 cadvisor container_cpu_cfs_throttled_periods_total
+  eventually 60 cadvisor container_network_receive_bytes_total
+  eventually 60 cadvisor container_fs_usage_bytes
+  same "67108864 50000" "$(proxy metrics/cadvisor | awk -F'} ' '/pod="observed"/ && /^container_spec_(memory_limit_bytes|cpu_quota)\{/ { print int($2 + 0) }' | sort -rn | xargs)"
+}
