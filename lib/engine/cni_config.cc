@@ -10,7 +10,7 @@ using nlohmann::json;
 
 constexpr size_t kMaxErrorText = 1024;
 
-json Parse(const std::string& text) { return json::parse(text, nullptr, false); }
+json ParseConf(const std::string& text) { return json::parse(text, nullptr, false); }
 
 std::string Text(const json& object, const char* key) {
   const auto found = object.find(key);
@@ -47,7 +47,7 @@ bool Collide(const HostPort& a, const HostPort& b) {
 
 Result<std::vector<CniStep>> CniSteps(const std::string& conflist,
                                       const std::vector<HostPort>& ports) {
-  const json list = Parse(conflist);
+  const json list = ParseConf(conflist);
   if (!list.is_object()) return InvalidArgument("the CNI configuration is not a JSON object");
   const std::string name = Text(list, "name");
   const std::string version = Text(list, "cniVersion");
@@ -75,7 +75,7 @@ Result<std::vector<CniStep>> CniSteps(const std::string& conflist,
 }
 
 bool MapsHostPorts(const std::string& conflist) {
-  const json list = Parse(conflist);
+  const json list = ParseConf(conflist);
   if (!list.is_object()) return false;
   const auto plugins = list.find("plugins");
   if (plugins == list.end() || !plugins->is_array()) return MapsPorts(list);
@@ -84,15 +84,15 @@ bool MapsHostPorts(const std::string& conflist) {
 }
 
 Result<std::string> WithPreviousResult(const std::string& config, const std::string& result) {
-  json with = Parse(config);
-  json previous = Parse(result);
+  json with = ParseConf(config);
+  json previous = ParseConf(result);
   if (!with.is_object() || !previous.is_object()) return InvalidArgument("not a CNI result");
   with["prevResult"] = std::move(previous);
   return with.dump();
 }
 
 Result<std::vector<std::string>> CniAddresses(const std::string& result) {
-  const json parsed = Parse(result);
+  const json parsed = ParseConf(result);
   const Status malformed = InvalidArgument("the CNI plugin's answer is not a result");
   if (!parsed.is_object()) return malformed;
   std::vector<std::string> addresses;
@@ -109,7 +109,7 @@ Result<std::vector<std::string>> CniAddresses(const std::string& result) {
 
 std::string CniErrorText(const std::string& out, const std::string& err) {
   std::string text;
-  if (const json parsed = Parse(out); parsed.is_object()) {
+  if (const json parsed = ParseConf(out); parsed.is_object()) {
     text = Text(parsed, "msg");
     const std::string details = Text(parsed, "details");
     if (!details.empty()) text += ": " + details;
