@@ -8,7 +8,9 @@
 namespace interlink {
 
 StepPool::StepPool(std::string name, int threads, size_t max_queued)
-    : name_(std::move(name)), max_queued_(max_queued) {
+    : name_(std::move(name)),
+      max_queued_(max_queued),
+      busy_from_(static_cast<size_t>(threads) / 2 + 1) {
   threads_.reserve(static_cast<size_t>(threads));
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
 }
@@ -38,6 +40,11 @@ Status StepPool::Enqueue(const std::string& key, std::function<void()> step, boo
     wake_.NotifyOne();
   }
   return {};
+}
+
+bool StepPool::Busy() {
+  MutexLock lock(mutex_);
+  return running_ >= busy_from_;
 }
 
 void StepPool::Run() {

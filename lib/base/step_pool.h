@@ -31,6 +31,8 @@ class StepPool {
   // Like Post for work that must not be lost to a full queue: stops, removes and what was already
   // accepted.
   Status PostAlways(const std::string& key, std::function<void()> step);
+  // Steps run in more than half of the threads: one that begins now should not wait for long.
+  bool Busy();
   // Takes no more steps, runs what is queued for at most `grace`, drops the rest.
   void Stop(Duration grace);
 
@@ -44,6 +46,7 @@ class StepPool {
 
   const std::string name_;
   const size_t max_queued_;
+  const size_t busy_from_;  // steps that run
   Mutex mutex_;
   CondVar wake_;
   CondVar idle_;

@@ -88,18 +88,19 @@ bool LiveNode::DeferLocked(Container* container) {
   return true;
 }
 
+Duration LiveNode::StepWait() { return steps_.Busy() ? Duration::zero() : Duration(kWait); }
+
 void LiveNode::DriveRun(const SandboxId& id) {
   std::string body;
   LinkNumber link = 0;
-  Duration wait = kWait;
+  Duration wait = StepWait();
   {
     MutexLock lock(mutex_);
     Sandbox* sandbox = tables_.Find(id);
     if (sandbox == nullptr || sandbox->asked_link == link_ || DeferLocked(sandbox)) return;
     if (sandbox->stored.wanted() != interlink::v1::WANTED_CREATE) return;
     body = sandbox->stored.body();
-    // What is known to be queued starts no sooner for a step that waits: after a new link all of
-    // them are repeated, and would take all the steps' threads.
+    // What is known to be queued starts no sooner for a step that waits.
     if (sandbox->stored.fact().seen() != interlink::v1::SEEN_NOTHING) wait = Duration::zero();
     link = link_;
   }
@@ -176,7 +177,7 @@ void LiveNode::DriveSandboxEnd(const SandboxId& id) {
   const Request request = NewRequest();
   const Call& call = request.call;
   auto record = wanted == interlink::v1::WANTED_STOP
-                    ? ports_.site.StopSandbox(call, link, id, handler, kWait)
+                    ? ports_.site.StopSandbox(call, link, id, handler, StepWait())
                     : ports_.site.RemoveSandbox(call, link, id, handler);
   int attempts = 0;
   {
@@ -218,7 +219,7 @@ void LiveNode::SettleMissing(const SandboxId& id) {
     link = sandbox->missing ? link_ : 0;
   }
   if (link == 0) return DriveRun(id);
-  auto record = ports_.site.StopSandbox(NewRequest().call, link, id, handler, kWait);
+  auto record = ports_.site.StopSandbox(NewRequest().call, link, id, handler, StepWait());
   if (!record.ok()) return StepFailed(id, link, record.status(), kSettleAttempt);
   const bool settled = record->seen() >= interlink::v1::SEEN_DOWN;
   Apply(*record);

@@ -116,7 +116,8 @@ void LiveNode::DriveStart(const ContainerId& id) {
                          {{"container", id.str()}, {"error", opened.message()}});
     }
   }
-  auto record = ports_.site.StartContainer(NewRequest().call, link, sandbox, id, handler, kWait);
+  auto record =
+      ports_.site.StartContainer(NewRequest().call, link, sandbox, id, handler, StepWait());
   int attempts = 0;
   bool settle = false;
   {

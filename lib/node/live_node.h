@@ -159,6 +159,9 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   // in the same critical section in which a request is put together.
   bool DeferLocked(Sandbox* sandbox) REQUIRES_LOCK(mutex_);
   bool DeferLocked(Container* container) REQUIRES_LOCK(mutex_);
+  // How long the site may keep a request for an end of the work: not at all while many steps run.
+  // A step that waits has a thread, and what comes later comes as an event.
+  Duration StepWait();
   void DriveRun(const SandboxId& id);
   void DriveSandboxEnd(const SandboxId& id);
   void DriveContainer(const ContainerId& id);

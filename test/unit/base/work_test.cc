@@ -43,6 +43,24 @@ TEST_CASE("a slow key does not hold up another") {
   release = true;
 }
 
+TEST_CASE("a pool is busy while steps run in more than half of its threads") {
+  StepPool pool("test", 4, 1000);
+  std::atomic<bool> release = false;
+  std::atomic<int> begun = 0;
+  const auto step = [&] {
+    ++begun;
+    Eventually([&] { return release.load(); });
+  };
+  REQUIRE(pool.Post("a", step).ok());
+  REQUIRE(pool.Post("b", step).ok());
+  REQUIRE(Eventually([&] { return begun == 2; }));
+  CHECK_FALSE(pool.Busy());
+  REQUIRE(pool.Post("c", step).ok());
+  CHECK(Eventually([&] { return pool.Busy(); }));
+  release = true;
+  CHECK(Eventually([&] { return !pool.Busy(); }));
+}
+
 TEST_CASE("a full queue refuses new steps and still takes those that must not be lost") {
   StepPool pool("test", 1, 2);
   std::atomic<bool> release = false;

@@ -252,6 +252,10 @@ Result<interlink::v1::InfoResponse> FakeSite::Info(const Call&) {
   info.add_handlers()->set_name(second_handler_);
   return info;
 }
+void FakeSite::HoldWaits(bool hold) {
+  MutexLock lock(mutex_);
+  hold_waits_ = hold;
+}
 Result<SandboxRecord> FakeSite::RunSandbox(const Call& call, node::LinkNumber link,
                                            const SandboxId& id, const std::string& body,
                                            Duration wait) {
@@ -283,6 +287,8 @@ Result<SandboxRecord> FakeSite::RunSandbox(const Call& call, node::LinkNumber li
   if (!silent_) record.set_up_ns(5);
   Stamp(record);
   sandboxes_[id] = {record, body};
+  while (hold_waits_ && wait > Duration::zero() && !call.cancelled() && !call.expired())
+    wake_.WaitFor(mutex_, std::chrono::milliseconds(20), [] { return false; });
   RETURN_IF_ERROR(Answered("RunSandbox"));
   return record;
 }

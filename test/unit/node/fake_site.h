@@ -80,6 +80,8 @@ class FakeSite final : public node::Site {
     std::shared_ptr<FakeSessionState> state;
   };
   std::vector<Opened> Sessions();
+  // Creations that may wait are answered when this is over.
+  void HoldWaits(bool hold);
   // Openings are answered by AnswerOpenings only.
   void HoldOpenings(bool hold);
   void AnswerOpenings();
@@ -178,6 +180,7 @@ class FakeSite final : public node::Site {
   bool down_ GUARDED_BY(mutex_) = false;
   bool silent_ GUARDED_BY(mutex_) = false;
   bool hanging_ GUARDED_BY(mutex_) = false;
+  bool hold_waits_ GUARDED_BY(mutex_) = false;
   Duration last_wait_ GUARDED_BY(mutex_){};
   std::vector<node::Reply<interlink::v1::ExecSyncResponse>> endless_ GUARDED_BY(mutex_);
   void Open(const std::string& method, node::LinkNumber link, const SessionId& id,

@@ -343,6 +343,23 @@ TEST_CASE("Verbose status has the folder of images where the node can look at it
   CHECK(lab.node->runtime().GetStatus(true).info().count("config") == 0);
 }
 
+TEST_CASE("Creations that the site does not answer at once leave room for what comes after them") {
+  NodeLab lab;
+  const auto ready = lab.Run(NodeLab::Pod("ready"));
+  REQUIRE(ready.ok());
+  lab.site.SetSilent(true);
+  lab.site.HoldWaits(true);
+  const int many = 3 * lab.options.step_threads;
+  std::vector<std::future<Result<runtime::v1::RunPodSandboxResponse>>> parked;
+  for (int i = 0; i < many; ++i)
+    parked.push_back(lab.BeginRun(NodeLab::Pod("parked-" + std::to_string(i))));
+  CHECK(Eventually([&] { return lab.site.Calls("RunSandbox") == many + 1; }, 5s));
+
+  const auto stopped = lab.BeginStopPod(*ready);
+  CHECK(Eventually([&] { return lab.site.Calls("StopSandbox", ready->str()) == 1; }, 5s));
+  lab.site.HoldWaits(false);
+}
+
 TEST_CASE("While the site is away the last known state stays and new work is refused at once") {
   NodeLab lab;
   const SandboxId id = lab.Ready("a");
