@@ -9,7 +9,9 @@ build=(cmake ninja-build g++ git ccache mold pkg-config
   libyaml-cpp-dev libspdlog-dev libcli11-dev libarchive-dev zlib1g-dev libzstd-dev prometheus-cpp-dev)
 run=(crun containernetworking-plugins iptables nftables iproute2)
 test=(catch2 libcpp-httplib-dev bats clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev docker-registry nginx-light
-  sqlite3 jq curl python3 openssl procps file util-linux binutils ca-certificates)
+  sqlite3 jq curl python3 openssl procps file util-linux binutils ca-certificates
+  slurmctld slurmd slurm-client slurmdbd munge mariadb-server-core
+  mariadb-client-core)
 case "${1:-}" in
   "") ;;
   --peer) test+=(containerd) ;;
@@ -41,6 +43,13 @@ wait_for_lock=(-o DPkg::Lock::Timeout=300 -q)
 if ! apt-get "${wait_for_lock[@]}" update; then
   echo "install.sh: apt-get update failed (above); check the network and /etc/apt/sources.list" >&2
   exit 1
+fi
+# No service of these packages shall run on this machine: the lab starts its own. An administrator's policy stands.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+  trap 'rm -f $policy' EXIT
+  printf '#!/bin/sh\nexit 101\n' >$policy
+  chmod 755 $policy
 fi
 if ! apt-get "${wait_for_lock[@]}" install -y --no-install-recommends "${missing[@]}"; then
   echo "install.sh: $command failed (above)" >&2
