@@ -4,7 +4,7 @@
 # usage: test/run.sh [SUITE...]
 #   default      lint unit contract integration system
 #   others       conformance conformance-newest asan tsan tidy quickstart site-down durable restore leak parked bench
-#                clean-build kubernetes streaming fuzz
+#                clean-build kubernetes streaming fuzz slurm
 #   all          every suite
 # conformance is critest through a lab; CONFORMANCE_RUNS, _SEED, _PARALLEL, _FOCUS, _HANDLER and _TABLE are the options
 # that test/support/conformance/conformance.py --help explains.
@@ -19,7 +19,7 @@ cd "$root"
 
 default=(lint unit contract integration system)
 more=(conformance conformance-newest asan tsan tidy quickstart site-down durable restore leak parked bench clean-build
-  kubernetes streaming fuzz)
+  kubernetes streaming fuzz slurm)
 case "${1:-}" in
   -h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
   all) set -- "${default[@]}" "${more[@]}" ;;
@@ -181,6 +181,9 @@ suite_fuzz() {
     rm -rf "$new"
   done
   passed=$((passed + p)) failed=$((failed + f)) counted="$p passed, $f failed, 0 skipped"
+}
+suite_slurm() { # a real SLURM, started by the tests
+  bats_files slurm test/slurm
 }
 suite_bench() { build release; one "$logs/bench.log" test/bench/run.sh; grep -E '^[a-zA-Z].*\|' "$logs/bench.log" || true; }
 conformance() { # NAME; critest and ginkgo are in PATH

@@ -17,6 +17,7 @@ import machine
 import peer
 import pki
 import settings
+import slurm
 import sweep
 from host import HostSettings
 from processes import LabError, Process, clean_environment, wait_until
@@ -25,16 +26,21 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 FOLDERS = ("run", "log", "pki", "registry", "cni/net.d", "site", "logs")
 READY_SECONDS = 60
+PARTS = ("site", "node", "kubelet", "slurmctld", "slurmd")
 USAGE = """A complete private system in a folder.
 
   test/lab up DIR [--fake] [--nodes N] [--masquerade] [--conformance] [--peer] [--build FOLDER] [--verbose]
      [--kubernetes [--gates NAME=true,...] [--privileged]]
+     [--plugin slurm [--accounting] [--enforce] [--slurm KEY=VALUE]... [--only-cluster]]
                         makes DIR and starts all in it; prints the socket and file names
                         --conformance: what critest needs; its images, and kernel settings of this machine until down
                         --peer: containerd with crun beside it, same registry and network, to compare with
                         --kubernetes: also etcd, API server, controller manager, scheduler and a kubelet on node 1, with
                         deploy/kubelet's configuration. --gates: kubelet's feature gates. --privileged: the site takes
                         privileged pods, host namespaces and any hostPath
+                        --plugin slurm: also a SLURM of three machines with four fake GPUs each. --accounting: with
+                        slurmdbd, MariaDB, an account 'lab' and a QOS 'quick' (5 minutes). --enforce: memory limits by
+                        cgroup v1. --slurm: a line of slurm.conf. --only-cluster: nothing but the SLURM
   test/lab env DIR [N]  shell exports for node N (default 1): CONTAINER_RUNTIME_ENDPOINT, CRI_CONFIG_FILE, LAB_...;
                         with Kubernetes also KUBECONFIG, and PATH with kubectl
   test/lab status DIR   the processes, and whether they answer
@@ -42,8 +48,12 @@ USAGE = """A complete private system in a folder.
   test/lab stop-site|start-site|kill-site DIR
   test/lab stop-node|start-node|kill-node DIR [N]
   test/lab stop-kubelet|start-kubelet|kill-kubelet DIR [peer]
+  test/lab stop-slurmctld|start-slurmctld|kill-slurmctld DIR
+  test/lab stop-slurmd|start-slurmd|kill-slurmd DIR [N]
                         stop: TERM; kill: KILL; start waits until it answers. A kubelet started with "peer" uses
                         containerd (--peer) in the place of the node
+
+Root is needed, except for --fake and --only-cluster: then a SLURM runs as you, and its jobs too.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage."""
 
@@ -62,6 +72,7 @@ class Lab:
         self.nodes = [Process(self.dir, f"interlink-cri-{n}") for n in range(1, state["nodes"] + 1)]
         self.peer = Process(self.dir, "containerd")
         self.kubernetes = kubernetes.Kubernetes(state) if state.get("kubernetes") else None
+        self.slurm = slurm.Slurm(state) if state.get("slurm") else None
 
     @staticmethod
     def load(folder):
@@ -76,7 +87,7 @@ class Lab:
 
     def processes(self):
         return [self.registry, self.liar, self.site, *self.nodes] + ([self.peer] if self.state["peer"] else []) + (
-            self.kubernetes.processes() if self.kubernetes else [])
+            self.kubernetes.processes() if self.kubernetes else []) + (self.slurm.processes() if self.slurm else [])
 
     # --- questions
 
@@ -138,9 +149,11 @@ class Lab:
         self.peer.start(peer.argv(self.state), clean_environment())
         self.peer.wait_ready(lambda: unix_connects(peer.socket_path(self.state)), READY_SECONDS)
 
-    def make(self):
+    def make_folders(self):
         for folder in FOLDERS:
             os.makedirs(f"{self.dir}/{folder}", exist_ok=True)
+
+    def make(self):
         os.makedirs(self.dir + "/victim")
         settings.write(self.dir + "/victim/secret", "secret\n")
         state = self.state
@@ -168,6 +181,7 @@ class Lab:
             "LAB_BRIDGE": self.state["bridge"], "LAB_NETWORK": self.state["network"],
             "LAB_PEER_SOCKET": peer.socket_path(self.state) if self.state["peer"] else "",
             **(self.kubernetes.environment() if self.kubernetes else {}),
+            **(self.slurm.environment() if self.slurm else {}),
         }
 
 
@@ -204,7 +218,7 @@ def unix_connects(path):
 # --- commands
 
 def check_machine(build, fake, with_peer):
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 and not fake:
         raise LabError("the lab needs root: it starts containers, network namespaces and a bridge")
     needed = ["openssl", "docker-registry"] + ([] if fake else ["crun", "ip", "iptables-save"]) + (["containerd"] if with_peer else [])
     absent = [name for name in needed if not shutil.which(name)]
@@ -215,10 +229,7 @@ def check_machine(build, fake, with_peer):
             raise LabError(f"{build}/{name} is not built: cmake --preset release && cmake --build --preset release")
 
 
-def up(args):
-    folder = os.path.realpath(args.dir)
-    build = os.path.realpath(args.build or os.environ.get("INTERLINK_BUILD") or ROOT + "/build/release")
-    check_machine(build, args.fake, args.peer)
+def check_usage(args, folder):
     if len(settings.socket_path(folder, args.nodes)) > 107:
         raise LabError(f"{folder} is too long for a Unix socket (107 bytes): choose a shorter folder")
     if os.path.exists(folder) and os.listdir(folder):
@@ -227,49 +238,83 @@ def up(args):
         raise LabError("--kubernetes takes neither --fake (its pods do not run) nor --nodes (one kubelet for each lab)")
     if (args.gates or args.privileged) and not args.kubernetes:
         raise LabError("--gates and --privileged belong to --kubernetes")
+    if args.plugin != "slurm" and (args.accounting or args.enforce or args.slurm or args.only_cluster):
+        raise LabError("--accounting, --enforce, --slurm and --only-cluster belong to --plugin slurm")
+    if args.only_cluster and (args.kubernetes or args.peer or args.conformance or args.fake or args.nodes > 1):
+        raise LabError("--only-cluster starts nothing of --kubernetes, --peer, --conformance, --fake and --nodes")
+
+
+def up(args):
+    folder = os.path.realpath(args.dir)
+    build = os.path.realpath(args.build or os.environ.get("INTERLINK_BUILD") or ROOT + "/build/release")
+    check_usage(args, folder)
+    if not args.only_cluster:
+        check_machine(build, args.fake, args.peer)
     tag = settings.tag_of(folder)
     if args.kubernetes:
         machine.refuse_another_kubelet()
     lab = Lab({
         "dir": folder, "tag": tag, "build": build, "fake": args.fake, "nodes": args.nodes, "verbose": args.verbose,
         "masquerade": args.masquerade, "conformance": args.conformance, "peer": args.peer, "bridge": "il" + tag,
-        "network": "lab-" + tag,
+        "network": "lab-" + tag, "only_cluster": args.only_cluster,
         "subnet": settings.choose_subnet(tag), "registry_port": settings.free_port(),
         "site_port": settings.free_port(), "operator_port": settings.free_port(),
         "kubernetes": kubernetes.choose(tag, args.gates, args.privileged) if args.kubernetes else None,
+        "slurm": slurm.choose(tag, args) if args.plugin == "slurm" else None,
     })
     lab.save()
     try:
-        lab.make()
-        if args.conformance:
-            for key in HostSettings().hold(folder):
-                say(f"this kernel has no {key}; specs that need it will tell")
-        lab.start_registry()
-        lab.configure()
-        lab.save()
-        lab.start_site()
-        for number in range(1, args.nodes + 1):
-            lab.start_node(number)
-        if args.peer:
-            lab.start_peer()
-        if lab.kubernetes:
-            lab.kubernetes.make()
-            lab.kubernetes.start()
-            lab.save()
+        start_all(lab)
     except BaseException:
         keep = os.environ.get("LAB_KEEP")
         say(f"not started; {'left as it is: ' + folder if keep else 'removing it (LAB_KEEP=1 keeps it)'}")
         if not keep:
             tear_down(lab)
         raise
-    print(f"folder    {folder}\nsite      https://127.0.0.1:{lab.state['site_port']}  config {folder}/site.yaml  "
-          f"log {lab.site.log}")
-    for number, node in enumerate(lab.nodes, 1):
-        print(f"node {number}    unix://{settings.socket_path(folder, number)}  config {folder}/node-{number}.yaml  "
-              f"log {node.log}")
+    tell(lab)
+
+
+def start_all(lab):
+    lab.make_folders()
+    if not lab.state["only_cluster"]:
+        lab.make()
+    if lab.state["conformance"]:
+        for key in HostSettings().hold(lab.dir):
+            say(f"this kernel has no {key}; specs that need it will tell")
+    if lab.slurm:
+        lab.slurm.make()
+        lab.slurm.start()
+    if lab.state["only_cluster"]:
+        return
+    lab.start_registry()
+    lab.configure()
+    lab.save()
+    lab.start_site()
+    for number in range(1, lab.state["nodes"] + 1):
+        lab.start_node(number)
+    if lab.state["peer"]:
+        lab.start_peer()
+    if lab.kubernetes:
+        lab.kubernetes.make()
+        lab.kubernetes.start()
+        lab.save()
+
+
+def tell(lab):
+    folder = lab.dir
+    print(f"folder    {folder}")
+    if lab.slurm:
+        print(f"slurm     SLURM_CONF={lab.slurm.conf}  log {lab.slurm.controller.log}")
+    if not lab.state["only_cluster"]:
+        print(f"site      https://127.0.0.1:{lab.state['site_port']}  config {folder}/site.yaml  log {lab.site.log}")
+        for number, node in enumerate(lab.nodes, 1):
+            print(f"node {number}    unix://{settings.socket_path(folder, number)}  config {folder}/node-{number}.yaml  "
+                  f"log {node.log}")
     if lab.kubernetes:
         print(f"kubelet   {lab.kubernetes.own['node']}  KUBECONFIG={lab.kubernetes.kubeconfig}  log {lab.kubernetes.kubelet.log}")
-    print(f"registry  127.0.0.1:{lab.state['registry_port']}\nnext      eval \"$(test/lab env {folder})\"; crictl info")
+    if not lab.state["only_cluster"]:
+        print(f"registry  127.0.0.1:{lab.state['registry_port']}")
+    print(f"next      eval \"$(test/lab env {folder})\"; {'sinfo' if lab.state['only_cluster'] else 'crictl info'}")
 
 
 def tear_down(lab):
@@ -281,12 +326,15 @@ def tear_down(lab):
         if not process.stop():
             say(f"{process.name} did not end within 15 s of TERM and was killed")
             clean = False
+    if lab.slurm:
+        lab.slurm.stop()
     for process in (lab.peer, lab.registry, lab.liar):
         process.stop(5)
     try:
         sweep.sweep(lab.state, say)
     finally:
-        HostSettings().release(lab.dir)
+        if os.geteuid() == 0:
+            HostSettings().release(lab.dir)
     return clean
 
 
@@ -297,7 +345,7 @@ def down(args):
 
 def env(args):
     lab = Lab.load(os.path.realpath(args.dir))
-    for name, value in lab.environment(node_number(lab, args)).items():
+    for name, value in lab.environment(number_of(args, lab.nodes)).items():
         print(f"export {name}={shlex.quote(value)}")
 
 
@@ -305,19 +353,22 @@ def status(args):
     lab = Lab.load(os.path.realpath(args.dir))
     for process in lab.processes():
         print(f"{process.name:18} {'pid ' + str(process.pid()) if process.pid() else 'not running'}")
-    print(f"site /readyz       {lab.site_answers('/readyz')}")
-    for number in range(1, len(lab.nodes) + 1):
-        print(f"node {number} /readyz     {lab.node_answers(number, '/readyz')}")
+    if lab.slurm:
+        print(f"slurm answers      {lab.slurm.answers()}")
+    if not lab.state["only_cluster"]:
+        print(f"site /readyz       {lab.site_answers('/readyz')}")
+        for number in range(1, len(lab.nodes) + 1):
+            print(f"node {number} /readyz     {lab.node_answers(number, '/readyz')}")
     print(json.dumps(sweep.leftovers(lab.state), indent=2))
 
 
-def node_number(lab, args):
+def number_of(args, parts):
     try:
         number = int(args.number or 1)
     except ValueError:
-        raise LabError(f"'{args.number}' is no number of a node") from None
-    if not 1 <= number <= len(lab.nodes):
-        raise LabError(f"there is no node {number}: this lab has {len(lab.nodes)}")
+        raise LabError(f"'{args.number}' is no number") from None
+    if not 1 <= number <= len(parts):
+        raise LabError(f"there is no number {number}: this lab has {len(parts)}")
     return number
 
 
@@ -331,17 +382,21 @@ def start_kubelet(lab, runtime):
 
 
 def part(args):
-    """stop-, start-, kill- of the site, a node or the kubelet."""
+    """stop-, start-, kill- of the site, a node, the kubelet or a daemon of SLURM."""
     verb, what = args.command.split("-")
     lab = Lab.load(os.path.realpath(args.dir))
     if what == "kubelet" and not lab.kubernetes:
         raise LabError("this lab has no kubelet: start it with --kubernetes")
-    number = 1 if what == "kubelet" else node_number(lab, args)
-    process = {"site": lab.site, "node": lab.nodes[number - 1],
-               "kubelet": lab.kubernetes and lab.kubernetes.kubelet}[what]
+    if what.startswith("slurm") and not lab.slurm:
+        raise LabError("this lab has no SLURM: start it with --plugin slurm")
+    number = 1 if what == "kubelet" else number_of(args, lab.slurm.machines if what == "slurmd" else lab.nodes)
+    process = {"site": lab.site, "node": lab.nodes[number - 1] if what == "node" else None,
+               "kubelet": lab.kubernetes and lab.kubernetes.kubelet, "slurmctld": lab.slurm and lab.slurm.controller,
+               "slurmd": lab.slurm.machines[number - 1] if what == "slurmd" else None}[what]
     if verb == "start":
         {"site": lab.start_site, "node": lambda: lab.start_node(number),
-         "kubelet": lambda: start_kubelet(lab, args.number)}[what]()
+         "kubelet": lambda: start_kubelet(lab, args.number), "slurmctld": lambda: lab.slurm.start_controller(),
+         "slurmd": lambda: lab.slurm.start_machine(number)}[what]()
     elif verb == "kill":
         if not process.kill():
             raise LabError(f"{process.name} does not run")
@@ -355,7 +410,7 @@ def main():
     parser = argparse.ArgumentParser(usage=USAGE, add_help=True)
     commands = parser.add_subparsers(dest="command", required=True)
     table = {"up": up, "down": down, "env": env, "status": status}
-    table.update({f"{verb}-{what}": part for verb in ("stop", "start", "kill") for what in ("site", "node", "kubelet")})
+    table.update({f"{verb}-{what}": part for verb in ("stop", "start", "kill") for what in PARTS})
     for name in table:
         command = commands.add_parser(name, usage=USAGE)
         command.add_argument("dir")
@@ -368,6 +423,11 @@ def main():
             command.add_argument("--kubernetes", action="store_true")
             command.add_argument("--gates", default="")
             command.add_argument("--privileged", action="store_true")
+            command.add_argument("--plugin", choices=("local", "slurm"), default="local")
+            command.add_argument("--accounting", action="store_true")
+            command.add_argument("--enforce", action="store_true")
+            command.add_argument("--slurm", action="append", default=[])
+            command.add_argument("--only-cluster", action="store_true")
             command.add_argument("--build")
             command.add_argument("--verbose", action="store_true")
         else:

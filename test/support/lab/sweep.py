@@ -7,12 +7,13 @@ import signal
 import subprocess
 
 import machine
+import slurm
 from processes import start_time, wait_until
 
 ID = re.compile(r"^[0-9a-f]{64}$")
 PROGRAMS = ("interlink-shim", "interlink-api", "interlink-cri", "interlink-agent", "docker-registry", "crun",
             "containerd", "containerd-shim-runc-v2", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler",
-            "kubelet")
+            "kubelet", "munged", "slurmctld", "slurmd", "slurmdbd", "mariadbd")
 
 
 def _run(*argv, text=None):
@@ -99,11 +100,14 @@ def own_rules(network):
     return found
 
 
-def end_processes(folder, tag, report):
+def end_processes(state, report):
     """KILL, the daemons before the shims so that nothing is started again, then what lives in the cgroups."""
+    folder, tag = state["dir"], state["tag"]
     ids = ids_in(folder)
     for _ in range(20):
         victims = own_processes(folder)
+        if state.get("slurm"):
+            victims.update(slurm.own_processes(state))
         for cgroup in own_cgroups(tag, ids):
             for pid in _read(cgroup + "/cgroup.procs").split():
                 begin = start_time(int(pid))
@@ -167,7 +171,7 @@ def remove_mounts(folder):
 
 def sweep(state, report):
     folder, tag = state["dir"], state["tag"]
-    end_processes(folder, tag, report)
+    end_processes(state, report)
     remove_cgroups(folder, tag)
     remove_mounts(folder)
     remove_network(state["bridge"], state["network"])
@@ -181,8 +185,9 @@ def sweep(state, report):
 def leftovers(state):
     """What `sweep` would still find; for tests."""
     folder, tag = state["dir"], state["tag"]
+    processes = {**own_processes(folder), **(slurm.own_processes(state) if state.get("slurm") else {})}
     return {
-        "processes": sorted(own_processes(folder)), "mounts": own_mounts(folder),
+        "processes": sorted(processes), "mounts": own_mounts(folder),
         "cgroups": own_cgroups(tag, ids_in(folder)), "links": own_links(state["bridge"]),
         "rules": [line for _, line in own_rules(state["network"])],
         "addresses": machine.own_addresses(state) if state.get("kubernetes") else [],
