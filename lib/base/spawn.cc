@@ -107,7 +107,7 @@ std::optional<Exit> TryReap(const Child& child) {
 }
 
 void KillAndReap(const Child& child) {
-  ::kill(child.pid, SIGKILL);
+  ::kill(child.leads_group ? -child.pid : child.pid, SIGKILL);
   siginfo_t info{};
   while (waitid(P_PID, static_cast<id_t>(child.pid), &info, WEXITED) != 0 && errno == EINTR) {
   }
@@ -177,6 +177,7 @@ Result<Child> Spawn(const SpawnOptions& options) {
       posix_spawnp(&child.pid, options.argv[0].c_str(), actions.files(), actions.attributes(),
                    Pointers(options.argv).data(), Pointers(environment).data());
   if (error != 0) return ErrnoStatus(error, "start \"" + options.argv[0] + "\"");
+  child.leads_group = options.new_session;
   child.pidfd = UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, child.pid, 0)));
   if (!child.pidfd) {
     const Status status = ErrnoStatus(errno, "pidfd of \"" + options.argv[0] + "\"");

@@ -22,6 +22,7 @@ struct SpawnOptions {
   // {ours, theirs}: theirs are the child's descriptor numbers. 0, 1, 2 not named here are
   // /dev/null.
   std::vector<std::pair<int, int>> descriptors;
+  // Of its own; then RunCommand and WaitOrKill kill its whole process group, not only the child.
   bool new_session = false;
 };
 
@@ -29,6 +30,7 @@ struct SpawnOptions {
 struct Child {
   pid_t pid = -1;
   UniqueFd pidfd;
+  bool leads_group = false;  // started with new_session
 };
 
 struct Exit {

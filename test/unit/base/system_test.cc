@@ -1,7 +1,9 @@
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <filesystem>
@@ -39,6 +41,32 @@ TEST_CASE("a command that overruns its deadline is killed") {
   const auto output =
       RunCommand(Call::WithTimeout(std::chrono::milliseconds(100)), {.argv = {"sleep", "100"}});
   CHECK(output.status().code() == Code::kDeadlineExceeded);
+}
+
+TEST_CASE("a command with a session of its own is killed with all that it started") {
+  std::array<int, 2> held{};
+  REQUIRE(pipe2(held.data(), O_CLOEXEC) == 0);
+  const UniqueFd read_end(held[0]);
+  UniqueFd write_end(held[1]);
+  SpawnOptions options{.argv = {"sh", "-c", "sleep 100 & echo started >&3; sleep 100"},
+                       .descriptors = {{write_end.get(), 3}},
+                       .new_session = true};
+
+  CHECK(RunCommand(Call::WithTimeout(std::chrono::seconds(2)), options).status().code() ==
+        Code::kDeadlineExceeded);
+
+  write_end.Reset();
+  std::string seen;
+  std::array<char, 64> buffer{};
+  pollfd item{read_end.get(), POLLIN, 0};
+  // The end of the file comes when nobody has the other end: neither the shell nor its sleep.
+  while (poll(&item, 1, 20000) == 1) {
+    const ssize_t n = read(read_end.get(), buffer.data(), buffer.size());
+    if (n <= 0) break;
+    seen.append(buffer.data(), static_cast<size_t>(n));
+  }
+  CHECK(item.revents == POLLHUP);
+  CHECK(seen == "started\n");
 }
 
 TEST_CASE("a missing program is an error that names it") {
