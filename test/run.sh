@@ -183,7 +183,12 @@ suite_fuzz() {
   passed=$((passed + p)) failed=$((failed + f)) counted="$p passed, $f failed, 0 skipped"
 }
 suite_slurm() { # a real SLURM, started by the tests
+  local plugin
+  build "$preset"
+  ctests "$preset" slurm-plugin -L '^slurm$'
+  plugin=$counted
   bats_files slurm test/slurm
+  counted="plugin $plugin; lab $counted"
 }
 suite_bench() { build release; one "$logs/bench.log" test/bench/run.sh; grep -E '^[a-zA-Z].*\|' "$logs/bench.log" || true; }
 conformance() { # NAME; critest and ginkgo are in PATH

@@ -50,6 +50,7 @@ USAGE = """A complete private system in a folder.
   test/lab stop-kubelet|start-kubelet|kill-kubelet DIR [peer]
   test/lab stop-slurmctld|start-slurmctld|kill-slurmctld DIR
   test/lab stop-slurmd|start-slurmd|kill-slurmd DIR [N]
+  test/lab mend DIR     machines that SLURM drained or gave up take jobs again
                         stop: TERM; kill: KILL; start waits until it answers. A kubelet started with "peer" uses
                         containerd (--peer) in the place of the node
 
@@ -381,6 +382,13 @@ def start_kubelet(lab, runtime):
     lab.save()
 
 
+def mend(args):
+    lab = Lab.load(os.path.realpath(args.dir))
+    if not lab.slurm:
+        raise LabError("this lab has no SLURM: start it with --plugin slurm")
+    lab.slurm.mend()
+
+
 def part(args):
     """stop-, start-, kill- of the site, a node, the kubelet or a daemon of SLURM."""
     verb, what = args.command.split("-")
@@ -409,7 +417,7 @@ def part(args):
 def main():
     parser = argparse.ArgumentParser(usage=USAGE, add_help=True)
     commands = parser.add_subparsers(dest="command", required=True)
-    table = {"up": up, "down": down, "env": env, "status": status}
+    table = {"up": up, "down": down, "env": env, "status": status, "mend": mend}
     table.update({f"{verb}-{what}": part for verb in ("stop", "start", "kill") for what in PARTS})
     for name in table:
         command = commands.add_parser(name, usage=USAGE)

@@ -191,6 +191,17 @@ class Slurm:
             daemon = ["unshare", "-m", "--propagation", "slave", "bash", HERE + "/slurmd_mounts.sh", *daemon]
         self.machines[number - 1].start(daemon, self.clean_environment())
 
+    def mend(self):
+        """Machines that SLURM drained or gave up take jobs again."""
+        def usable():
+            lines = (self.ask("sinfo", "-h", "-N", "-o", "%N %T") or "").splitlines()
+            bad = [line.split()[0] for line in set(lines) if line.split()[1].rstrip("*") not in ("idle", "mixed", "allocated")]
+            for name in bad:
+                self.ask("scontrol", "update", "NodeName=" + name, "State=RESUME")
+            return bool(lines) and not bad
+        if not wait_until(usable, READY_SECONDS):
+            raise LabError(f"these machines do not come back:\n{self.ask('sinfo', '-R')}")
+
     def start_accounting(self):
         data, mysql = self.dir + "/database", self.dir + "/run/mysql"
         made = subprocess.run([find("mariadb-install-db"), "--no-defaults", "--datadir=" + data, "--user=" + self.own["user"],
