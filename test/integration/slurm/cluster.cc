@@ -36,18 +36,21 @@ Output RunLab(const std::vector<std::string>& arguments) {
 }  // namespace
 
 Cluster& Cluster::Get() {
-  static Cluster cluster;
+  static Cluster cluster({});
   return cluster;
 }
 
-Cluster::Cluster() : user_(UserName()) {
+Cluster::Cluster(const std::vector<std::string>& options) : user_(UserName()) {
   std::string pattern =
       (std::filesystem::temp_directory_path() / "interlink-slurm-XXXXXX").string();
   REQUIRE(mkdtemp(pattern.data()) != nullptr);
   folder_ = pattern;
-  const Output up =
-      RunLab({"up", folder_, "--plugin", "slurm", "--only-cluster", "--slurm", "MessageTimeout=3",
-              "--slurm", "SlurmdTimeout=5", "--slurm", "KillWait=2"});
+  std::vector<std::string> arguments = {"up", folder_, "--plugin", "slurm", "--only-cluster"};
+  for (const char* line : {"MessageTimeout=3", "SlurmdTimeout=5", "KillWait=2"}) {
+    arguments.insert(arguments.end(), {"--slurm", line});
+  }
+  arguments.insert(arguments.end(), options.begin(), options.end());
+  const Output up = RunLab(arguments);
   INFO(up.err);
   REQUIRE(up.exit.code == 0);
 }
@@ -72,6 +75,13 @@ void Cluster::SignalController(int signal) {
   REQUIRE(kill(std::stoi(*text), signal) == 0);
 }
 
+std::string Cluster::machine(int number) {
+  const std::string all = Run({"sinfo", "-h", "-N", "-p", "debug", "-o", "%N"});
+  size_t begin = 0;
+  for (int i = 1; i < number; ++i) begin = all.find('\n', begin) + 1;
+  return all.substr(begin, all.find('\n', begin) - begin);
+}
+
 std::string Cluster::Run(const std::vector<std::string>& argv, const std::string& input) {
   SystemCommands commands(options());
   const auto answer = commands.Run(Soon(), argv, input);
@@ -81,8 +91,8 @@ std::string Cluster::Run(const std::vector<std::string>& argv, const std::string
   return answer->out;
 }
 
-Bench::Bench()
-    : cluster(Cluster::Get()),
+Bench::Bench(Cluster& cluster_of_case)
+    : cluster(cluster_of_case),
       commands(cluster.options()),
       lineage(MintLineage()),
       observer(commands, clock,

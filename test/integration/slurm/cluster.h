@@ -27,8 +27,12 @@ inline Call Soon() { return Call::WithTimeout(std::chrono::seconds(60)); }
 
 class Cluster {
  public:
-  // The one of this binary; started by the first call.
+  // The one of most cases; started by the first call.
   static Cluster& Get();
+  // `options`: more of test/lab up.
+  explicit Cluster(const std::vector<std::string>& options);
+  Cluster(const Cluster&) = delete;
+  Cluster& operator=(const Cluster&) = delete;
   ~Cluster();
 
   // test/lab VERB DIR [ARGUMENT]; it must succeed.
@@ -41,10 +45,10 @@ class Cluster {
   const std::string& folder() const { return folder_; }
   CommandOptions options() const { return {"", folder_ + "/slurm/etc/slurm.conf"}; }
   const std::string& user() const { return user_; }
+  // The name of one of its machines: 1 to 3.
+  std::string machine(int number);
 
  private:
-  Cluster();
-
   std::string folder_;
   std::string user_;
 };
@@ -52,7 +56,7 @@ class Cluster {
 // One case's own lineage, observer and pods.
 class Bench {
  public:
-  Bench();
+  explicit Bench(Cluster& cluster = Cluster::Get());
 
   struct Pod {
     SandboxId sandbox;

@@ -154,7 +154,7 @@ class Slurm:
         lines += [f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=16 RealMemory=20000 "
                   f"Gres=gpu:a100:{GPUS}" for name, port in zip(own["machines"], own["slurmd_ports"])]
         lines += ["PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP",
-                  f"PartitionName=short Nodes={own['machines'][0]} MaxTime=5 State=UP"]
+                  f"PartitionName=short Nodes={own['machines'][0]} MaxTime=5 PriorityTier=10 State=UP"]
         return "\n".join(lines) + "\n"
 
     def database_configuration(self):
