@@ -1,0 +1,231 @@
+#include "agent/agent.h"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "agent/facts.h"
+
+namespace interlink::agent {
+namespace {
+
+constexpr int kAgentThreads = 6;
+constexpr size_t kMaxAgentSteps = 10'000;
+constexpr auto kStepsWithin = std::chrono::seconds(5);
+constexpr auto kWatchEvery = std::chrono::seconds(1);
+constexpr auto kLongestCommand = std::chrono::minutes(10);
+constexpr auto kLookWithin = std::chrono::seconds(10);
+constexpr auto kRecoverWithin = std::chrono::minutes(1);
+constexpr const char* kChangesLane = "changes";
+constexpr const char* kFactsLane = "facts";
+
+}  // namespace
+
+Agent::Agent(AgentOptions options, const Parts& parts)
+    : options_(std::move(options)),
+      parts_(parts),
+      commands_(options_.sandbox, parts.backend, parts.host, parts.folder),
+      state_(parts.folder.highest_term()),
+      wait_(options_.shortest_wait),
+      steps_("agent", kAgentThreads, kMaxAgentSteps) {
+  parts_.host.SetSink(this);
+}
+
+Agent::~Agent() {
+  parts_.host.SetSink(nullptr);
+  leaver_ = {};
+  steps_.Stop(kStepsWithin);
+  std::list<std::unique_ptr<CarriedStream>> streams;  // closed without the lock
+  MutexLock lock(mutex_);
+  streams.swap(streams_);
+}
+
+Status Agent::Run() {
+  RETURN_IF_ERROR(Recover());
+  while (true) {
+    const Status lost = Connect();
+    {
+      MutexLock lock(mutex_);
+      if (const auto end = EndLocked(lost)) return *end;
+    }
+    parts_.log.Warning("no connection to the site", {{"why", lost.ToString()}});
+    WaitForNextTry();
+    MutexLock lock(mutex_);
+    if (const auto end = EndLocked({})) return *end;
+  }
+}
+
+Status Agent::Recover() {
+  const auto found = parts_.backend.Recover(Call::WithTimeout(kRecoverWithin), {});
+  if (!found.ok()) return found.status().WithContext("look for what an earlier process left");
+  const std::vector<v1::Fact> facts = Recorded(*found);
+  MutexLock lock(mutex_);
+  state_.Put(facts);
+  return {};
+}
+
+std::optional<Status> Agent::EndLocked(const Status& lost) {
+  const bool served = state_.highest_term() != 0;
+  if (ended_) {
+    // Whoever is refused tells nobody; who was never served has nothing to tell.
+    if (refused_) return refused_;
+    const bool late = parts_.clock.Steady() >= leave_by_;
+    if (farewell_ || late || !served) return ended_;
+  }
+  const bool hopeless =
+      lost.code() == Code::kUnauthenticated || lost.code() == Code::kFailedPrecondition;
+  if (hopeless && !served) return lost;
+  return {};
+}
+
+void Agent::WaitForNextTry() {
+  // Spread: a site that comes back must not see all of its agents at once.
+  std::minstd_rand random(static_cast<unsigned>(parts_.clock.WallNanos()));
+  std::uniform_real_distribution<double> spread(0.75, 1.25);
+  const auto wait = std::chrono::duration_cast<Duration>(wait_ * spread(random));
+  wait_ = std::min(2 * wait_, options_.longest_wait);
+  const SteadyTime until = parts_.clock.Steady() + wait;
+  while (parts_.clock.Steady() < until) {
+    Watch();
+    MutexLock lock(mutex_);
+    const SteadyTime limit = std::min({until, leave_by_, parts_.clock.Steady() + kWatchEvery});
+    const auto over = [&]() NO_LOCK_ANALYSIS { return EndLocked({}).has_value(); };
+    if (changed_.WaitUntil(mutex_, limit, over)) return;
+  }
+}
+
+void Agent::Watch() {
+  bool lease_over = false;
+  bool look = false;
+  {
+    MutexLock lock(mutex_);
+    lease_over = !leaving_ && state_.LeaseOver(parts_.clock.Steady());
+    look = state_.wants_all() && !looking_;
+    looking_ = looking_ || look;
+  }
+  if (lease_over) Leave("the site was not heard of for a lease");
+  if (look) Post(kFactsLane, [this] { LookAround(); });
+}
+
+void Agent::Post(const std::string& lane, std::function<void()> step) {
+  const Status posted = steps_.PostAlways(lane, std::move(step));
+  if (!posted.ok()) parts_.log.Debug("a step was not taken", {{"why", posted.message()}});
+}
+
+// --- what is seen
+
+void Agent::Saw(std::vector<sdk::Observation> seen) {
+  Post(kFactsLane, [this, seen = std::move(seen)] {
+    const std::vector<v1::Fact> facts = Recorded(seen);
+    MutexLock lock(mutex_);
+    state_.Put(facts);
+    changed_.NotifyAll();
+  });
+}
+
+void Agent::LogHasGrown(const ContainerId& id) {
+  MutexLock lock(mutex_);
+  logs_grown_.insert(id.str());
+  changed_.NotifyAll();
+}
+
+std::vector<v1::Fact> Agent::Recorded(const std::vector<sdk::Observation>& seen) {
+  std::vector<v1::Fact> facts;
+  for (const sdk::Observation& one : seen) {
+    v1::Fact fact = ToFact(one);
+    if (fact.state() == v1::Fact::DOWN && !fact.container_id().empty()) {
+      const Status written = parts_.folder.WriteExit(fact);
+      // Told all the same: a full disk must not make a container immortal. It is tried again when
+      // the fact is seen again.
+      if (!written.ok()) {
+        parts_.log.Error("an exit record cannot be written",
+                         {{"container", fact.container_id()}, {"error", written.ToString()}});
+      }
+    }
+    facts.push_back(std::move(fact));
+  }
+  return facts;
+}
+
+void Agent::LookAround() {
+  const auto seen = parts_.backend.Observe(Call::WithTimeout(kLookWithin));
+  std::vector<v1::Fact> facts;
+  if (seen.ok()) facts = Recorded(*seen);
+  MutexLock lock(mutex_);
+  looking_ = false;
+  // Not seen: Watch asks again.
+  if (seen.ok() && state_.wants_all()) state_.PutAll(facts);
+  changed_.NotifyAll();
+}
+
+// --- what is asked for
+
+Status Agent::TakeCommand(const v1::Command& command) {
+  uint64_t stream = 0;
+  {
+    MutexLock lock(mutex_);
+    ASSIGN_OR_RETURN(const bool obey, state_.OnCommand(command));
+    if (!obey) return {};
+    stream = stream_;
+  }
+  const std::string lane =
+      IsChange(command) ? kChangesLane : "look " + std::to_string(command.number());
+  Post(lane, [this, command, stream] { CarryOut(command, stream); });
+  return {};
+}
+
+void Agent::CarryOut(const v1::Command& command, uint64_t stream) {
+  {
+    MutexLock lock(mutex_);
+    // Taken under a term that has passed: whoever asked is gone, and asks again if need be.
+    if (!state_.Obeys(command.term())) return;
+  }
+  const Duration timeout = std::chrono::milliseconds(command.timeout_ms());
+  const Call call = Call::WithTimeout(std::min<Duration>(timeout, kLongestCommand));
+  v1::Answer answer;
+  answer.set_number(command.number());
+  if (command.has_open_stream()) {
+    answer = OpenStream(call, command);
+  } else if (command.has_leave()) {
+    Leave("the site has asked for it");
+  } else {
+    answer = commands_.Carry(call, command);
+  }
+  MutexLock lock(mutex_);
+  if (stream != stream_) return;  // its number means something else now
+  answers_.push_back(std::move(answer));
+  changed_.NotifyAll();
+}
+
+v1::Answer Agent::OpenStream(const Call& call, const v1::Command& command) {
+  const v1::OpenStream& request = command.open_stream();
+  v1::Answer answer;
+  answer.set_number(command.number());
+  const auto refuse = [&answer](const Status& why) {
+    answer.set_code(static_cast<int>(why.code()));
+    answer.set_message(why.message());
+    return answer;
+  };
+  std::list<std::unique_ptr<CarriedStream>> over;  // closed without the lock
+  {
+    MutexLock lock(mutex_);
+    for (auto it = streams_.begin(); it != streams_.end();) {
+      const auto next = std::next(it);
+      if ((*it)->over()) over.splice(over.end(), streams_, it);
+      it = next;
+    }
+    if (streams_.size() >= options_.max_streams) {
+      return refuse(ResourceExhausted("the agent has " + std::to_string(streams_.size()) +
+                                      " sessions already"));
+    }
+  }
+  auto end = commands_.Open(call, request);
+  if (!end.ok()) return refuse(end.status());
+  auto carried = std::make_unique<CarriedStream>(
+      *std::move(end), parts_.channel.OpenStream(request.stream_id()), !request.has_dial());
+  MutexLock lock(mutex_);
+  streams_.push_back(std::move(carried));
+  return answer;
+}
+
+}  // namespace interlink::agent

@@ -1,0 +1,139 @@
+// Agent: the supervisor of one pod in an allocation. It dials the hub, obeys its commands by a
+// backend, and tells what it sees until the hub has taken it (proto/interlink/agent/v1).
+//
+// Loss of the hub changes nothing: the containers run on, and the agent dials again, for ever. It
+// leaves only when it is told to (Leave, the command, the end of its lease) or is refused for ever;
+// then it stops the containers with their grace first, and tells their ends.
+//
+// Threads: Run's own reads the control stream; one writes it; steps carry out commands (changes one
+// at a time, the rest in parallel); two per open session; one while it leaves.
+#ifndef INTERLINK_AGENT_AGENT_H_
+#define INTERLINK_AGENT_AGENT_H_
+
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "agent/agent_host.h"
+#include "agent/carried_stream.h"
+#include "agent/channel.h"
+#include "agent/commands.h"
+#include "agent/control_state.h"
+#include "agent/pod_folder.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/mutex.h"
+#include "base/status.h"
+#include "base/step_pool.h"
+#include "sdk/backend.h"
+
+namespace interlink::agent {
+
+struct AgentOptions {
+  SandboxId sandbox;
+  std::string nonce;       // of the claim
+  std::string allocation;  // what the scheduler gave
+  std::string host;
+  std::string boot_id;
+  std::string build_id;
+  // From Leave to the end, the containers' grace included. The scheduler's KILL must come later.
+  Duration leave_within = std::chrono::seconds(25);
+  Duration shortest_wait = std::chrono::milliseconds(500);  // between two tries to reach the hub
+  Duration longest_wait = std::chrono::seconds(30);
+  size_t max_streams = 64;
+};
+
+class Agent final : private FactSink {
+ public:
+  // All outlive it. REQUIRES: `host` is the backend's.
+  struct Parts {
+    Channel& channel;
+    sdk::Backend& backend;
+    AgentHost& host;
+    PodFolder& folder;
+    Log& log;
+    const Clock& clock;
+  };
+  Agent(AgentOptions options, const Parts& parts);
+  // Stops no container.
+  ~Agent() override;
+
+  // Until the agent has left: OK: everything that ran has ended. kFailedPrecondition,
+  // kUnauthenticated: this agent is refused for ever, and says why; what ran has ended.
+  // kDeadlineExceeded: not all of it ended, or was told, within leave_within.
+  Status Run();
+
+  // Stops the containers with their grace, and makes Run return. Idempotent: the first `why`
+  // counts.
+  void Leave(const std::string& why);
+
+ private:
+  // FactSink.
+  void Saw(std::vector<sdk::Observation> facts) override;
+  void LogHasGrown(const ContainerId& id) override;
+
+  Status Recover();
+
+  // The connection.
+  Status Connect();
+  Status Greet(Stream& stream);
+  Status Converse(Stream& stream);
+  Result<v1::HubMessage> ReadOne(Stream& stream, SteadyTime limit);
+  Status Take(const v1::HubMessage& message);
+  Status TakeCommand(const v1::Command& command);
+  Status TakeRefusal(const v1::Refused& refused);
+  void WriteLoop(const std::stop_token& stop, Stream& stream);
+  std::optional<v1::AgentMessage> NextMessageLocked(SteadyTime now) REQUIRES_LOCK(mutex_);
+  void WaitForNextTry();
+  // What is due every second: the lease, a look at everything that there is.
+  void Watch();
+
+  // Steps.
+  void Post(const std::string& lane, std::function<void()> step);
+  void LookAround();
+  void CarryOut(const v1::Command& command, uint64_t stream);
+  v1::Answer OpenStream(const Call& call, const v1::Command& command);
+  std::vector<v1::Fact> Recorded(const std::vector<sdk::Observation>& seen);
+
+  // Leaving.
+  void LeaveNow(const std::stop_token& stop);
+  Status StopEverything(const std::stop_token& stop, SteadyTime deadline);
+  // True: every container has ended, and the sandbox too if `sandbox`.
+  bool AwaitEnds(const std::stop_token& stop, SteadyTime deadline, bool sandbox);
+  // What Run answers, if it is over; `lost`: how the last connection ended.
+  std::optional<Status> EndLocked(const Status& lost) REQUIRES_LOCK(mutex_);
+
+  const AgentOptions options_;
+  const Parts parts_;
+  Commands commands_;
+
+  Mutex mutex_;
+  CondVar changed_;
+  ControlState state_ GUARDED_BY(mutex_);
+  uint64_t stream_ GUARDED_BY(mutex_) =
+      0;  // counts connections: what is of an older one is dropped
+  std::deque<v1::Answer> answers_ GUARDED_BY(mutex_);
+  std::set<std::string> logs_grown_ GUARDED_BY(mutex_);
+  std::list<std::unique_ptr<CarriedStream>> streams_ GUARDED_BY(mutex_);
+  bool looking_ GUARDED_BY(mutex_) = false;                // LookAround is posted
+  std::optional<std::string> leaving_ GUARDED_BY(mutex_);  // why
+  SteadyTime leave_by_ GUARDED_BY(mutex_) = SteadyTime::max();
+  std::optional<Status> ended_ GUARDED_BY(mutex_);    // nothing runs any more; or why something may
+  std::optional<Status> refused_ GUARDED_BY(mutex_);  // for ever
+  bool farewell_ GUARDED_BY(mutex_) = false;          // `leaving` was sent
+
+  Duration wait_;  // Run's own: before the next try
+  std::jthread leaver_;
+  StepPool steps_;
+};
+
+}  // namespace interlink::agent
+
+#endif  // INTERLINK_AGENT_AGENT_H_

@@ -1,0 +1,98 @@
+// The end: every container is stopped with its grace, its exit is recorded and told.
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "agent/agent.h"
+
+namespace interlink::agent {
+namespace {
+
+// kubelet writes it on every container.
+constexpr const char* kGraceAnnotation = "io.kubernetes.pod.terminationGracePeriod";
+constexpr int64_t kDefaultGraceSeconds = 30;
+// Of leave_within: from KILL to the last exit record, and to tell it.
+constexpr auto kAfterKill = std::chrono::seconds(5);
+constexpr auto kToTell = std::chrono::seconds(2);
+
+std::chrono::seconds GraceOf(const v1::Fact& fact) {
+  runtime::v1::ContainerConfig config;
+  int64_t seconds = kDefaultGraceSeconds;
+  if (!config.ParseFromString(fact.config())) return std::chrono::seconds(seconds);
+  const auto found = config.annotations().find(kGraceAnnotation);
+  if (found == config.annotations().end()) return std::chrono::seconds(seconds);
+  const std::string& text = found->second;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (parsed.ec != std::errc() || seconds < 0) seconds = kDefaultGraceSeconds;
+  return std::chrono::seconds(seconds);
+}
+
+}  // namespace
+
+void Agent::Leave(const std::string& why) {
+  MutexLock lock(mutex_);
+  if (leaving_) return;
+  leaving_ = why;
+  leave_by_ = parts_.clock.Steady() + options_.leave_within;
+  leaver_ = std::jthread([this](const std::stop_token& stop) { LeaveNow(stop); });
+}
+
+void Agent::LeaveNow(const std::stop_token& stop) {
+  SteadyTime deadline;
+  {
+    MutexLock lock(mutex_);
+    deadline = leave_by_ - kToTell;
+    parts_.log.Info("the agent leaves", {{"why", *leaving_}});
+  }
+  Status end = StopEverything(stop, deadline);
+  if (!end.ok()) parts_.log.Error("the pod has not ended", {{"why", end.ToString()}});
+  MutexLock lock(mutex_);
+  ended_ = std::move(end);
+  changed_.NotifyAll();
+}
+
+Status Agent::StopEverything(const std::stop_token& stop, SteadyTime deadline) {
+  // First: nothing starts from here on, also in the next process.
+  const Status marked = parts_.folder.MarkGone(options_.sandbox.str());
+  if (!marked.ok()) {
+    parts_.log.Error("the end of the pod cannot be stored", {{"error", marked.ToString()}});
+  }
+  std::map<std::string, v1::Fact> facts;
+  {
+    MutexLock lock(mutex_);
+    facts = state_.facts();
+  }
+  const SteadyTime kill_by = deadline - kAfterKill;
+  Status failed;
+  for (const auto& [id, fact] : facts) {
+    if (id.empty() || fact.state() >= v1::Fact::DOWN) continue;
+    const auto left = std::chrono::duration_cast<std::chrono::seconds>(
+        std::max(Duration::zero(), kill_by - parts_.clock.Steady()));
+    const Status stopped =
+        parts_.backend.StopContainer(Call::WithTimeout(kAfterKill), options_.sandbox,
+                                     ContainerId(id), std::min(left, GraceOf(fact)));
+    if (!stopped.ok() && failed.ok()) failed = stopped.WithContext("stop container \"" + id + "\"");
+  }
+  AwaitEnds(stop, kill_by, false);
+  const auto pod = facts.find("");
+  if (pod == facts.end()) return failed;
+  // With grace 0 for what is left.
+  const Status stopped = parts_.backend.StopSandbox(
+      Call::WithTimeout(kAfterKill), NodeId(pod->second.node_id()), options_.sandbox);
+  if (!stopped.ok()) return stopped.WithContext("stop the sandbox");
+  if (AwaitEnds(stop, deadline, true)) return {};
+  return failed.ok() ? DeadlineExceeded("something of the pod still runs") : failed;
+}
+
+bool Agent::AwaitEnds(const std::stop_token& stop, SteadyTime deadline, bool sandbox) {
+  MutexLock lock(mutex_);
+  const auto ended = [&]() NO_LOCK_ANALYSIS {
+    if (stop.stop_requested()) return true;
+    return std::all_of(state_.facts().begin(), state_.facts().end(), [&](const auto& entry) {
+      return entry.second.state() >= v1::Fact::DOWN || (entry.first.empty() && !sandbox);
+    });
+  };
+  return changed_.WaitUntil(mutex_, deadline, ended) && !stop.stop_requested();
+}
+
+}  // namespace interlink::agent

@@ -1,0 +1,111 @@
+#include "agent/pod_folder.h"
+
+#include <charconv>
+#include <filesystem>
+#include <utility>
+
+#include "base/file.h"
+
+namespace interlink::agent {
+namespace {
+
+constexpr size_t kMaxTermFile = 64;
+constexpr std::string_view kFileVersion = "1 ";
+constexpr uint32_t kExitVersion = 1;
+
+// The full ids among the names of a folder; what a crash left half written is not one.
+Result<std::set<std::string>> IdsIn(const std::string& folder) {
+  std::set<std::string> ids;
+  std::error_code error;
+  std::filesystem::directory_iterator it(folder, error);
+  for (; !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (IsFullId(name)) ids.insert(name);
+  }
+  if (error) return ErrnoStatus(error.value(), "list \"" + folder + "\"");
+  return ids;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<PodFolder>> PodFolder::Open(const std::string& folder,
+                                                   const SandboxId& sandbox,
+                                                   const std::string& nonce) {
+  std::unique_ptr<PodFolder> opened(new PodFolder(folder, sandbox, nonce));
+  RETURN_IF_ERROR(opened->Load());
+  return opened;
+}
+
+Status PodFolder::Load() {
+  for (const char* name : {"/gone", "/exits"}) {
+    RETURN_IF_ERROR(MakeDirectories(folder_ + name, 0700));
+  }
+  MutexLock lock(mutex_);
+  ASSIGN_OR_RETURN(gone_, IdsIn(folder_ + "/gone"));
+  ASSIGN_OR_RETURN(exits_, IdsIn(folder_ + "/exits"));
+  const std::string path = folder_ + "/term";
+  const auto text = ReadFile(path, kMaxTermFile);
+  if (text.status().code() == Code::kNotFound) return {};
+  if (!text.ok()) return text.status();
+  const char* end = text->data() + text->size();
+  const char* begin = text->data() + kFileVersion.size();
+  if (!text->starts_with(kFileVersion) || !text->ends_with('\n')) {
+    return DataLoss("\"" + path + "\" is damaged");
+  }
+  const auto parsed = std::from_chars(begin, end - 1, term_);
+  if (parsed.ec != std::errc() || parsed.ptr != end - 1) {
+    return DataLoss("\"" + path + "\" is damaged");
+  }
+  return {};
+}
+
+uint64_t PodFolder::highest_term() {
+  MutexLock lock(mutex_);
+  return term_;
+}
+
+Status PodFolder::StoreTerm(uint64_t term) {
+  {
+    MutexLock lock(mutex_);
+    if (term == term_) return {};
+  }
+  RETURN_IF_ERROR(WriteFileAtomically(
+      folder_ + "/term", std::string(kFileVersion) + std::to_string(term) + "\n", 0600));
+  MutexLock lock(mutex_);
+  term_ = term;
+  return {};
+}
+
+Status PodFolder::MarkGone(const std::string& id) {
+  if (!IsFullId(id)) return InvalidArgument("the id is not 64 hex digits");
+  if (IsGone(id)) return {};
+  RETURN_IF_ERROR(WriteFileAtomically(folder_ + "/gone/" + id, kFileVersion, 0600));
+  MutexLock lock(mutex_);
+  gone_.insert(id);
+  return {};
+}
+
+bool PodFolder::IsGone(const std::string& id) {
+  MutexLock lock(mutex_);
+  return gone_.count(id) != 0;
+}
+
+Status PodFolder::WriteExit(const v1::Fact& fact) {
+  const std::string& id = fact.container_id();
+  if (!IsFullId(id)) return InvalidArgument("the container id is not 64 hex digits");
+  {
+    MutexLock lock(mutex_);
+    if (exits_.count(id) != 0) return {};
+  }
+  v1::ExitFile file;
+  file.set_version(kExitVersion);
+  file.set_sandbox_id(sandbox_.str());
+  file.set_nonce(nonce_);
+  *file.mutable_fact() = fact;
+  RETURN_IF_ERROR(WriteFileAtomically(folder_ + "/exits/" + id, file.SerializeAsString(), 0600));
+  MutexLock lock(mutex_);
+  exits_.insert(id);
+  return {};
+}
+
+}  // namespace interlink::agent

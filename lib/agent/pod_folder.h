@@ -1,0 +1,57 @@
+// What the agent keeps of its pod on disk, for its next process and for the site. Thread-safe;
+// everything is durable when a method returns.
+//
+//   FOLDER/             0700
+//     term              "1 N": version, the highest term that was obeyed
+//     gone/ID           a container, or the sandbox, that was stopped or removed: never started
+//                       again
+//     exits/CONTAINER   ExitFile of interlink.agent.v1
+#ifndef INTERLINK_AGENT_POD_FOLDER_H_
+#define INTERLINK_AGENT_POD_FOLDER_H_
+
+#include <memory>
+#include <set>
+#include <string>
+
+#include "base/id.h"
+#include "base/mutex.h"
+#include "base/status.h"
+#include "interlink/agent/v1/agent.pb.h"
+
+namespace interlink::agent {
+
+class PodFolder {
+ public:
+  // Makes what is missing. kDataLoss names a damaged file.
+  static Result<std::unique_ptr<PodFolder>> Open(const std::string& folder,
+                                                 const SandboxId& sandbox,
+                                                 const std::string& nonce);
+
+  uint64_t highest_term();
+  Status StoreTerm(uint64_t term);
+
+  // From now on, and for the pod's life, `id` is not started. Idempotent.
+  Status MarkGone(const std::string& id);
+  bool IsGone(const std::string& id);
+
+  // Writes the file unless there is one: an end does not change. REQUIRES: `fact` is a container's
+  // end.
+  Status WriteExit(const v1::Fact& fact);
+
+ private:
+  PodFolder(std::string folder, const SandboxId& sandbox, std::string nonce)
+      : folder_(std::move(folder)), sandbox_(sandbox), nonce_(std::move(nonce)) {}
+  Status Load();
+
+  const std::string folder_;
+  const SandboxId sandbox_;
+  const std::string nonce_;
+  Mutex mutex_;
+  uint64_t term_ GUARDED_BY(mutex_) = 0;
+  std::set<std::string> gone_ GUARDED_BY(mutex_);
+  std::set<std::string> exits_ GUARDED_BY(mutex_);
+};
+
+}  // namespace interlink::agent
+
+#endif  // INTERLINK_AGENT_POD_FOLDER_H_
