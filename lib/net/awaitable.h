@@ -1,5 +1,5 @@
 // Awaitable<T>: a coroutine of the io threads. Coroutines live only in lib/net, lib/rest,
-// lib/streaming and lib/site_client; each is a named function with parameters.
+// lib/streaming, lib/site_client and lib/agent_hub; each is a named function with parameters.
 #ifndef INTERLINK_NET_AWAITABLE_H_
 #define INTERLINK_NET_AWAITABLE_H_
 

@@ -1,0 +1,85 @@
+#include "agent/pod_folder.h"
+
+#include <catch2/catch.hpp>
+#include <fstream>
+
+#include "base/file.h"
+#include "support/temporary_folder.h"
+
+namespace interlink::agent {
+namespace {
+
+const SandboxId kPod(std::string(64, '1'));
+const std::string kContainer(64, 'c');
+const std::string kNonce(32, 'a');
+
+std::unique_ptr<PodFolder> Open(const std::string& path) {
+  auto opened = PodFolder::Open(path, kPod, kNonce);
+  INFO(opened.status().ToString());
+  REQUIRE(opened.ok());
+  return *std::move(opened);
+}
+
+TEST_CASE("the next process knows the term, and what was stopped") {
+  const test::TemporaryFolder folder;
+  {
+    const auto first = Open(folder.path());
+    CHECK(first->highest_term() == 0);
+    CHECK_FALSE(first->IsGone(kContainer));
+    REQUIRE(first->StoreTerm(42).ok());
+    REQUIRE(first->MarkGone(kContainer).ok());
+    REQUIRE(first->MarkGone(kContainer).ok());
+  }
+
+  const auto second = Open(folder.path());
+
+  CHECK(second->highest_term() == 42);
+  CHECK(second->IsGone(kContainer));
+  CHECK_FALSE(second->IsGone(kPod.str()));
+}
+
+TEST_CASE("an exit is written once, and says whose it is") {
+  const test::TemporaryFolder folder;
+  v1::Fact fact;
+  fact.set_container_id(kContainer);
+  fact.set_state(v1::Fact::DOWN);
+  fact.set_exit_code(7);
+  REQUIRE(Open(folder.path())->WriteExit(fact).ok());
+  fact.set_exit_code(255);
+
+  REQUIRE(Open(folder.path())->WriteExit(fact).ok());
+
+  const auto bytes = ReadFile(folder.File("exits/" + kContainer));
+  REQUIRE(bytes.ok());
+  v1::ExitFile file;
+  REQUIRE(file.ParseFromString(*bytes));
+  CHECK(file.version() == 1);
+  CHECK(file.sandbox_id() == kPod.str());
+  CHECK(file.nonce() == kNonce);
+  CHECK(file.fact().exit_code() == 7);
+}
+
+TEST_CASE("what could leave the folder is no id") {
+  const test::TemporaryFolder folder;
+  const auto pod = Open(folder.path());
+  v1::Fact fact;
+  fact.set_container_id("../x");
+
+  CHECK(pod->MarkGone("..").code() == Code::kInvalidArgument);
+  CHECK(pod->WriteExit(fact).code() == Code::kInvalidArgument);
+}
+
+TEST_CASE("a damaged term is refused by name") {
+  const test::TemporaryFolder folder;
+  Open(folder.path());
+  const auto text = GENERATE(as<std::string>{}, "", "1 x\n", "1 5", "2 5\n", "1 5 \n");
+  std::ofstream(folder.File("term"), std::ios::trunc) << text;
+
+  const auto opened = PodFolder::Open(folder.path(), kPod, kNonce);
+
+  CHECK(opened.status().code() == Code::kDataLoss);
+  CHECK(opened.status().message().find("term") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace interlink::agent
