@@ -1,0 +1,289 @@
+// The hub and the agent's own half, over TLS, with a backend that runs nothing.
+#include "agent/agent.h"
+
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "agent_lab.h"
+#include "base/file.h"
+#include "interlink/agent/v1/agent.pb.h"
+#include "support/eventually.h"
+#include "support/fake_backend/fake_backend.h"
+
+namespace interlink::test {
+namespace {
+
+using agent::v1::Command;
+using State = sdk::Observation::State;
+
+const ContainerId kContainer(std::string(64, 'c'));
+
+// A process of the agent: its folder outlives it.
+class RunningAgent {
+ public:
+  RunningAgent(AgentLab& lab, const std::string& nonce,
+               std::chrono::seconds leave_within = std::chrono::seconds(10))
+      : host_(lab.pod, MadeFolder(lab.folder.File("backend-" + nonce)), lab.log, lab.clock) {
+    auto folder = agent::PodFolder::Open(lab.folder.File("pod-" + nonce), lab.pod, nonce);
+    REQUIRE(folder.ok());
+    folder_ = *std::move(folder);
+    auto backend = fake::FakeBackend::Create(host_, {"fake", {"test"}, {}});
+    INFO(backend.status().ToString());
+    REQUIRE(backend.ok());
+    backend_ = *std::move(backend);
+    channel_ = agent::MakeChannel(lab.ChannelOf(lab.pod));
+    agent::AgentOptions options;
+    options.sandbox = lab.pod;
+    options.nonce = nonce;
+    options.allocation = "4711";
+    options.shortest_wait = std::chrono::milliseconds(20);
+    options.longest_wait = std::chrono::milliseconds(200);
+    options.leave_within = leave_within;
+    agent_ = std::make_unique<agent::Agent>(
+        options, agent::Agent::Parts{*channel_, *backend_, host_, *folder_, lab.log, lab.clock});
+    thread_ = std::jthread([this] {
+      const Status end = agent_->Run();
+      MutexLock lock(mutex_);
+      end_ = end;
+    });
+  }
+  ~RunningAgent() { Kill(); }
+
+  agent::Agent& agent() { return *agent_; }
+  std::optional<Status> end() {
+    MutexLock lock(mutex_);
+    return end_;
+  }
+
+ private:
+  static std::string MadeFolder(const std::string& path) {
+    REQUIRE(MakeDirectories(path, 0700).ok());
+    return path;
+  }
+  // As near to a kill as one process allows: everything is taken apart without a word.
+  void Kill() {
+    agent_->Leave("the test is over");
+    thread_.join();
+    agent_.reset();
+  }
+
+  agent::AgentHost host_;
+  std::unique_ptr<agent::PodFolder> folder_;
+  std::unique_ptr<sdk::Backend> backend_;
+  std::unique_ptr<agent::Channel> channel_;
+  std::unique_ptr<agent::Agent> agent_;
+  Mutex mutex_;
+  std::optional<Status> end_ GUARDED_BY(mutex_);
+  std::jthread thread_;
+};
+
+// A pod that is up, with a container that runs `argv`.
+void RunOne(AgentLab& lab, const std::vector<std::string>& argv) {
+  REQUIRE(Eventually([&] { return lab.events.complete_reports() > 0; }));
+  lab.Ask(RunSandboxCommand());
+  REQUIRE(Eventually([&] { return lab.events.Latest(ContainerId()).state == State::kUp; }));
+  lab.Ask(CreateCommand(kContainer, argv));
+  lab.Ask(StartCommand(kContainer));
+}
+
+bool Seen(AgentLab& lab, State state) {
+  return Eventually([&] { return lab.events.Latest(kContainer).state == state; });
+}
+
+TEST_CASE("a container runs, is looked into, and its exit is told and recorded") {
+  AgentLab lab;
+  RunningAgent agent(lab, lab.nonce);
+  RunOne(lab, {"print", "hello"});
+
+  REQUIRE(Seen(lab, State::kDown));
+  CHECK(lab.events.Latest(kContainer).exit_code == 0);
+  CHECK(lab.Log(kContainer).find("hello") != std::string::npos);
+  agent::v1::ExitFile file;
+  const auto bytes = ReadFile(lab.folder.File("pod-" + lab.nonce + "/exits/" + kContainer.str()));
+  REQUIRE(bytes.ok());
+  REQUIRE(file.ParseFromString(*bytes));
+  CHECK(file.fact().state() == agent::v1::Fact::DOWN);
+}
+
+TEST_CASE("a container is stopped with its grace") {
+  AgentLab lab;
+  RunningAgent agent(lab, lab.nonce);
+  RunOne(lab, {"run"});
+  REQUIRE(Seen(lab, State::kUp));
+
+  lab.Ask(StopCommand(kContainer, 5));
+
+  REQUIRE(Seen(lab, State::kDown));
+}
+
+TEST_CASE("an exec's output and exit code come back, both ways") {
+  AgentLab lab;
+  RunningAgent agent(lab, lab.nonce);
+  RunOne(lab, {"run"});
+  REQUIRE(Seen(lab, State::kUp));
+
+  const SessionOutput echo = lab.Exec(kContainer, {"cat"}, std::string(50'000, 'x'));
+  CHECK(echo.out == std::string(50'000, 'x'));
+  CHECK(echo.code == 0);
+  CHECK(lab.Exec(kContainer, {"exit", "7"}).code == 7);
+  CHECK(lab.Exec(kContainer, {"complain", "oh"}).err == "oh\n");
+  CHECK(lab.Exec(kContainer, {"flood", "5000000"}).out.size() == 5'000'000);
+  CHECK_FALSE(lab.Exec(kContainer, {"cut"}).code);
+}
+
+TEST_CASE("a port of the pod echoes, and half-closes") {
+  AgentLab lab;
+  RunningAgent agent(lab, lab.nonce);
+  RunOne(lab, {"run"});
+  REQUIRE(Seen(lab, State::kUp));
+  agent::v1::OpenStream request;
+  request.mutable_dial()->set_port(80);
+
+  const auto end = lab.hub->Open(Call::WithTimeout(std::chrono::seconds(10)), lab.pod, request);
+
+  REQUIRE(end.ok());
+  const std::string text = "ping";
+  REQUIRE(write(end->get(), text.data(), text.size()) == 4);
+  REQUIRE(shutdown(end->get(), SHUT_WR) == 0);
+  std::string back;
+  char buffer[64];
+  for (ssize_t n = 0; (n = read(end->get(), buffer, sizeof buffer)) > 0;)
+    back.append(buffer, static_cast<size_t>(n));
+  CHECK(back == text);
+  request.mutable_dial()->set_port(1);
+  CHECK(lab.hub->Open(Call::WithTimeout(std::chrono::seconds(10)), lab.pod, request)
+            .status()
+            .code() == Code::kFailedPrecondition);
+}
+
+TEST_CASE("what is wrong is answered with the backend's own status") {
+  AgentLab lab;
+  RunningAgent agent(lab, lab.nonce);
+  RunOne(lab, {"run"});
+  Command command;
+  command.mutable_read_log()->set_container_id(std::string(64, 'd'));
+
+  CHECK(lab.Try(command).status().code() == Code::kNotFound);
+}
+
+TEST_CASE("what was stopped or removed is never started again") {
+  AgentLab lab;
+  RunningAgent agent(lab, lab.nonce);
+  RunOne(lab, {"run"});
+  REQUIRE(Seen(lab, State::kUp));
+  lab.Ask(StopCommand(kContainer, 0));
+  REQUIRE(Seen(lab, State::kDown));
+  Command remove;
+  remove.mutable_remove_container()->set_container_id(kContainer.str());
+  lab.Ask(remove);
+
+  CHECK(lab.Try(CreateCommand(kContainer, {"run"})).status().code() == Code::kFailedPrecondition);
+  CHECK(lab.Try(StartCommand(kContainer)).status().code() == Code::kFailedPrecondition);
+  Command stop;
+  stop.mutable_stop_sandbox()->set_node_id("node");
+  lab.Ask(stop);
+  CHECK(lab.Try(RunSandboxCommand()).status().code() == Code::kFailedPrecondition);
+  CHECK(lab.Try(CreateCommand(ContainerId(std::string(64, 'd')), {"run"})).status().code() ==
+        Code::kFailedPrecondition);
+}
+
+TEST_CASE("a restart of the site is a new term, and loses nothing") {
+  AgentLab lab;
+  RunningAgent agent(lab, lab.nonce);
+  RunOne(lab, {"exit-after", "300", "7"});
+  const size_t reports = lab.events.complete_reports();
+
+  lab.StopHub();  // the container ends while there is no site
+  REQUIRE(Eventually([&] {
+    return access(lab.folder.File("pod-" + lab.nonce + "/exits/" + kContainer.str()).c_str(),
+                  F_OK) == 0;
+  }));
+  lab.StartHub();
+
+  REQUIRE(Seen(lab, State::kDown));
+  CHECK(lab.events.Latest(kContainer).exit_code == 7);
+  CHECK(lab.events.complete_reports() > reports);
+  CHECK(lab.Log(kContainer).empty());
+}
+
+TEST_CASE("a second agent with another nonce gets nothing, and says why") {
+  AgentLab lab;
+  RunningAgent first(lab, lab.nonce);
+  REQUIRE(Eventually([&] { return lab.events.came() == 1; }));
+
+  RunningAgent second(lab, std::string(32, 'b'));
+
+  REQUIRE(Eventually([&] { return second.end().has_value(); }));
+  CHECK(second.end()->code() == Code::kFailedPrecondition);
+  CHECK(second.end()->message().find("another agent") != std::string::npos);
+  CHECK(lab.events.came(std::string(32, 'b')) == 0);
+  CHECK_FALSE(first.end());
+}
+
+TEST_CASE("an agent that leaves stops its containers first and tells their ends") {
+  AgentLab lab;
+  RunningAgent agent(lab, lab.nonce);
+  RunOne(lab, {"run"});
+  REQUIRE(Seen(lab, State::kUp));
+
+  SECTION("by a signal") { agent.agent().Leave("signal 15"); }
+  SECTION("by the site's word") {
+    Command command;
+    command.mutable_leave();
+    lab.Ask(command);
+  }
+
+  REQUIRE(Eventually([&] { return agent.end().has_value(); }));
+  CHECK(agent.end()->ok());
+  CHECK(lab.events.Latest(kContainer).state == State::kDown);
+  CHECK(lab.events.Latest(ContainerId()).state == State::kDown);
+}
+
+TEST_CASE("an agent leaves in time without a site, and without its stubborn containers' leave") {
+  AgentLab lab;
+  RunningAgent agent(lab, lab.nonce, std::chrono::seconds(9));
+  RunOne(lab, {"stubborn"});
+  REQUIRE(Seen(lab, State::kUp));
+  lab.StopHub();
+
+  agent.agent().Leave("signal 15");
+
+  REQUIRE(Eventually([&] { return agent.end().has_value(); }));
+  CHECK(agent.end()->ok());
+  CHECK(access(lab.folder.File("pod-" + lab.nonce + "/exits/" + kContainer.str()).c_str(), F_OK) ==
+        0);
+}
+
+TEST_CASE("out of its lease an agent stops its containers") {
+  AgentLab lab;
+  lab.StopHub();
+  lab.options.lease = std::chrono::seconds(2);
+  lab.StartHub();
+  RunningAgent agent(lab, lab.nonce);
+  RunOne(lab, {"run"});
+  REQUIRE(Seen(lab, State::kUp));
+
+  lab.StopHub();
+
+  REQUIRE(Eventually([&] { return agent.end().has_value(); }));
+  CHECK(access(lab.folder.File("pod-" + lab.nonce + "/exits/" + kContainer.str()).c_str(), F_OK) ==
+        0);
+}
+
+TEST_CASE("a site that takes the pod back ends the agent that comes again") {
+  AgentLab lab;
+  RunningAgent agent(lab, lab.nonce);
+  RunOne(lab, {"run"});
+  REQUIRE(Seen(lab, State::kUp));
+
+  lab.StopHub();
+  // As a person would declare it: the binding is another one now.
+  REQUIRE(WriteFileAtomically(lab.folder.File("hub/bound/" + lab.pod.str()), "1 -\n", 0600).ok());
+  lab.StartHub();
+
+  REQUIRE(Eventually([&] { return agent.end().has_value(); }));
+  CHECK(agent.end()->code() == Code::kFailedPrecondition);
+}
+
+}  // namespace
+}  // namespace interlink::test
