@@ -31,6 +31,8 @@ class Cgroups {
  public:
   // Looks at /sys/fs/cgroup once.
   static Result<Cgroups> Find();
+  // No hierarchy at all: nothing is limited, counted or killed, and no call fails.
+  static Cgroups None() { return {{}, {}}; }
 
   const CgroupFeatures& features() const { return features_; }
 

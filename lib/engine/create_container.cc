@@ -99,7 +99,7 @@ Status Engine::MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec,
                        spec.sandbox_config,
                        image.config,
                        own_capabilities_,
-                       Has(effective_capabilities_, "CAP_SYS_RESOURCE"),
+                       MayLowerOomScore(),
                        cgroups_.features(),
                        features_.recursive_read_only};
   RETURN_IF_ERROR(CheckContainer(place, spec.config));
@@ -108,7 +108,8 @@ Status Engine::MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec,
   const std::string base = folder.Container(spec.id);
   RETURN_IF_ERROR(MakeDirectories(base, 0700));
   RETURN_IF_ERROR(Save(folder, record));
-  Overlay overlay{image.layers, base + "/upper", base + "/work", folder.Root(spec.id)};
+  Overlay overlay{image.layers, base + "/upper", base + "/work", folder.Root(spec.id),
+                  options_.rootless};
   for (const std::string& path : {overlay.upper, overlay.work, overlay.target}) {
     RETURN_IF_ERROR(MakeDirectories(path, 0755));
   }

@@ -40,7 +40,7 @@ sdk::FieldLists SandboxFields(bool kubelet_host, const EngineFeatures& features)
   return lists;
 }
 
-sdk::FieldLists ContainerFields(const EngineFeatures& features) {
+sdk::FieldLists ContainerFields(const EngineFeatures& features, bool rootless) {
   sdk::FieldLists lists;
   lists.honoured = {"metadata",
                     "image",
@@ -63,7 +63,6 @@ sdk::FieldLists ContainerFields(const EngineFeatures& features) {
                     "stdin_once",
                     "tty",
                     "stop_signal",
-                    "linux.resources",
                     "linux.security_context.capabilities",
                     "linux.security_context.privileged",
                     "linux.security_context.namespace_options.network",
@@ -83,6 +82,7 @@ sdk::FieldLists ContainerFields(const EngineFeatures& features) {
                     "linux.security_context.seccomp",
                     "linux.security_context.apparmor",
                     "linux.security_context.apparmor_profile"};
+  (rootless ? lists.bounded : lists.honoured).emplace_back("linux.resources");
   if (features.user_namespaces) {
     lists.honoured.emplace_back("mounts.uidMappings");
     lists.honoured.emplace_back("mounts.gidMappings");
@@ -104,11 +104,12 @@ sdk::Description DescribeEngine(const EngineOptions& options, const EngineFeatur
     handler.name = name;
     handler.kubelet_host = options.kubelet_host;
     handler.user_namespaces = features.user_namespaces;
+    handler.real_memory_stats = !options.rootless;
     handler.recursive_read_only_mounts = features.recursive_read_only;
     description.handlers.push_back(handler);
   }
   description.sandbox = SandboxFields(options.kubelet_host, features);
-  description.container = ContainerFields(features);
+  description.container = ContainerFields(features, options.rootless);
   return description;
 }
 

@@ -44,11 +44,13 @@ State StateOf(PodPhase phase) {
 
 EngineFeatures ProbeFeatures(sdk::Host& host, const EngineOptions& options) {
   EngineFeatures features;
+  features.recursive_read_only = CanMountRecursivelyReadOnly();
+  // One id makes no range for a pod's own.
+  if (options.rootless) return features;
   const ShimClient shim(options.shim, options.runtime);
   const Status users =
       ProbeUserNamespaces(shim, options.state_folder + "/" + host.lineage().str() + "/probe");
   features.user_namespaces = users.ok();
-  features.recursive_read_only = CanMountRecursivelyReadOnly();
   if (!users.ok()) {
     host.log().Warning("pods cannot have user namespaces here", {{"why", users.ToString()}});
   }
@@ -59,17 +61,25 @@ EngineFeatures ProbeFeatures(sdk::Host& host, const EngineOptions& options) {
 
 Result<std::unique_ptr<sdk::Backend>> Engine::Create(sdk::Host& host, EngineOptions options) {
   if (geteuid() != 0) {
-    return FailedPrecondition("running containers needs root; rootless is not supported yet");
+    return FailedPrecondition(
+        options.rootless ? "running containers without root needs a user namespace of its own: "
+                           "start it with interlink-shim supervise"
+                         : "running containers needs root");
+  }
+  if (options.rootless && options.kubelet_host) {
+    return InvalidArgument(
+        "an engine without root cannot serve the pods of this machine's kubelet");
   }
   if (access(options.shim.c_str(), X_OK) != 0) {
     return FailedPrecondition("interlink-shim is not at \"" + options.shim + "\"");
   }
-  ASSIGN_OR_RETURN(Cgroups cgroups, Cgroups::Find());
+  auto cgroups = options.rootless ? Result<Cgroups>(Cgroups::None()) : Cgroups::Find();
+  if (!cgroups.ok()) return cgroups.status();
   ASSIGN_OR_RETURN(const CapabilitySet own, OwnBoundingSet());
   ASSIGN_OR_RETURN(const CapabilitySet effective, OwnEffectiveSet());
   const EngineFeatures features = ProbeFeatures(host, options);
   std::unique_ptr<Engine> engine(
-      new Engine(host, std::move(options), std::move(cgroups), own, effective, features));
+      new Engine(host, std::move(options), *std::move(cgroups), own, effective, features));
   RETURN_IF_ERROR(engine->Begin());
   return std::unique_ptr<sdk::Backend>(std::move(engine));
 }
@@ -83,7 +93,7 @@ Engine::Engine(sdk::Host& host, EngineOptions options, Cgroups cgroups, Capabili
       cgroups_(std::move(cgroups)),
       own_capabilities_(own),
       effective_capabilities_(effective),
-      shim_(options_.shim, options_.runtime),
+      shim_(options_.shim, options_.runtime, !options_.rootless),
       cni_(options_.cni_conf_folder, options_.cni_bin_folders),
       root_(options_.state_folder + "/" + host.lineage().str()),
       steps_("engine", options_.threads, kMaxQueued) {}

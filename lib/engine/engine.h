@@ -204,6 +204,11 @@ class Engine final : public sdk::Backend {
   void MeasureContainer(const SandboxId& sandbox, const ContainerId& id, SteadyTime until,
                         sdk::Usage& usage);
 
+  // In a user namespace the capability is not one over the machine.
+  bool MayLowerOomScore() const {
+    return !options_.rootless && Has(effective_capabilities_, "CAP_SYS_RESOURCE");
+  }
+
   sdk::Host& host_;
   const EngineOptions options_;
   const EngineFeatures features_;

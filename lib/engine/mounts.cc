@@ -66,8 +66,8 @@ Status MountOverlay(const Overlay& overlay) {
   for (std::string& layer : layers) paths.push_back(&layer);
   ShortPaths short_paths;
   RETURN_IF_ERROR(MakeFit(paths, short_paths));
-  const std::string options =
-      "lowerdir=" + Joined(layers) + ",upperdir=" + upper + ",workdir=" + work;
+  std::string options = "lowerdir=" + Joined(layers) + ",upperdir=" + upper + ",workdir=" + work;
+  if (overlay.user_attributes) options += ",userxattr";
   if (mount("overlay", overlay.target.c_str(), "overlay", 0, options.c_str()) != 0) {
     return ErrnoStatus(errno, "mount the image on \"" + overlay.target + "\"");
   }

@@ -15,6 +15,8 @@ struct Overlay {
   std::string upper;
   std::string work;
   std::string target;
+  // Its marks are attributes that an ordinary user may set (user.overlay.*).
+  bool user_attributes = false;
 };
 
 // Any number of layers: their descriptors stand for paths that the option page cannot hold.

@@ -25,10 +25,10 @@ constexpr std::array kMasked = {"/proc/asound",
 constexpr std::array kReadOnly = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
                                   "/proc/sysrq-trigger"};
 
-json TerminalOptions(const IdRange& users) {
+json TerminalOptions(const SpecInputs& inputs) {
   constexpr uint32_t kTty = 5;
   json options = {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"};
-  if (users.Has(kTty)) options.push_back("gid=" + std::to_string(kTty));
+  if (!inputs.rootless && inputs.users.Has(kTty)) options.push_back("gid=" + std::to_string(kTty));
   return options;
 }
 
@@ -46,7 +46,7 @@ json StandardMounts(const SpecInputs& inputs) {
       {{"destination", "/dev/pts"},
        {"type", "devpts"},
        {"source", "devpts"},
-       {"options", TerminalOptions(inputs.users)}},
+       {"options", TerminalOptions(inputs)}},
       {{"destination", "/dev/mqueue"},
        {"type", "mqueue"},
        {"source", "mqueue"},
@@ -62,6 +62,25 @@ json StandardMounts(const SpecInputs& inputs) {
   });
 }
 
+// What a user namespace that owns no network and no ipc namespace cannot mount is the machine's, or
+// not there.
+void MakeRootless(json& mounts) {
+  for (auto it = mounts.begin(); it != mounts.end();) {
+    const std::string type = (*it)["type"];
+    if (type == "mqueue" || type == "cgroup") {
+      it = mounts.erase(it);
+      continue;
+    }
+    if (type == "sysfs") {
+      *it = {{"destination", "/sys"},
+             {"type", "bind"},
+             {"source", "/sys"},
+             {"options", {"rbind", "rslave", "nosuid", "noexec", "nodev", "ro"}}};
+    }
+    ++it;
+  }
+}
+
 ptrdiff_t Depth(const std::string& path) {
   return path == "/" ? 0 : std::count(path.begin(), path.end(), '/');
 }
@@ -69,6 +88,7 @@ ptrdiff_t Depth(const std::string& path) {
 // Standard mounts that no pod mount replaces, then the pod's, parents first.
 json Mounts(const SpecInputs& inputs) {
   json mounts = StandardMounts(inputs);
+  if (inputs.rootless) MakeRootless(mounts);
   for (const SpecMount& mount : inputs.mounts) {
     for (auto it = mounts.begin(); it != mounts.end();) {
       it = (*it)["destination"] == mount.destination ? mounts.erase(it) : it + 1;
@@ -98,17 +118,18 @@ json Capabilities(const ProcessCapabilities& capabilities) {
 }
 
 json Process(const SpecInputs& inputs) {
-  json process = {{"terminal", inputs.tty},
-                  {"user",
-                   {{"uid", inputs.user.uid},
-                    {"gid", inputs.user.gid},
-                    {"additionalGids", inputs.user.groups}}},
-                  {"args", inputs.args},
-                  {"env", inputs.environment},
-                  {"cwd", inputs.working_folder},
-                  {"capabilities", Capabilities(inputs.capabilities)},
-                  {"noNewPrivileges", inputs.no_new_privileges},
-                  {"oomScoreAdj", inputs.oom_score_adj}};
+  // One id: it may not change its groups, and has no others.
+  const std::vector<uint32_t> groups =
+      inputs.rootless ? std::vector<uint32_t>() : inputs.user.groups;
+  json process = {
+      {"terminal", inputs.tty},
+      {"user", {{"uid", inputs.user.uid}, {"gid", inputs.user.gid}, {"additionalGids", groups}}},
+      {"args", inputs.args},
+      {"env", inputs.environment},
+      {"cwd", inputs.working_folder},
+      {"capabilities", Capabilities(inputs.capabilities)},
+      {"noNewPrivileges", inputs.no_new_privileges},
+      {"oomScoreAdj", inputs.oom_score_adj}};
   if (!inputs.apparmor.empty()) process["apparmorProfile"] = inputs.apparmor;
   return process;
 }
@@ -196,6 +217,7 @@ json Namespaces(const SpecInputs& inputs) {
     namespaces.push_back(entry);
   }
   if (inputs.features.v2) namespaces.push_back({{"type", "cgroup"}});
+  if (inputs.rootless) namespaces.push_back({{"type", "user"}});
   return namespaces;
 }
 
@@ -230,10 +252,17 @@ Result<std::string> OciSpec(const SpecInputs& inputs,
                             const runtime::v1::LinuxContainerResources& resources) {
   ASSIGN_OR_RETURN(json limits, Resources(inputs.features, resources));
   limits["devices"] = DeviceRules(inputs);
-  json linux_part = {{"namespaces", Namespaces(inputs)},
-                     {"cgroupsPath", inputs.cgroup},
-                     {"resources", limits},
-                     {"devices", Devices(inputs)}};
+  json linux_part = {{"namespaces", Namespaces(inputs)}, {"devices", Devices(inputs)}};
+  if (inputs.rootless) {
+    const auto only = [](uint32_t id) {
+      return json::array({{{"containerID", id}, {"hostID", 0}, {"size", 1}}});
+    };
+    linux_part["uidMappings"] = only(inputs.user.uid);
+    linux_part["gidMappings"] = only(inputs.user.gid);
+  } else {
+    linux_part["cgroupsPath"] = inputs.cgroup;
+    linux_part["resources"] = limits;
+  }
   if (!inputs.users.empty()) {
     // The runtime knows from here, not from the namespace, whom to give terminals and streams to.
     const json mapping = json::array(

@@ -60,6 +60,8 @@ struct SpecInputs {
   int oom_score_adj = 0;
   std::string root;
   IdRange users;  // of the user namespace among `namespaces`; empty: there is none
+  // A user namespace of its own whose only ids are `user`'s, for root of ours; no cgroups.
+  bool rootless = false;
   bool read_only_root = false;
   std::string root_propagation;  // linux.rootfsPropagation; empty: the runtime's own
   bool privileged = false;

@@ -34,6 +34,11 @@ struct EngineOptions {
   // kubelet's cgroup_parent.
   bool kubelet_host = false;
   std::string kubelet_folder = "/var/lib/kubelet";
+  // This process is root of a user namespace that has one id, which is an ordinary user's outside
+  // (`interlink-shim supervise` makes it). Then there are no cgroups (limits are those of whatever
+  // holds us), the network is the machine's, and each container has a user namespace with one id:
+  // the user and group that it asked for, who are we outside (docs/adr/0010).
+  bool rootless = false;
   uint64_t log_limit = 1ULL << 30U;  // bytes of unacknowledged log of one container
   int threads = 8;                   // slow parts of pods, in parallel
 };

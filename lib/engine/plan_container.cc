@@ -112,6 +112,9 @@ Status CheckNamespaces(const ContainerPlace& place, const runtime::v1::Namespace
     return InvalidArgument(
         "namespace_options.pid TARGET and namespace_options.target_id need each other");
   }
+  if (place.options.rootless && options.pid() != runtime::v1::CONTAINER) {
+    return Unimplemented("namespace_options.pid must be CONTAINER at a site without root");
+  }
   if (options.pid() == runtime::v1::NODE && !policy.allow_host_namespaces) {
     return PermissionDenied("namespace_options.pid NODE: AllowHostNamespaces is not set");
   }
@@ -161,6 +164,19 @@ Status CheckUser(const ResolvedUser& user, const IdRange& users) {
                          std::to_string(users.length) + " ids");
 }
 
+// With one id there is one group. Those that the image gives its user are not asked for by anybody.
+Status KeepOneGroup(const runtime::v1::LinuxContainerSecurityContext& security,
+                    ResolvedUser& user) {
+  for (const int64_t group : security.supplemental_groups()) {
+    if (group == user.gid) continue;
+    return Unimplemented("supplemental_groups: a site without root cannot give group " +
+                         std::to_string(group) + " beside the container's own, " +
+                         std::to_string(user.gid));
+  }
+  user.groups = {user.gid};
+  return {};
+}
+
 CapabilityRequest CapabilityRequestOf(const runtime::v1::LinuxContainerSecurityContext& security) {
   const auto& asked = security.capabilities();
   return {Strings(asked.add_capabilities()), Strings(asked.drop_capabilities()),
@@ -173,7 +189,9 @@ Status CheckCapabilities(const ContainerPlace& place,
   ASSIGN_OR_RETURN(const ProcessCapabilities wanted,
                    ResolveCapabilities(CapabilityRequestOf(security), place.own_capabilities));
   const CapabilitySet all = wanted.bounding | wanted.ambient;
-  const CapabilitySet beyond = all & ~HarmlessCapabilities(place.pod.own_network);
+  // In a user namespace of one's own the network's capabilities reach no network.
+  const bool own_network = place.pod.own_network || place.options.rootless;
+  const CapabilitySet beyond = all & ~HarmlessCapabilities(own_network);
   if (policy.allow_privileged || beyond == 0) return {};
   return PermissionDenied("capability " + CapabilityNames(beyond).front() +
                           ": AllowPrivileged of this handler is not set");
@@ -378,6 +396,7 @@ Result<std::string> PlanContainer(const ContainerPlace& place, const ContainerCo
   ASSIGN_OR_RETURN(const std::string group, root.Read("/etc/group", kMaxUserFile));
   ASSIGN_OR_RETURN(inputs.user, ResolveUser(UserRequestOf(place, security), passwd, group));
   RETURN_IF_ERROR(CheckUser(inputs.user, place.pod.users));
+  if (place.options.rootless) RETURN_IF_ERROR(KeepOneGroup(security, inputs.user));
   const std::string& asked = config.working_dir();
   inputs.working_folder = asked.empty() ? place.image.working_dir : asked;
   if (inputs.working_folder.empty()) inputs.working_folder = "/";
@@ -394,6 +413,7 @@ Result<std::string> PlanContainer(const ContainerPlace& place, const ContainerCo
       OomScore(config.linux().resources().oom_score_adj(), place.may_lower_oom_score);
   inputs.root = place.folder.Root(record.id);
   inputs.users = place.pod.users;
+  inputs.rootless = place.options.rootless;
   inputs.read_only_root = security.readonly_rootfs();
   inputs.root_propagation = RootPropagation(config);
   inputs.privileged = security.privileged();

@@ -14,7 +14,21 @@ using runtime::v1::NamespaceOption;
 
 constexpr size_t kMaxHostname = 64;
 
-Status CheckNamespaces(const NamespaceOption& options, const Policy& policy) {
+// What one id in a user namespace can have.
+Status CheckRootless(const NamespaceOption& options) {
+  if (options.pid() != runtime::v1::CONTAINER) {
+    return Unimplemented(
+        "namespace_options.pid must be CONTAINER at a site without root: its containers cannot "
+        "share a pid namespace");
+  }
+  if (options.has_userns_options() && options.userns_options().mode() != runtime::v1::NODE) {
+    return Unimplemented(
+        "namespace_options.userns_options: a site without root has one id, no range of them");
+  }
+  return {};
+}
+
+Status CheckNamespaces(const NamespaceOption& options, const Policy& policy, bool rootless) {
   if (options.network() != runtime::v1::POD && options.network() != runtime::v1::NODE) {
     return InvalidArgument("namespace_options.network must be POD or NODE");
   }
@@ -24,8 +38,10 @@ Status CheckNamespaces(const NamespaceOption& options, const Policy& policy) {
   if (options.ipc() == runtime::v1::TARGET) {
     return InvalidArgument("namespace_options.ipc must be POD, CONTAINER or NODE");
   }
-  const bool host = options.network() == runtime::v1::NODE || options.pid() == runtime::v1::NODE ||
-                    options.ipc() == runtime::v1::NODE;
+  if (rootless) RETURN_IF_ERROR(CheckRootless(options));
+  // Without root every pod has the machine's network.
+  const bool host = (options.network() == runtime::v1::NODE && !rootless) ||
+                    options.pid() == runtime::v1::NODE || options.ipc() == runtime::v1::NODE;
   if (host && !policy.allow_host_namespaces) {
     return PermissionDenied(
         "namespace_options with NODE: AllowHostNamespaces of this handler is not set");
@@ -65,6 +81,17 @@ Result<std::vector<HostPort>> Ports(const runtime::v1::PodSandboxConfig& config)
   return ports;
 }
 
+// On the machine's network a port is the same outside and inside.
+Status CheckOwnPorts(const runtime::v1::PodSandboxConfig& config) {
+  for (const auto& mapping : config.port_mappings()) {
+    if (mapping.host_port() == 0 || mapping.host_port() == mapping.container_port()) continue;
+    return Unimplemented("port_mappings: a site without root cannot map host port " +
+                         std::to_string(mapping.host_port()) + " to another port, " +
+                         std::to_string(mapping.container_port()));
+  }
+  return {};
+}
+
 Status CheckHostname(const std::string& hostname) {
   const bool plain = std::all_of(hostname.begin(), hostname.end(), [](unsigned char c) {
     return std::isalnum(c) != 0 || c == '-' || c == '.' || c == '_';
@@ -97,7 +124,7 @@ Result<PodRecord> PlanSandbox(const EngineOptions& options, const sdk::SandboxSp
   const Policy policy = PolicyOf(options, spec.handler);
   const auto& security = spec.config.linux().security_context();
   const auto& namespaces = security.namespace_options();
-  RETURN_IF_ERROR(CheckNamespaces(namespaces, policy));
+  RETURN_IF_ERROR(CheckNamespaces(namespaces, policy, options.rootless));
   ASSIGN_OR_RETURN(const IdRange users, UserNamespaceOf(namespaces));
   RETURN_IF_ERROR(CheckUserNamespace(namespaces, users));
   if (security.privileged() && !policy.allow_privileged) {
@@ -110,7 +137,7 @@ Result<PodRecord> PlanSandbox(const EngineOptions& options, const sdk::SandboxSp
   record.node = spec.node;
   record.handler = spec.handler;
   record.config = spec.config.SerializeAsString();
-  record.own_network = namespaces.network() == runtime::v1::POD;
+  record.own_network = namespaces.network() == runtime::v1::POD && !options.rootless;
   record.own_ipc = namespaces.ipc() != runtime::v1::NODE;
   record.users = users;
   record.shared_pid = namespaces.pid() == runtime::v1::POD;
@@ -118,6 +145,7 @@ Result<PodRecord> PlanSandbox(const EngineOptions& options, const sdk::SandboxSp
     // On the host's network a host port is the container's own.
     ASSIGN_OR_RETURN(record.ports, Ports(spec.config));
   }
+  if (options.rootless) RETURN_IF_ERROR(CheckOwnPorts(spec.config));
   const std::string& parent = spec.config.linux().cgroup_parent();
   if (options.kubelet_host && !parent.empty()) {
     ASSIGN_OR_RETURN(record.cgroup, CgroupParentPath(parent));

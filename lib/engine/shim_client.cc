@@ -113,7 +113,8 @@ Result<UniqueFd> ReceiveDescriptor(int socket) {
 }  // namespace
 
 std::vector<std::string> ShimClient::RuntimeCommand(const std::string& root) const {
-  return {runtime_, "--cgroup-manager=cgroupfs", "--root", root};
+  const char* manager = cgroups_ ? "--cgroup-manager=cgroupfs" : "--cgroup-manager=disabled";
+  return {runtime_, manager, "--root", root};
 }
 
 Status ShimClient::Command(const Call& call, std::vector<std::string> arguments,

@@ -55,8 +55,9 @@ struct ContainerExit {
 
 class ShimClient {
  public:
-  ShimClient(std::string shim, std::string runtime)
-      : shim_(std::move(shim)), runtime_(std::move(runtime)) {}
+  // `cgroups`: the runtime makes and limits them; else it leaves them alone.
+  ShimClient(std::string shim, std::string runtime, bool cgroups = true)
+      : shim_(std::move(shim)), runtime_(std::move(runtime)), cgroups_(cgroups) {}
 
   // kAlreadyExists: pinned already. kInvalidArgument: the shim's own words.
   Status Pin(const Call& call, const PinRequest& request) const;
@@ -94,6 +95,7 @@ class ShimClient {
 
   const std::string shim_;
   const std::string runtime_;
+  const bool cgroups_;
 };
 
 // The exit record of a container's folder; nothing: it has not ended (or its shim was killed).

@@ -39,6 +39,10 @@ Status Engine::UpdateContainer(const Call& call, const SandboxId& sandbox, const
 
 Status Engine::UpdateStep(const SandboxId& sandbox, const ContainerId& id,
                           const std::string& resources) {
+  if (options_.rootless) {
+    return Unimplemented(
+        "resources: the limits are those of the whole allocation and cannot be changed here");
+  }
   const auto pod = View(sandbox);
   ASSIGN_OR_RETURN(ContainerRecord record, RecordOf(sandbox, id));
   if (!pod) return NotFound("no sandbox \"" + sandbox.str() + "\"");
@@ -65,7 +69,7 @@ Status Engine::UpdateStep(const SandboxId& sandbox, const ContainerId& id,
   rollback.Push("the limits", [&] { return shim_.UpdateContainer(call, root, id.str(), old); });
   if (Status status = shim_.UpdateContainer(call, root, id.str(), wanted); !status.ok())
     return rollback.Fail(status);
-  const bool may_lower = Has(effective_capabilities_, "CAP_SYS_RESOURCE");
+  const bool may_lower = MayLowerOomScore();
   const int score = OomScore(before.oom_score_adj(), may_lower);
   const int new_score = OomScore(after.oom_score_adj(), may_lower);
   rollback.Push("the score for the OOM killer",

@@ -1,0 +1,158 @@
+// An engine without root: what one id can have, and what a container's config says then.
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "contract/config_text.h"
+#include "engine/engine.h"
+#include "engine/plan_sandbox.h"
+#include "unit/engine/bench.h"
+
+namespace interlink::engine {
+namespace {
+
+using nlohmann::json;
+
+struct RootlessBench : Bench {
+  RootlessBench() {
+    options.rootless = true;
+    pod.own_network = false;
+    security().mutable_namespace_options()->set_pid(runtime::v1::CONTAINER);
+  }
+};
+
+Result<PodRecord> PlanPod(const std::string& text) {
+  EngineOptions options;
+  options.handlers = {"local"};
+  options.rootless = true;
+  auto config = contract::FromText<runtime::v1::PodSandboxConfig>(text);
+  auto& security = *config.mutable_linux()->mutable_security_context();
+  if (text.find("pid:") == std::string::npos) {
+    security.mutable_namespace_options()->set_pid(runtime::v1::CONTAINER);
+  }
+  return PlanSandbox(options, {MintSandboxId(), NodeId("node"), "local", config});
+}
+
+json MountAt(const json& spec, const std::string& destination) {
+  for (const json& mount : spec["mounts"]) {
+    if (mount["destination"] == destination) return mount;
+  }
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("Without root the only mapped id is the one that the container asked for") {
+  RootlessBench bench;
+  bench.security().mutable_run_as_user()->set_value(1000);
+  bench.security().mutable_run_as_group()->set_value(2000);
+
+  const json spec = bench.Spec();
+
+  const auto only = [](int id) {
+    return json::array({{{"containerID", id}, {"hostID", 0}, {"size", 1}}});
+  };
+  CHECK(spec["linux"]["uidMappings"] == only(1000));
+  CHECK(spec["linux"]["gidMappings"] == only(2000));
+  CHECK(spec["process"]["user"]["uid"] == 1000);
+  CHECK(spec["process"]["user"]["additionalGids"].empty());
+  const json& namespaces = spec["linux"]["namespaces"];
+  CHECK(std::count(namespaces.begin(), namespaces.end(), json{{"type", "user"}}) == 1);
+  CHECK(bench.record.user.groups == std::vector<uint32_t>{2000});
+}
+
+TEST_CASE("Without root a container has no cgroup, and the machine's /sys") {
+  RootlessBench bench;
+  bench.config.mutable_linux()->mutable_resources()->set_memory_limit_in_bytes(1 << 20);
+
+  const json spec = bench.Spec();
+
+  CHECK_FALSE(spec["linux"].contains("cgroupsPath"));
+  CHECK_FALSE(spec["linux"].contains("resources"));
+  CHECK(MountAt(spec, "/sys/fs/cgroup").is_null());
+  CHECK(MountAt(spec, "/dev/mqueue").is_null());
+  CHECK(MountAt(spec, "/sys")["type"] == "bind");
+  const json& terminals = MountAt(spec, "/dev/pts")["options"];
+  CHECK(std::count(terminals.begin(), terminals.end(), "gid=5") == 0);
+}
+
+TEST_CASE("With root nothing of that is so") {
+  Bench bench;
+
+  const json spec = bench.Spec();
+
+  CHECK(spec["linux"].contains("cgroupsPath"));
+  CHECK_FALSE(spec["linux"].contains("uidMappings"));
+  CHECK(MountAt(spec, "/sys")["type"] == "sysfs");
+  CHECK(MountAt(spec, "/dev/mqueue")["type"] == "mqueue");
+}
+
+TEST_CASE("Without root a group beside the container's own is refused by its number") {
+  RootlessBench bench;
+  bench.security().mutable_run_as_user()->set_value(1000);
+  bench.security().mutable_run_as_group()->set_value(2000);
+  bench.security().add_supplemental_groups(2000);
+  REQUIRE(bench.Plan().ok());
+  bench.security().add_supplemental_groups(3000);
+
+  const auto refused = bench.Plan();
+
+  CHECK(refused.status().code() == Code::kUnimplemented);
+  CHECK_THAT(refused.status().message(),
+             Catch::Contains("supplemental_groups") && Catch::Contains("3000"));
+}
+
+TEST_CASE("Without root a container has a pid namespace of its own or none") {
+  RootlessBench bench;
+  auto& options = *bench.security().mutable_namespace_options();
+  options.set_pid(GENERATE(runtime::v1::POD, runtime::v1::NODE, runtime::v1::TARGET));
+  if (options.pid() == runtime::v1::TARGET) options.set_target_id(std::string(64, 'a'));
+  bench.policy().allow_host_namespaces = true;
+
+  const Status refused = bench.Check();
+
+  CHECK(refused.code() == Code::kUnimplemented);
+  CHECK_THAT(refused.message(), Catch::Contains("namespace_options.pid"));
+}
+
+TEST_CASE("Without root a pod has the machine's network, and its ports are what they are") {
+  const auto pod = PlanPod(
+      "port_mappings { container_port: 80 } "
+      "port_mappings { container_port: 81 host_port: 81 }");
+
+  REQUIRE(pod.ok());
+  CHECK_FALSE(pod->own_network);
+  CHECK(pod->own_ipc);
+  CHECK(PlanPod("linux { security_context { namespace_options { network: NODE } } }").ok());
+}
+
+TEST_CASE("What a pod without root cannot have is refused by the field's name") {
+  const auto [text, word] = GENERATE(table<std::string, std::string>({
+      {"port_mappings { container_port: 80 host_port: 8080 }", "8080"},
+      {"linux { security_context { namespace_options { pid: POD } } }", "namespace_options.pid"},
+      {"linux { security_context { namespace_options { userns_options { mode: POD "
+       "uids { length: 5 } gids { length: 5 } } } } }",
+       "userns_options"},
+  }));
+  INFO(text);
+
+  const auto refused = PlanPod(text);
+
+  CHECK(refused.status().code() == Code::kUnimplemented);
+  CHECK_THAT(refused.status().message(), Catch::Contains(word));
+}
+
+TEST_CASE("Without root limits are the allocation's, and so they are described") {
+  EngineOptions options;
+  options.handlers = {"local"};
+  options.rootless = GENERATE(false, true);
+
+  const sdk::Description described = DescribeEngine(options, {});
+
+  const auto has = [](const std::vector<std::string>& fields) {
+    return std::count(fields.begin(), fields.end(), "linux.resources") == 1;
+  };
+  CHECK(has(described.container.bounded) == options.rootless);
+  CHECK(has(described.container.honoured) == !options.rootless);
+}
+
+}  // namespace interlink::engine
