@@ -11,6 +11,7 @@ int CommandPin(int argc, char** argv);
 int CommandUnpin(int argc, char** argv);
 int CommandInit(int argc, char** argv);
 int CommandDial(int argc, char** argv);
+int CommandSupervise(int argc, char** argv);
 
 }  // namespace interlink::shim
 

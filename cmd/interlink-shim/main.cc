@@ -18,8 +18,13 @@ constexpr struct {
   std::string_view name;
   int (*run)(int argc, char** argv);
 } kCommands[] = {
-    {"run", CommandRun},         {"oci", CommandOci},   {"pin", CommandPin},
-    {"unpin", CommandUnpin},     {"init", CommandInit}, {"dial", CommandDial},
+    {"run", CommandRun},
+    {"oci", CommandOci},
+    {"pin", CommandPin},
+    {"unpin", CommandUnpin},
+    {"init", CommandInit},
+    {"dial", CommandDial},
+    {"supervise", CommandSupervise},
     {"version", CommandVersion},
 };
 
@@ -33,5 +38,6 @@ int main(int argc, char** argv) {
       if (command.name == argv[1]) return command.run(argc - 2, argv + 2);
     }
   }
-  return Complain(kCommandUsage, "usage: interlink-shim run|oci|pin|unpin|init|dial|version ...");
+  return Complain(kCommandUsage,
+                  "usage: interlink-shim run|oci|pin|unpin|init|dial|supervise|version ...");
 }

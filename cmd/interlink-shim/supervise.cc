@@ -1,0 +1,153 @@
+// The small parent of an agent in a job: it has the user and mount namespaces that the pod's
+// containers live in, so the agent can be killed and started again inside them.
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+
+#include "commands.h"
+#include "shim/layout.h"
+#include "system.h"
+
+namespace interlink::shim {
+namespace {
+
+constexpr int64_t kFirstPauseMs = 1000;
+constexpr int64_t kLongestPauseMs = 30000;
+constexpr int64_t kHealthyMs = 60000;  // a program that lived this long is started again soon
+
+Outcome WriteMap(const char* path, unsigned long outside) {
+  char line[64];
+  const int size = snprintf(line, sizeof line, "0 %lu 1\n", outside);
+  return WriteControlFile(path, {line, static_cast<size_t>(size)});
+}
+
+// Root of a user namespace whose only id is ours.
+Outcome EnterOwnNamespaces() {
+  const unsigned long uid = geteuid();
+  const unsigned long gid = getegid();
+  if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
+    return Outcome::Errno(errno, "make a user namespace (does this machine allow them?)");
+  }
+  // The kernel's condition for a map of one's own group.
+  Outcome written = WriteControlFile("/proc/self/setgroups", "deny");
+  if (written.ok()) written = WriteMap("/proc/self/gid_map", gid);
+  if (written.ok()) written = WriteMap("/proc/self/uid_map", uid);
+  if (!written.ok()) return written;
+  // What the machine mounts later is seen here; what is mounted here is not seen there.
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
+    return Outcome::Errno(errno, "keep our mounts to ourselves");
+  }
+  return {};
+}
+
+pid_t StartProgram(char** argv) {
+  const pid_t parent = getpid();
+  const pid_t pid = fork();
+  if (pid != 0) return pid;
+  ResetSignals();
+  // Without us nobody would forward the job's end.
+  prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+  if (getppid() != parent) _exit(126);
+  execv(argv[0], argv);
+  _exit(Complain(127, Outcome::Errno(errno, argv[0])));
+}
+
+bool IsEnd(int signal) { return signal == SIGTERM || signal == SIGINT || signal == SIGHUP; }
+
+// Starts the program until it ends by itself: see README.md.
+class Supervisor {
+ public:
+  explicit Supervisor(char** argv) : argv_(argv) {
+    sigfillset(&signals_);
+    pthread_sigmask(SIG_SETMASK, &signals_, nullptr);
+  }
+
+  int Run() {
+    for (;;) {
+      const int64_t began = NowMs();
+      program_ = StartProgram(argv_);
+      if (program_ < 0) return Complain(kCommandFailed, Outcome::Errno(errno, "fork"));
+      if (ending_) kill(program_, SIGTERM);
+      const int status = AwaitEnd();
+      if (WIFEXITED(status) && WEXITSTATUS(status) != kCommandFailed) return WEXITSTATUS(status);
+      if (NowMs() - began > kHealthyMs) pause_ms_ = kFirstPauseMs;
+      Complain(kCommandFailed, "the program has failed and is started again");
+      Pause();
+    }
+  }
+
+ private:
+  // Waits for a signal, reaps what has ended; false: `until` has passed.
+  bool Next(int64_t until_ms) {
+    const int64_t left = until_ms - NowMs();
+    if (left <= 0) return false;
+    const timespec timeout{static_cast<time_t>(left / 1000), (left % 1000) * 1000000};
+    const int signal = sigtimedwait(&signals_, nullptr, &timeout);
+    if (IsEnd(signal)) {
+      ending_ = true;
+      if (program_ > 0) kill(program_, SIGTERM);
+    }
+    int status = 0;
+    for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
+      if (pid != program_) continue;  // a shim
+      program_ = -1;
+      program_status_ = status;
+    }
+    return true;
+  }
+
+  int AwaitEnd() {
+    // Woken by every signal; the limit is only a bound.
+    while (program_ > 0) Next(NowMs() + kLongestPauseMs);
+    return program_status_;
+  }
+
+  void Pause() {
+    const int64_t until = NowMs() + pause_ms_;
+    pause_ms_ = pause_ms_ * 2 > kLongestPauseMs ? kLongestPauseMs : pause_ms_ * 2;
+    // A job that ends has no time for pauses.
+    while (!ending_ && Next(until)) {
+    }
+    if (ending_) SleepMs(kEndingPauseMs);
+  }
+
+  static constexpr int kEndingPauseMs = 100;
+
+  char** const argv_;
+  sigset_t signals_;
+  pid_t program_ = -1;
+  int program_status_ = 0;
+  bool ending_ = false;
+  int64_t pause_ms_ = kFirstPauseMs;
+};
+
+}  // namespace
+
+int CommandSupervise(int argc, char** argv) {
+  Arguments arguments(argc, argv);
+  std::string_view name;
+  bool allow_root = false;
+  while (arguments.Next(name)) {
+    if (name != "--allow-root") {
+      return Complain(kCommandUsage, "usage: supervise [--allow-root] -- PROGRAM arguments...");
+    }
+    allow_root = true;
+  }
+  if (!arguments.has_rest()) return Complain(kCommandUsage, "supervise: no program behind --");
+  if (geteuid() == 0 && !allow_root) {
+    return Complain(kCommandUsage,
+                    "supervise: this is root, and so would be every container: give --allow-root");
+  }
+  const Outcome entered = EnterOwnNamespaces();
+  if (!entered.ok()) return Complain(kCommandFailed, entered);
+  // The shims of containers outlive the program: they come to us.
+  prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  return Supervisor(arguments.rest()).Run();
+}
+
+}  // namespace interlink::shim
