@@ -1,0 +1,156 @@
+#include "run.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <iostream>
+#include <thread>
+#include <vector>
+
+#include "agent/agent.h"
+#include "agent/secret_file.h"
+#include "base/file.h"
+#include "embedded_shim.h"
+#include "engine/engine.h"
+#include "stderr_log.h"
+
+namespace interlink::cmd_agent {
+namespace {
+
+constexpr int kLeft = 0;
+constexpr int kFailed = 1;
+constexpr int kRefused = 2;
+constexpr int kUnsure = 3;
+constexpr size_t kTokenDigits = 64;
+
+int Complain(int code, const Status& why) {
+  std::cerr << "interlink-agent: " << why.message() << "\n";
+  return code;
+}
+
+struct Secrets {
+  std::string ca;
+  std::string token;
+};
+
+Result<Secrets> ReadSecrets(const RunOptions& options) {
+  Secrets secrets;
+  ASSIGN_OR_RETURN(secrets.ca, agent::ReadSecretFile(options.ca_file));
+  ASSIGN_OR_RETURN(secrets.token, agent::ReadSecretFile(options.token_file));
+  if (secrets.token.size() != kTokenDigits) {
+    return InvalidArgument("\"" + options.token_file + "\" is not a token of 64 hex digits");
+  }
+  return secrets;
+}
+
+std::string StateFolder(const RunOptions& options) {
+  return options.state.empty() ? options.folder + "/state" : options.state;
+}
+
+// Becomes `interlink-shim supervise`, which starts this program again with --supervised.
+int BecomeSupervised(const RunOptions& options, char** argv) {
+  const auto shim = UnpackShim(StateFolder(options) + "/bin");
+  if (!shim.ok()) return Complain(kRefused, shim.status());
+  std::array<char, PATH_MAX> self{};
+  const ssize_t size = readlink("/proc/self/exe", self.data(), self.size() - 1);
+  if (size <= 0) return Complain(kFailed, ErrnoStatus(errno, "read /proc/self/exe"));
+  std::vector<std::string> words = {*shim, "supervise"};
+  if (options.allow_root) words.emplace_back("--allow-root");
+  words.insert(words.end(), {"--", self.data()});
+  for (char** word = argv + 1; *word != nullptr; ++word) words.emplace_back(*word);
+  words.emplace_back("--supervised");
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  execv(arguments[0], arguments.data());
+  return Complain(kFailed, ErrnoStatus(errno, "start \"" + *shim + "\""));
+}
+
+std::string HostName() {
+  std::array<char, HOST_NAME_MAX + 1> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
+
+Result<agent::AgentOptions> AgentOptionsOf(const RunOptions& options) {
+  agent::AgentOptions agent;
+  agent.sandbox = SandboxId(options.sandbox);
+  agent.nonce = options.nonce;
+  agent.allocation = options.allocation;
+  agent.host = HostName();
+  agent.build_id = INTERLINK_BUILD_ID;
+  agent.leave_within = std::chrono::seconds(options.leave_within_seconds);
+  ASSIGN_OR_RETURN(agent.boot_id, engine::BootId());
+  return agent;
+}
+
+int ExitCode(const Status& end) {
+  switch (end.code()) {
+    case Code::kOk:
+      return kLeft;
+    case Code::kFailedPrecondition:
+    case Code::kUnauthenticated:
+      return kRefused;
+    case Code::kDeadlineExceeded:
+      return kUnsure;
+    default:
+      return kFailed;
+  }
+}
+
+// TERM, INT and HUP end the pod in order: the time limit, preemption and a cancel all come so.
+// REQUIRES: they are blocked in every thread.
+void WatchSignals(const std::stop_token& stop, const sigset_t& signals, agent::Agent& agent) {
+  while (!stop.stop_requested()) {
+    const timespec timeout{0, 200'000'000};
+    const int signal = sigtimedwait(&signals, nullptr, &timeout);
+    if (signal > 0) agent.Leave("signal " + std::to_string(signal));
+  }
+}
+
+// The exit code, once there is an agent.
+Result<int> Serve(const RunOptions& options, const Secrets& secrets, const sigset_t& signals) {
+  StderrLog log;
+  const SystemClock clock;
+  const std::string state = StateFolder(options);
+  ASSIGN_OR_RETURN(const std::string shim, UnpackShim(state + "/bin"));
+  ASSIGN_OR_RETURN(agent::AgentOptions agent_options, AgentOptionsOf(options));
+  ASSIGN_OR_RETURN(const auto folder,
+                   agent::PodFolder::Open(options.folder, agent_options.sandbox, options.nonce));
+  agent::AgentHost host(agent_options.sandbox, state, log, clock);
+  engine::EngineOptions engine_options;
+  engine_options.plugin = "agent";
+  engine_options.state_folder = state + "/pods";
+  engine_options.shim = shim;
+  engine_options.runtime = options.runtime;
+  engine_options.rootless = true;
+  ASSIGN_OR_RETURN(const auto backend, engine::Engine::Create(host, engine_options));
+  const auto channel = agent::MakeChannel(
+      {options.hub, options.server_name, secrets.ca, secrets.token, agent_options.sandbox});
+  agent::Agent agent(agent_options, {*channel, *backend, host, *folder, log, clock});
+  const std::jthread watcher(
+      [&](const std::stop_token& stop) { WatchSignals(stop, signals, agent); });
+  const Status end = agent.Run();
+  return end.ok() ? kLeft : Complain(ExitCode(end), end);
+}
+
+}  // namespace
+
+int Run(const RunOptions& options, char** argv) {
+  if (!IsFullId(options.sandbox)) {
+    return Complain(kRefused, InvalidArgument("--sandbox is not 64 lower-case hex digits"));
+  }
+  const auto secrets = ReadSecrets(options);
+  if (!secrets.ok()) return Complain(kRefused, secrets.status());
+  if (!options.supervised) return BecomeSupervised(options, argv);
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  const auto code = Serve(options, *secrets, signals);
+  return code.ok() ? *code : Complain(kFailed, code.status());
+}
+
+}  // namespace interlink::cmd_agent
