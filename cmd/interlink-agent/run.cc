@@ -1,5 +1,6 @@
 #include "run.h"
 
+#include <openssl/pem.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -7,6 +8,7 @@
 #include <cerrno>
 #include <climits>
 #include <iostream>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -31,6 +33,15 @@ int Complain(int code, const Status& why) {
   return code;
 }
 
+// gRPC says of a CA that it cannot read only that nothing can be reached.
+bool HoldsCertificate(const std::string& pem) {
+  const std::unique_ptr<BIO, int (*)(BIO*)> bytes(
+      BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), BIO_free);
+  const std::unique_ptr<X509, void (*)(X509*)> first(
+      PEM_read_bio_X509(bytes.get(), nullptr, nullptr, nullptr), X509_free);
+  return first != nullptr;
+}
+
 struct Secrets {
   std::string ca;
   std::string token;
@@ -39,6 +50,9 @@ struct Secrets {
 Result<Secrets> ReadSecrets(const RunOptions& options) {
   Secrets secrets;
   ASSIGN_OR_RETURN(secrets.ca, agent::ReadSecretFile(options.ca_file));
+  if (!HoldsCertificate(secrets.ca)) {
+    return InvalidArgument("\"" + options.ca_file + "\" holds no PEM certificate");
+  }
   ASSIGN_OR_RETURN(secrets.token, agent::ReadSecretFile(options.token_file));
   if (secrets.token.size() != kTokenDigits) {
     return InvalidArgument("\"" + options.token_file + "\" is not a token of 64 hex digits");

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include <cerrno>
+#include <cstdint>
 
 #include "commands.h"
 #include "shim/layout.h"
@@ -72,7 +73,8 @@ class Supervisor {
       const int64_t began = NowMs();
       program_ = StartProgram(argv_);
       if (program_ < 0) return Complain(kCommandFailed, Outcome::Errno(errno, "fork"));
-      if (ending_) kill(program_, SIGTERM);
+      // Not at once: it would die of it again, before it can handle it.
+      tell_at_ms_ = ending_ ? began + kSettledMs : INT64_MAX;
       const int status = AwaitEnd();
       if (WIFEXITED(status) && WEXITSTATUS(status) != kCommandFailed) return WEXITSTATUS(status);
       if (NowMs() - began > kHealthyMs) pause_ms_ = kFirstPauseMs;
@@ -102,8 +104,14 @@ class Supervisor {
   }
 
   int AwaitEnd() {
-    // Woken by every signal; the limit is only a bound.
-    while (program_ > 0) Next(NowMs() + kLongestPauseMs);
+    while (program_ > 0) {
+      // Woken by every signal; the limit is only a bound.
+      const int64_t bound = NowMs() + kLongestPauseMs;
+      Next(bound < tell_at_ms_ ? bound : tell_at_ms_);
+      if (NowMs() < tell_at_ms_) continue;
+      tell_at_ms_ = INT64_MAX;
+      if (program_ > 0) kill(program_, SIGTERM);
+    }
     return program_status_;
   }
 
@@ -117,12 +125,14 @@ class Supervisor {
   }
 
   static constexpr int kEndingPauseMs = 100;
+  static constexpr int64_t kSettledMs = 1000;  // from its start to where it handles signals
 
   char** const argv_;
   sigset_t signals_;
   pid_t program_ = -1;
   int program_status_ = 0;
   bool ending_ = false;
+  int64_t tell_at_ms_ = INT64_MAX;  // when a program that is started while the job ends hears of it
   int64_t pause_ms_ = kFirstPauseMs;
 };
 

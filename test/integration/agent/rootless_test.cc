@@ -317,6 +317,17 @@ TEST_CASE("a token that others can read is refused before anything is dialled") 
   CHECK(lab.events.came() == 0);
 }
 
+TEST_CASE("a CA that is none is refused before anything is dialled") {
+  AgentLab lab;
+  Job job(lab);
+  std::ofstream(job.home() + "/ca", std::ios::trunc) << "-----BEGIN CERTIFICATE-----\n";
+
+  job.Start();
+
+  CHECK(job.End() == 2);
+  CHECK(job.Said().find("PEM") != std::string::npos);
+}
+
 TEST_CASE("the agent is one static file") {
   CHECK(OutputOf({"ldd", INTERLINK_AGENT}).find("not a dynamic executable") != std::string::npos);
 }
