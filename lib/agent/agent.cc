@@ -16,6 +16,8 @@ constexpr auto kWatchEvery = std::chrono::seconds(1);
 constexpr auto kLongestCommand = std::chrono::minutes(10);
 constexpr auto kLookWithin = std::chrono::seconds(10);
 constexpr auto kRecoverWithin = std::chrono::minutes(1);
+// A larger message would end the stream, not the call.
+constexpr size_t kMaxAnswer = (16U << 20U) - (64U << 10U);
 constexpr const char* kChangesLane = "changes";
 constexpr const char* kFactsLane = "facts";
 
@@ -190,6 +192,14 @@ void Agent::CarryOut(const v1::Command& command, uint64_t stream) {
     Leave("the site has asked for it");
   } else {
     answer = commands_.Carry(call, command);
+  }
+  if (answer.ByteSizeLong() > kMaxAnswer) {
+    const std::string size = std::to_string(answer.ByteSizeLong());
+    answer.Clear();
+    answer.set_number(command.number());
+    answer.set_code(static_cast<int>(Code::kResourceExhausted));
+    answer.set_message("the answer has " + size + " bytes, the limit is " +
+                       std::to_string(kMaxAnswer));
   }
   MutexLock lock(mutex_);
   if (stream != stream_) return;  // its number means something else now

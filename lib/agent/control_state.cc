@@ -9,6 +9,8 @@ namespace {
 
 constexpr uint32_t kProtocol = 1;
 constexpr int kSilentIntervals = 3;
+// A message has at most 16 MiB, and a report that cannot be sent would be tried for ever.
+constexpr size_t kMaxReport = 12U << 20U;
 
 }  // namespace
 
@@ -95,6 +97,10 @@ std::optional<v1::Report> ControlState::NextReport() {
     if (first || unsent_.count(key) != 0) *report.add_facts() = fact;
   }
   unsent_.clear();
+  if (report.ByteSizeLong() > kMaxReport) {
+    // The configs only serve to import a pod of which the site has lost everything.
+    for (v1::Fact& fact : *report.mutable_facts()) fact.clear_config();
+  }
   report_open_ = true;
   return report;
 }

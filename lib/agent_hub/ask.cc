@@ -12,6 +12,8 @@ namespace interlink::agent_hub {
 namespace {
 
 constexpr auto kStreamWithin = std::chrono::seconds(10);
+// A larger message would end the agent's stream, not the call.
+constexpr size_t kMaxCommand = (16U << 20U) - (64U << 10U);
 constexpr int kLastCode = static_cast<int>(Code::kUnauthenticated);
 
 // How an answer reaches the thread that waits for it.
@@ -38,6 +40,11 @@ Status StatusOf(const agent::v1::Answer& answer) {
 Result<agent::v1::Answer> AgentHub::Ask(const Call& call, const SandboxId& id,
                                         agent::v1::Command command) {
   ASSIGN_OR_RETURN(const auto entry, SlotOf(id, false));
+  if (command.ByteSizeLong() > kMaxCommand) {
+    return ResourceExhausted("what is asked of the agent has " +
+                             std::to_string(command.ByteSizeLong()) + " bytes, the limit is " +
+                             std::to_string(kMaxCommand));
+  }
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(call.remaining()).count();
   command.set_timeout_ms(static_cast<uint32_t>(std::clamp<int64_t>(left, 1, 24 * 3600 * 1000)));
   const auto asked = std::make_shared<Asked>();  // owners: this thread and the slot

@@ -96,6 +96,7 @@ class AgentHub final : private StreamSink {
 
   // Sends the command and waits for its answer: what the answer says, with its code as the status.
   // kUnavailable: no agent, or its stream was lost: unknown whether it happened.
+  // kResourceExhausted: it is larger than a message may be, or the agent owes too many answers.
   Result<agent::v1::Answer> Ask(const Call& call, const SandboxId& id, agent::v1::Command command);
   // Asks the agent for a stream and answers its end: frames of lib/shim (exec, attach) or bare
   // bytes (dial), as sdk::Backend's OpenSession and Dial. kResourceExhausted: too many.

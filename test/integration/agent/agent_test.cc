@@ -1,14 +1,11 @@
 // The hub and the agent's own half, over TLS, with a backend that runs nothing.
-#include "agent/agent.h"
-
 #include <catch2/catch.hpp>
-#include <thread>
 
 #include "agent_lab.h"
 #include "base/file.h"
 #include "interlink/agent/v1/agent.pb.h"
+#include "running_agent.h"
 #include "support/eventually.h"
-#include "support/fake_backend/fake_backend.h"
 
 namespace interlink::test {
 namespace {
@@ -17,65 +14,6 @@ using agent::v1::Command;
 using State = sdk::Observation::State;
 
 const ContainerId kContainer(std::string(64, 'c'));
-
-// A process of the agent: its folder outlives it.
-class RunningAgent {
- public:
-  RunningAgent(AgentLab& lab, const std::string& nonce,
-               std::chrono::seconds leave_within = std::chrono::seconds(10))
-      : host_(lab.pod, MadeFolder(lab.folder.File("backend-" + nonce)), lab.log, lab.clock) {
-    auto folder = agent::PodFolder::Open(lab.folder.File("pod-" + nonce), lab.pod, nonce);
-    REQUIRE(folder.ok());
-    folder_ = *std::move(folder);
-    auto backend = fake::FakeBackend::Create(host_, {"fake", {"test"}, {}});
-    INFO(backend.status().ToString());
-    REQUIRE(backend.ok());
-    backend_ = *std::move(backend);
-    channel_ = agent::MakeChannel(lab.ChannelOf(lab.pod));
-    agent::AgentOptions options;
-    options.sandbox = lab.pod;
-    options.nonce = nonce;
-    options.allocation = "4711";
-    options.shortest_wait = std::chrono::milliseconds(20);
-    options.longest_wait = std::chrono::milliseconds(200);
-    options.leave_within = leave_within;
-    agent_ = std::make_unique<agent::Agent>(
-        options, agent::Agent::Parts{*channel_, *backend_, host_, *folder_, lab.log, lab.clock});
-    thread_ = std::jthread([this] {
-      const Status end = agent_->Run();
-      MutexLock lock(mutex_);
-      end_ = end;
-    });
-  }
-  ~RunningAgent() { Kill(); }
-
-  agent::Agent& agent() { return *agent_; }
-  std::optional<Status> end() {
-    MutexLock lock(mutex_);
-    return end_;
-  }
-
- private:
-  static std::string MadeFolder(const std::string& path) {
-    REQUIRE(MakeDirectories(path, 0700).ok());
-    return path;
-  }
-  // As near to a kill as one process allows: everything is taken apart without a word.
-  void Kill() {
-    agent_->Leave("the test is over");
-    thread_.join();
-    agent_.reset();
-  }
-
-  agent::AgentHost host_;
-  std::unique_ptr<agent::PodFolder> folder_;
-  std::unique_ptr<sdk::Backend> backend_;
-  std::unique_ptr<agent::Channel> channel_;
-  std::unique_ptr<agent::Agent> agent_;
-  Mutex mutex_;
-  std::optional<Status> end_ GUARDED_BY(mutex_);
-  std::jthread thread_;
-};
 
 // A pod that is up, with a container that runs `argv`.
 void RunOne(AgentLab& lab, const std::vector<std::string>& argv) {

@@ -171,6 +171,24 @@ TEST_CASE("a report that was not taken is told again on the next stream") {
   CHECK(state.OnReportTaken(2).code() == Code::kFailedPrecondition);
 }
 
+TEST_CASE("a report that would be too large leaves out what can be missed") {
+  ControlState state(0);
+  REQUIRE(state.OnWelcome(WelcomeOf(1), kStart).ok());
+  std::vector<v1::Fact> facts;
+  for (const char* id : {"a", "b"}) {
+    facts.push_back(FactOf(id, v1::Fact::UP));
+    facts.back().set_config(std::string(7U << 20U, 'x'));
+  }
+  state.PutAll(facts);
+
+  const auto report = state.NextReport();
+
+  REQUIRE(report);
+  CHECK(report->facts_size() == 2);
+  CHECK(report->facts(0).config().empty());
+  CHECK(report->ByteSizeLong() < (1U << 20U));
+}
+
 TEST_CASE("heartbeats are due by the interval, and silence is three of them") {
   ControlState state(0);
   REQUIRE(state.OnWelcome(WelcomeOf(1), kStart).ok());

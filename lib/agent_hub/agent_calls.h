@@ -1,0 +1,58 @@
+// AgentCalls: what sdk::Backend asks of a pod, asked of the pod's agent. Each method has the
+// contract of the method of that name in sdk/backend.h, and waits for the agent's answer until the
+// call's deadline. kUnavailable: no agent, or unknown whether it happened. Thread-safe.
+#ifndef INTERLINK_AGENT_HUB_AGENT_CALLS_H_
+#define INTERLINK_AGENT_HUB_AGENT_CALLS_H_
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "agent_hub/hub.h"
+#include "base/call.h"
+#include "sdk/backend.h"
+#include "sdk/host.h"
+
+namespace interlink::agent_hub {
+
+class AgentCalls {
+ public:
+  // `hub` outlives it.
+  explicit AgentCalls(AgentHub& hub) : hub_(hub) {}
+
+  Status RunSandbox(const Call& call, const sdk::SandboxSpec& spec);
+  Status StopSandbox(const Call& call, const NodeId& node, const SandboxId& id);
+  Status RemoveSandbox(const Call& call, const NodeId& node, const SandboxId& id);
+  Status UpdateSandbox(const Call& call, const NodeId& node, const SandboxId& id,
+                       const runtime::v1::LinuxContainerResources& resources,
+                       const runtime::v1::LinuxContainerResources& overhead);
+  // `image`: layer folders that the agent can read.
+  Status CreateContainer(const Call& call, const sdk::ContainerSpec& spec,
+                         const sdk::UnpackedImage& image);
+  Status StartContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id);
+  Status StopContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id,
+                       std::chrono::seconds grace);
+  Status RemoveContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id);
+  Status UpdateContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id,
+                         const runtime::v1::LinuxContainerResources& resources);
+  Result<UniqueFd> OpenSession(const Call& call, const sdk::SessionSpec& spec);
+  Result<UniqueFd> Dial(const Call& call, const SandboxId& sandbox, uint16_t port);
+  // At most 1 MiB.
+  Result<sdk::LogChunk> ReadLog(const Call& call, const SandboxId& sandbox, const ContainerId& id,
+                                uint64_t offset, size_t max);
+  // Of one pod.
+  Result<sdk::Usage> Stats(const Call& call, const SandboxId& sandbox);
+  Result<std::vector<sdk::Observation>> Observe(const Call& call, const SandboxId& sandbox);
+  Result<std::string> Inspect(const Call& call, const SandboxId& sandbox,
+                              const ContainerId& container);
+  // The agent stops its containers with their grace, tells their ends and ends itself. OK: it has
+  // begun to.
+  Status Leave(const Call& call, const SandboxId& sandbox);
+
+ private:
+  AgentHub& hub_;
+};
+
+}  // namespace interlink::agent_hub
+
+#endif  // INTERLINK_AGENT_HUB_AGENT_CALLS_H_

@@ -1,0 +1,78 @@
+// An agent of this process, with a backend that runs nothing.
+#ifndef INTERLINK_TEST_INTEGRATION_AGENT_RUNNING_AGENT_H_
+#define INTERLINK_TEST_INTEGRATION_AGENT_RUNNING_AGENT_H_
+
+#include <catch2/catch.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "agent/agent.h"
+#include "agent_lab.h"
+#include "base/file.h"
+#include "support/fake_backend/fake_backend.h"
+
+namespace interlink::test {
+
+// A process of the agent: its folder outlives it.
+class RunningAgent {
+ public:
+  RunningAgent(AgentLab& lab, const std::string& nonce,
+               std::chrono::seconds leave_within = std::chrono::seconds(10))
+      : host_(lab.pod, MadeFolder(lab.folder.File("backend-" + nonce)), lab.log, lab.clock) {
+    auto folder = agent::PodFolder::Open(lab.folder.File("pod-" + nonce), lab.pod, nonce);
+    REQUIRE(folder.ok());
+    folder_ = *std::move(folder);
+    auto backend = fake::FakeBackend::Create(host_, {"fake", {"test"}, {}});
+    INFO(backend.status().ToString());
+    REQUIRE(backend.ok());
+    backend_ = *std::move(backend);
+    channel_ = agent::MakeChannel(lab.ChannelOf(lab.pod));
+    agent::AgentOptions options;
+    options.sandbox = lab.pod;
+    options.nonce = nonce;
+    options.allocation = "4711";
+    options.shortest_wait = std::chrono::milliseconds(20);
+    options.longest_wait = std::chrono::milliseconds(200);
+    options.leave_within = leave_within;
+    agent_ = std::make_unique<agent::Agent>(
+        options, agent::Agent::Parts{*channel_, *backend_, host_, *folder_, lab.log, lab.clock});
+    thread_ = std::jthread([this] {
+      const Status end = agent_->Run();
+      MutexLock lock(mutex_);
+      end_ = end;
+    });
+  }
+  ~RunningAgent() { Stop(); }
+
+  agent::Agent& agent() { return *agent_; }
+  std::optional<Status> end() {
+    MutexLock lock(mutex_);
+    return end_;
+  }
+
+ private:
+  static std::string MadeFolder(const std::string& path) {
+    REQUIRE(MakeDirectories(path, 0700).ok());
+    return path;
+  }
+  void Stop() {
+    agent_->Leave("the test is over");
+    thread_.join();
+    agent_.reset();
+  }
+
+  agent::AgentHost host_;
+  std::unique_ptr<agent::PodFolder> folder_;
+  std::unique_ptr<sdk::Backend> backend_;
+  std::unique_ptr<agent::Channel> channel_;
+  std::unique_ptr<agent::Agent> agent_;
+  Mutex mutex_;
+  std::optional<Status> end_ GUARDED_BY(mutex_);
+  std::jthread thread_;
+};
+
+}  // namespace interlink::test
+
+#endif  // INTERLINK_TEST_INTEGRATION_AGENT_RUNNING_AGENT_H_
