@@ -25,6 +25,8 @@ int main(int argc, char** argv) {
   run->add_option("--leave-within", options.leave_within_seconds,
                   "seconds from TERM to the end, graces included (default: 25)")
       ->check(CLI::Range(1, 86400));
+  run->add_flag("--shared-folder", options.shared_folder,
+                "the site has --folder too, with FOLDER/heartbeat in it: beat there");
   run->add_flag("--allow-root", options.allow_root, "containers may be root of this machine");
   run->add_flag("--supervised", options.supervised, "")->group("");  // by interlink-shim supervise
   auto* version = app.add_subcommand("version", "show the version");

@@ -96,6 +96,7 @@ Result<agent::AgentOptions> AgentOptionsOf(const RunOptions& options) {
   agent.host = HostName();
   agent.build_id = INTERLINK_BUILD_ID;
   agent.leave_within = std::chrono::seconds(options.leave_within_seconds);
+  agent.shared_folder = options.shared_folder;
   ASSIGN_OR_RETURN(agent.boot_id, engine::BootId());
   return agent;
 }

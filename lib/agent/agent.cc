@@ -20,6 +20,7 @@ constexpr auto kRecoverWithin = std::chrono::minutes(1);
 constexpr size_t kMaxAnswer = (16U << 20U) - (64U << 10U);
 constexpr const char* kChangesLane = "changes";
 constexpr const char* kFactsLane = "facts";
+constexpr const char* kBeatLane = "beat";
 
 }  // namespace
 
@@ -99,14 +100,38 @@ void Agent::WaitForNextTry() {
 void Agent::Watch() {
   bool lease_over = false;
   bool look = false;
+  bool beat = false;
+  const SteadyTime now = parts_.clock.Steady();
   {
     MutexLock lock(mutex_);
-    lease_over = !leaving_ && state_.LeaseOver(parts_.clock.Steady());
+    lease_over = !leaving_ && state_.LeaseOver(now);
+    beat = options_.shared_folder && !beating_ && !fenced_ && now >= next_beat_;
+    beating_ = beating_ || beat;
+    if (beat) next_beat_ = now + options_.beat_every;
     look = state_.wants_all() && !looking_;
     looking_ = looking_ || look;
   }
   if (lease_over) Leave("the site was not heard of for a lease");
+  // In a lane of its own: a shared file system may make it wait for long.
+  if (beat) Post(kBeatLane, [this, now] { Beat(now); });
   if (look) Post(kFactsLane, [this] { LookAround(); });
+}
+
+void Agent::Beat(SteadyTime began) {
+  const Status beaten = parts_.folder.Beat();
+  const bool fenced = beaten.code() == Code::kNotFound;
+  {
+    MutexLock lock(mutex_);
+    beating_ = false;
+    fenced_ = fenced_ || fenced;
+    // From its beginning: whoever took the folder away later counts from there.
+    if (beaten.ok()) state_.Renew(began);
+  }
+  if (fenced) {
+    Leave("the site has given this pod up");
+  } else if (!beaten.ok()) {
+    parts_.log.Warning("the heartbeat cannot be written", {{"error", beaten.ToString()}});
+  }
 }
 
 void Agent::Post(const std::string& lane, std::function<void()> step) {

@@ -48,6 +48,10 @@ struct AgentOptions {
   Duration shortest_wait = std::chrono::milliseconds(500);  // between two tries to reach the hub
   Duration longest_wait = std::chrono::seconds(30);
   size_t max_streams = 64;
+  // The pod's folder is shared with the site: a beat that could be written there is as good as one
+  // that the hub has answered, and a missing heartbeat folder is the site's fence.
+  bool shared_folder = false;
+  Duration beat_every = std::chrono::seconds(10);
 };
 
 class Agent final : private FactSink {
@@ -92,12 +96,13 @@ class Agent final : private FactSink {
   void WriteLoop(const std::stop_token& stop, Stream& stream);
   std::optional<v1::AgentMessage> NextMessageLocked(SteadyTime now) REQUIRES_LOCK(mutex_);
   void WaitForNextTry();
-  // What is due every second: the lease, a look at everything that there is.
+  // What is due every second: the lease, a beat, a look at everything that there is.
   void Watch();
 
   // Steps.
   void Post(const std::string& lane, std::function<void()> step);
   void LookAround();
+  void Beat(SteadyTime began);
   void CarryOut(const v1::Command& command, uint64_t stream);
   v1::Answer OpenStream(const Call& call, const v1::Command& command);
   std::vector<v1::Fact> Recorded(const std::vector<sdk::Observation>& seen);
@@ -122,7 +127,10 @@ class Agent final : private FactSink {
   std::deque<v1::Answer> answers_ GUARDED_BY(mutex_);
   std::set<std::string> logs_grown_ GUARDED_BY(mutex_);
   std::list<std::unique_ptr<CarriedStream>> streams_ GUARDED_BY(mutex_);
-  bool looking_ GUARDED_BY(mutex_) = false;                // LookAround is posted
+  bool looking_ GUARDED_BY(mutex_) = false;  // LookAround is posted
+  bool beating_ GUARDED_BY(mutex_) = false;  // Beat is posted
+  bool fenced_ GUARDED_BY(mutex_) = false;
+  SteadyTime next_beat_ GUARDED_BY(mutex_);
   std::optional<std::string> leaving_ GUARDED_BY(mutex_);  // why
   SteadyTime leave_by_ GUARDED_BY(mutex_) = SteadyTime::max();
   std::optional<Status> ended_ GUARDED_BY(mutex_);    // nothing runs any more; or why something may

@@ -46,6 +46,15 @@ void Agent::LeaveNow(const std::stop_token& stop) {
   }
   Status end = StopEverything(stop, deadline);
   if (!end.ok()) parts_.log.Error("the pod has not ended", {{"why", end.ToString()}});
+  bool fenced = false;
+  {
+    MutexLock lock(mutex_);
+    fenced = fenced_;
+  }
+  if (fenced) {
+    const Status told = parts_.folder.WriteFenced(end.ok());
+    if (!told.ok()) parts_.log.Error("the fence cannot be answered", {{"error", told.ToString()}});
+  }
   MutexLock lock(mutex_);
   ended_ = std::move(end);
   changed_.NotifyAll();

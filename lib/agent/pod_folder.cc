@@ -90,6 +90,23 @@ bool PodFolder::IsGone(const std::string& id) {
   return gone_.count(id) != 0;
 }
 
+Status PodFolder::Beat() {
+  uint64_t number = 0;
+  {
+    MutexLock lock(mutex_);
+    number = ++beats_;
+  }
+  return WriteFileAtomically(
+      folder_ + "/heartbeat/beat",
+      std::string(kFileVersion) + nonce_ + " " + std::to_string(number) + "\n", 0600);
+}
+
+Status PodFolder::WriteFenced(bool ended) {
+  return WriteFileAtomically(
+      folder_ + "/fenced", std::string(kFileVersion) + nonce_ + (ended ? " ended\n" : " unsure\n"),
+      0600);
+}
+
 Status PodFolder::WriteExit(const v1::Fact& fact) {
   const std::string& id = fact.container_id();
   if (!IsFullId(id)) return InvalidArgument("the container id is not 64 hex digits");

@@ -6,6 +6,10 @@
 //     gone/ID           a container, or the sandbox, that was stopped or removed: never started
 //                       again
 //     exits/CONTAINER   ExitFile of interlink.agent.v1
+//     heartbeat/beat    "1 NONCE N": version, who beats, a number that rises. The site makes the
+//                       folder, and renames it to give the pod up: then nobody can beat any more
+//     fenced            "1 NONCE ended" or "1 NONCE unsure": who found the folder gone has left;
+//                       everything of it has ended, or something may still run
 #ifndef INTERLINK_AGENT_POD_FOLDER_H_
 #define INTERLINK_AGENT_POD_FOLDER_H_
 
@@ -34,6 +38,11 @@ class PodFolder {
   Status MarkGone(const std::string& id);
   bool IsGone(const std::string& id);
 
+  // Beats. kNotFound: the site has given the pod up. Any other error: unknown, as good as silence.
+  Status Beat();
+  // The answer to the site that has given the pod up.
+  Status WriteFenced(bool ended);
+
   // Writes the file unless there is one: an end does not change. REQUIRES: `fact` is a container's
   // end.
   Status WriteExit(const v1::Fact& fact);
@@ -50,6 +59,7 @@ class PodFolder {
   uint64_t term_ GUARDED_BY(mutex_) = 0;
   std::set<std::string> gone_ GUARDED_BY(mutex_);
   std::set<std::string> exits_ GUARDED_BY(mutex_);
+  uint64_t beats_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace interlink::agent

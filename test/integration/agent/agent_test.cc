@@ -208,6 +208,29 @@ TEST_CASE("out of its lease an agent stops its containers") {
         0);
 }
 
+TEST_CASE("where the folder is shared a lost site ends no lease, and its fence ends the pod") {
+  AgentLab lab;
+  lab.StopHub();
+  lab.options.lease = std::chrono::seconds(2);
+  lab.StartHub();
+  const std::string folder = lab.folder.File("pod-" + lab.nonce);
+  REQUIRE(MakeDirectories(folder + "/heartbeat", 0700).ok());
+  RunningAgent agent(lab, lab.nonce, std::chrono::seconds(10), true);
+  RunOne(lab, {"run"});
+  REQUIRE(Seen(lab, State::kUp));
+  lab.StopHub();
+  const auto later = lab.clock.Steady() + std::chrono::seconds(4);
+  REQUIRE(Eventually([&] { return lab.clock.Steady() > later; }));
+  REQUIRE(access((folder + "/exits/" + kContainer.str()).c_str(), F_OK) != 0);
+  CHECK(ReadFile(folder + "/heartbeat/beat").value_or("").starts_with("1 " + lab.nonce + " "));
+
+  REQUIRE(rename((folder + "/heartbeat").c_str(), (folder + "/given-up").c_str()) == 0);
+
+  REQUIRE(Eventually([&] { return access((folder + "/fenced").c_str(), F_OK) == 0; }));
+  CHECK(ReadFile(folder + "/fenced").value_or("") == "1 " + lab.nonce + " ended\n");
+  CHECK(access((folder + "/exits/" + kContainer.str()).c_str(), F_OK) == 0);
+}
+
 TEST_CASE("a site that takes the pod back ends the agent that comes again") {
   AgentLab lab;
   RunningAgent agent(lab, lab.nonce);

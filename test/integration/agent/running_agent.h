@@ -19,7 +19,8 @@ namespace interlink::test {
 class RunningAgent {
  public:
   RunningAgent(AgentLab& lab, const std::string& nonce,
-               std::chrono::seconds leave_within = std::chrono::seconds(10))
+               std::chrono::seconds leave_within = std::chrono::seconds(10),
+               bool shared_folder = false)
       : host_(lab.pod, MadeFolder(lab.folder.File("backend-" + nonce)), lab.log, lab.clock) {
     auto folder = agent::PodFolder::Open(lab.folder.File("pod-" + nonce), lab.pod, nonce);
     REQUIRE(folder.ok());
@@ -36,6 +37,8 @@ class RunningAgent {
     options.shortest_wait = std::chrono::milliseconds(20);
     options.longest_wait = std::chrono::milliseconds(200);
     options.leave_within = leave_within;
+    options.shared_folder = shared_folder;
+    options.beat_every = std::chrono::milliseconds(100);
     agent_ = std::make_unique<agent::Agent>(
         options, agent::Agent::Parts{*channel_, *backend_, host_, *folder_, lab.log, lab.clock});
     thread_ = std::jthread([this] {

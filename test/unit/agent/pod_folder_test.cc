@@ -59,6 +59,28 @@ TEST_CASE("an exit is written once, and says whose it is") {
   CHECK(file.fact().exit_code() == 7);
 }
 
+TEST_CASE("a beat needs the folder that the site has made, and says whose it is") {
+  const test::TemporaryFolder folder;
+  const auto pod = Open(folder.path());
+  CHECK(pod->Beat().code() == Code::kNotFound);
+  REQUIRE(MakeDirectories(folder.File("heartbeat"), 0700).ok());
+
+  REQUIRE(pod->Beat().ok());
+  CHECK(ReadFile(folder.File("heartbeat/beat")).value_or("") == "1 " + kNonce + " 2\n");
+  REQUIRE(pod->Beat().ok());
+  CHECK(ReadFile(folder.File("heartbeat/beat")).value_or("") == "1 " + kNonce + " 3\n");
+}
+
+TEST_CASE("the answer to a fence says whether everything has ended") {
+  const test::TemporaryFolder folder;
+  const bool ended = GENERATE(false, true);
+
+  REQUIRE(Open(folder.path())->WriteFenced(ended).ok());
+
+  CHECK(ReadFile(folder.File("fenced")).value_or("") ==
+        "1 " + kNonce + (ended ? " ended\n" : " unsure\n"));
+}
+
 TEST_CASE("what could leave the folder is no id") {
   const test::TemporaryFolder folder;
   const auto pod = Open(folder.path());
