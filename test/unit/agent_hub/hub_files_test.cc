@@ -14,7 +14,7 @@
 namespace interlink::agent_hub {
 namespace {
 
-const SandboxId kPod(std::string(64, '1'));
+const SandboxId kBoundPod(std::string(64, '1'));
 const std::string kNonceA(32, 'a');
 const std::string kNonceB(32, 'b');
 
@@ -73,12 +73,12 @@ TEST_CASE("the first nonce has the sandbox for ever") {
   const test::ManualClock clock;
   const HubFiles files = Open(folder.path(), clock);
 
-  CHECK(files.BoundTo(kPod).value_or("?").empty());
-  CHECK(files.Bind(kPod, kNonceA).value_or("?") == kNonceA);
-  CHECK(files.Bind(kPod, kNonceB).value_or("?") == kNonceA);
-  CHECK(files.Bind(kPod, kNobody).value_or("?") == kNonceA);
-  CHECK(files.Bind(kPod, kNonceA).value_or("?") == kNonceA);
-  CHECK(Open(folder.path(), clock).BoundTo(kPod).value_or("?") == kNonceA);
+  CHECK(files.BoundTo(kBoundPod).value_or("?").empty());
+  CHECK(files.Bind(kBoundPod, kNonceA).value_or("?") == kNonceA);
+  CHECK(files.Bind(kBoundPod, kNonceB).value_or("?") == kNonceA);
+  CHECK(files.Bind(kBoundPod, kNobody).value_or("?") == kNonceA);
+  CHECK(files.Bind(kBoundPod, kNonceA).value_or("?") == kNonceA);
+  CHECK(Open(folder.path(), clock).BoundTo(kBoundPod).value_or("?") == kNonceA);
 }
 
 TEST_CASE("a sandbox that the site has taken is nobody's") {
@@ -86,8 +86,8 @@ TEST_CASE("a sandbox that the site has taken is nobody's") {
   const test::ManualClock clock;
   const HubFiles files = Open(folder.path(), clock);
 
-  CHECK(files.Bind(kPod, kNobody).value_or("?") == kNobody);
-  CHECK(Open(folder.path(), clock).Bind(kPod, kNonceA).value_or("?") == kNobody);
+  CHECK(files.Bind(kBoundPod, kNobody).value_or("?") == kNobody);
+  CHECK(Open(folder.path(), clock).Bind(kBoundPod, kNonceA).value_or("?") == kNobody);
 }
 
 TEST_CASE("of many that bind at once, one wins and all are told the same") {
@@ -102,7 +102,7 @@ TEST_CASE("of many that bind at once, one wins and all are told the same") {
     for (int i = 0; i < kThreads; ++i) {
       threads.emplace_back([&, i] {
         told[static_cast<size_t>(i)] =
-            files.Bind(kPod, std::string(32, static_cast<char>('0' + i))).value_or("error");
+            files.Bind(kBoundPod, std::string(32, static_cast<char>('0' + i))).value_or("error");
       });
     }
   }
@@ -115,30 +115,30 @@ TEST_CASE("a forgotten sandbox can be bound again") {
   const test::TemporaryFolder folder;
   const test::ManualClock clock;
   const HubFiles files = Open(folder.path(), clock);
-  REQUIRE(files.Bind(kPod, kNonceA).ok());
+  REQUIRE(files.Bind(kBoundPod, kNonceA).ok());
 
-  REQUIRE(files.Forget(kPod).ok());
-  REQUIRE(files.Forget(kPod).ok());
+  REQUIRE(files.Forget(kBoundPod).ok());
+  REQUIRE(files.Forget(kBoundPod).ok());
 
-  CHECK(files.Bind(kPod, kNonceB).value_or("?") == kNonceB);
+  CHECK(files.Bind(kBoundPod, kNonceB).value_or("?") == kNonceB);
 }
 
 TEST_CASE("damaged files are refused by name") {
   const test::TemporaryFolder folder;
   const test::ManualClock clock;
   const HubFiles files = Open(folder.path(), clock);
-  REQUIRE(files.Bind(kPod, kNonceA).ok());
+  REQUIRE(files.Bind(kBoundPod, kNonceA).ok());
   const auto damage = [](const std::string& path, const std::string& text) {
     std::ofstream(path, std::ios::trunc) << text;
   };
 
   SECTION("a binding") {
     const auto text = GENERATE(as<std::string>{}, "", "1 ", "1 xyz\n", "2 -\n", "1 -");
-    damage(folder.File("bound/" + kPod.str()), text);
-    const auto bound = files.Bind(kPod, kNonceB);
+    damage(folder.File("bound/" + kBoundPod.str()), text);
+    const auto bound = files.Bind(kBoundPod, kNonceB);
     CAPTURE(text);
     CHECK(bound.status().code() == Code::kDataLoss);
-    CHECK(bound.status().message().find(kPod.str()) != std::string::npos);
+    CHECK(bound.status().message().find(kBoundPod.str()) != std::string::npos);
   }
   SECTION("the term") {
     const auto text = GENERATE(as<std::string>{}, "", "1 x\n", "1 5", "9 5\n");
@@ -159,7 +159,7 @@ TEST_CASE("what could leave the folder is no sandbox id and no nonce") {
   CHECK(files.Bind(SandboxId("../../x"), kNonceA).status().code() == Code::kInvalidArgument);
   CHECK(files.Forget(SandboxId("..")).code() == Code::kInvalidArgument);
   const auto nonce = GENERATE(as<std::string>{}, "", "short", "no-hex-no-hex-no-hex-no-hex-no-hex");
-  CHECK(files.Bind(kPod, nonce).status().code() == Code::kInvalidArgument);
+  CHECK(files.Bind(kBoundPod, nonce).status().code() == Code::kInvalidArgument);
 }
 
 }  // namespace

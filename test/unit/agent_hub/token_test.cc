@@ -6,24 +6,25 @@ namespace interlink::agent_hub {
 namespace {
 
 const std::string kKey(64, 'a');
-const SandboxId kPod(std::string(64, '1'));
+const SandboxId kTokenPod(std::string(64, '1'));
 const SandboxId kOther(std::string(64, '2'));
 
 TEST_CASE("a token is the HMAC of its purpose and the sandbox id") {
   // printf 'interlink agent token 1\n%s' 1111... | openssl dgst -sha256 -hmac aaaa...
-  CHECK(PodToken(kKey, kPod) == "6f503c9da906c2eded95d197a7e8269f806d3c6ab70ba04425654d21adde95d5");
+  CHECK(PodToken(kKey, kTokenPod) ==
+        "6f503c9da906c2eded95d197a7e8269f806d3c6ab70ba04425654d21adde95d5");
 }
 
 TEST_CASE("a token opens its own sandbox and nothing else") {
-  const std::string token = PodToken(kKey, kPod);
+  const std::string token = PodToken(kKey, kTokenPod);
 
-  CHECK(IsAuthorized(kKey, kPod, "Bearer " + token));
+  CHECK(IsAuthorized(kKey, kTokenPod, "Bearer " + token));
   CHECK_FALSE(IsAuthorized(kKey, kOther, "Bearer " + token));
-  CHECK_FALSE(IsAuthorized(std::string(64, 'b'), kPod, "Bearer " + token));
+  CHECK_FALSE(IsAuthorized(std::string(64, 'b'), kTokenPod, "Bearer " + token));
 }
 
 TEST_CASE("what is not a whole token is refused") {
-  const std::string token = PodToken(kKey, kPod);
+  const std::string token = PodToken(kKey, kTokenPod);
   std::string forged = token;
   forged.back() = forged.back() == '0' ? '1' : '0';
   std::string upper = token;
@@ -33,7 +34,7 @@ TEST_CASE("what is not a whole token is refused") {
       "Bearer " + token + " ", "Bearer " + token.substr(1), "Bearer " + forged, "Bearer " + upper);
 
   CAPTURE(text);
-  CHECK_FALSE(IsAuthorized(kKey, kPod, text));
+  CHECK_FALSE(IsAuthorized(kKey, kTokenPod, text));
 }
 
 }  // namespace
