@@ -11,7 +11,7 @@ namespace {
 
 using State = sdk::Observation::State;
 
-const ContainerId kContainer(std::string(64, 'c'));
+const ContainerId kCalled(std::string(64, 'c'));
 const NodeId kNode("node");
 
 Call Now() { return Call::WithTimeout(std::chrono::seconds(20)); }
@@ -38,8 +38,8 @@ class CallsLab : public AgentLab {
 TEST_CASE("a backend's methods reach the agent's backend, and its answers come back") {
   CallsLab lab;
   auto& calls = lab.calls;
-  REQUIRE(lab.Create(kContainer, {"run"}).ok());
-  REQUIRE(calls.StartContainer(Now(), lab.pod, kContainer).ok());
+  REQUIRE(lab.Create(kCalled, {"run"}).ok());
+  REQUIRE(calls.StartContainer(Now(), lab.pod, kCalled).ok());
 
   const auto seen = calls.Observe(Now(), lab.pod);
   REQUIRE(seen.ok());
@@ -48,34 +48,34 @@ TEST_CASE("a backend's methods reach the agent's backend, and its answers come b
     CHECK(fact.sandbox == lab.pod);
     CHECK(fact.state == State::kUp);
   }
-  const auto log = calls.ReadLog(Now(), lab.pod, kContainer, 0, 1 << 20);
+  const auto log = calls.ReadLog(Now(), lab.pod, kCalled, 0, 1 << 20);
   REQUIRE(log.ok());
   CHECK(log->next == log->bytes.size());
   CHECK_FALSE(log->end);
   CHECK(calls.Stats(Now(), lab.pod).ok());
-  CHECK(calls.Inspect(Now(), lab.pod, kContainer).value_or("").front() == '{');
+  CHECK(calls.Inspect(Now(), lab.pod, kCalled).value_or("").front() == '{');
   runtime::v1::LinuxContainerResources resources;
   resources.set_cpu_shares(512);
-  CHECK(calls.UpdateContainer(Now(), lab.pod, kContainer, resources).ok());
+  CHECK(calls.UpdateContainer(Now(), lab.pod, kCalled, resources).ok());
   CHECK(calls.UpdateSandbox(Now(), kNode, lab.pod, resources, {}).ok());
   CHECK(calls
             .OpenSession(Now(), {.session = MintSessionId(),
                                  .sandbox = lab.pod,
-                                 .container = kContainer,
+                                 .container = kCalled,
                                  .argv = {"exit", "0"}})
             .ok());
   CHECK(calls
             .OpenSession(Now(), {.session = MintSessionId(),
                                  .sandbox = lab.pod,
-                                 .container = kContainer,
+                                 .container = kCalled,
                                  .attach = true})
             .ok());
   CHECK(calls.Dial(Now(), lab.pod, 80).ok());
   CHECK(calls.Dial(Now(), lab.pod, 1).status().code() == Code::kFailedPrecondition);
 
-  REQUIRE(calls.StopContainer(Now(), lab.pod, kContainer, std::chrono::seconds(0)).ok());
-  REQUIRE(Eventually([&] { return lab.events.Latest(kContainer).state == State::kDown; }));
-  CHECK(calls.RemoveContainer(Now(), lab.pod, kContainer).ok());
+  REQUIRE(calls.StopContainer(Now(), lab.pod, kCalled, std::chrono::seconds(0)).ok());
+  REQUIRE(Eventually([&] { return lab.events.Latest(kCalled).state == State::kDown; }));
+  CHECK(calls.RemoveContainer(Now(), lab.pod, kCalled).ok());
   CHECK(calls.StopSandbox(Now(), kNode, lab.pod).ok());
   REQUIRE(Eventually([&] { return lab.events.Latest(ContainerId()).state == State::kDown; }));
   CHECK(calls.RemoveSandbox(Now(), kNode, lab.pod).ok());
@@ -90,8 +90,8 @@ TEST_CASE("what is larger than a message may be is refused, and the stream lives
   CallsLab lab;
   const std::string much(17U << 20U, 'x');
 
-  CHECK(lab.Create(kContainer, {"print", much}).code() == Code::kResourceExhausted);
-  CHECK(lab.Create(kContainer, {"run"}).ok());
+  CHECK(lab.Create(kCalled, {"print", much}).code() == Code::kResourceExhausted);
+  CHECK(lab.Create(kCalled, {"run"}).ok());
   CHECK(lab.events.went() == 0);
 }
 
