@@ -95,7 +95,7 @@ class Reactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byt
     }
     if (held) RemoveHold();
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, kLetGoWithin, [&]() { return done_; });
+    abandoned_ = !changed_.wait_for(lock, kLetGoWithin, [&]() { return done_; });
   }
 
   void OnReadDone(bool ok) override {
@@ -130,16 +130,19 @@ class Reactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byt
     changed_.notify_all();
   }
 
+  // The context keeps the channel, and a thread of gRPC that dropped the last one would wait for
+  // its own end: the stream object outlives gRPC's share, but where it has given up.
   void OnDone(const grpc::Status& status) override {
-    std::shared_ptr<Reactor> self;
+    std::shared_ptr<Reactor> last;
     std::unique_lock lock(mutex_);
+    if (abandoned_) last = std::move(self_);
+    self_.reset();
     done_ = true;
     over_ = true;
     writing_ = false;
     write_ok_ = false;
     status_ = FromGrpc(status);
     changed_.notify_all();
-    self = std::move(self_);
   }
 
  private:
@@ -156,6 +159,7 @@ class Reactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byt
   bool over_ = false;      // no operation may be started
   bool released_ = false;  // the hold is gone
   bool done_ = false;
+  bool abandoned_ = false;  // Release has given up
   Status status_;
 };
 
