@@ -157,8 +157,8 @@ TEST_CASE("A hostile folder is a folder") {
 }
 
 TEST_CASE("No value can become a line of the script") {
-  const std::string value =
-      GENERATE("/a\n#SBATCH --partition=x", "/a\rb", std::string("/a\0b", 4), "/a\x7f");
+  const std::string value = GENERATE(as<std::string>(), "/a\n#SBATCH --partition=x", "/a\rb",
+                                     std::string("/a\0b", 4), "/a\x7f");
   CHECK(ScriptText({value, {"true"}}).status().code() == Code::kInvalidArgument);
   CHECK(ScriptText({"/a", {"true", value}}).status().code() == Code::kInvalidArgument);
   CHECK(ScriptText({"relative", {"true"}}).status().code() == Code::kInvalidArgument);
