@@ -22,8 +22,8 @@ user_error() { # TEXT COMMAND...: exit code 2 and that text
 @test "configuration: the defaults are accepted and version answers" {
   cri config --default >"$BATS_TEST_TMPDIR/default.yaml"
   grep -q 'SocketPath' "$BATS_TEST_TMPDIR/default.yaml"
-  cri version | grep -q interlink-cri
-  api version | grep -q interlink-api
+  cri version | has interlink-cri
+  api version | has interlink-api
   cri check --config "$LAB_NODE_CONFIG"
   api check --config "$LAB_SITE_CONFIG"
 }
@@ -88,9 +88,9 @@ user_error() { # TEXT COMMAND...: exit code 2 and that text
 @test "REST: two requests in one packet, chunked and slow ones, and what is no HTTP" {
   tls() { timeout 20 openssl s_client -quiet -connect "${LAB_SITE#https://}" -CAfile "$LAB_PKI/ca.crt" -cert "$LAB_PKI/node-1.crt" -key "$LAB_PKI/node-1.key" -verify_quiet 2>/dev/null; }
   same 2 "$(printf 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n' | tls | grep -c '^HTTP/1.1 200')"
-  printf 'PUT /v1/sandboxes/x HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n' | tls | grep -Eq '^HTTP/1.1 4'
-  printf 'GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n' | tls | grep -Eq '^HTTP/1.1 400'
-  printf 'hello\r\n\r\n' | tls | grep -Eq '^HTTP/1.1 400'
+  printf 'PUT /v1/sandboxes/x HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n' | tls | has -E '^HTTP/1.1 4'
+  printf 'GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n' | tls | has -E '^HTTP/1.1 400'
+  printf 'hello\r\n\r\n' | tls | has -E '^HTTP/1.1 400'
   # A client that never finishes its request is told so and closed.
   (printf 'PUT /v1/sandboxes/x HTTP/1.1\r\nHost: a\r\n'; timeout 19 tail -f /dev/null) | tls >"$BATS_TEST_TMPDIR/slow" &
   slow=$!
@@ -105,7 +105,7 @@ user_error() { # TEXT COMMAND...: exit code 2 and that text
     same 200 "$(curl -s -o /dev/null -w '%{http_code}' -X $method --unix-socket "$LAB_SOCKET" http://localhost/healthz)"
   done
   same 200 "$(curl -s -o /dev/null -w '%{http_code}' --unix-socket "$LAB_SOCKET" http://localhost/readyz)"
-  curl -s --unix-socket "$LAB_SOCKET" http://localhost/metrics | grep -q '^interlink_'
+  curl -s --unix-socket "$LAB_SOCKET" http://localhost/metrics | has '^interlink_'
   same 404 "$(curl -s -o /dev/null -w '%{http_code}' --unix-socket "$LAB_SOCKET" http://localhost/no-such)"
   cri status --config "$LAB_NODE_CONFIG"
 }

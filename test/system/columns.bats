@@ -60,7 +60,7 @@ teardown() { remove_all; }
   same "67108864 512" "$(crictl inspect "$one_a" | jq -r '.status.resources.linux | "\(.memoryLimitInBytes) \(.cpuShares)"')"
   crictl stop -t 5 "$one_a"
   wait "$follower"
-  crictl pull "$BUSYBOX" | grep -Eq "up to date for sha256:[0-9a-f]{64}$"
+  crictl pull "$BUSYBOX" | has -E "up to date for sha256:[0-9a-f]{64}$"
 }
 
 @test "images, inspecti, imagefsinfo, rmi and info" {
@@ -73,7 +73,7 @@ teardown() { remove_all; }
   crictl info | jq -e '[.status.conditions[] | select(.status) | .type] | index("RuntimeReady") and index("NetworkReady") and index("SiteReachable")'
   other=registry.k8s.io/k8s-staging-cri-tools/test-image-2:latest
   crictl pull "$other" >/dev/null
-  crictl rmi "$other" | grep -q "Deleted: $other"
+  crictl rmi "$other" | has "Deleted: $other"
   same "" "$(crictl images -q "$other")"
 }
 

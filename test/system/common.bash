@@ -48,6 +48,9 @@ none() {
   [ -z "$out" ] || fail "there is something: $* answered: $out"
 }
 
+# Behind a pipe: a match as grep finds it. It reads to the end; grep -q would end its writer by SIGPIPE, which pipefail tells.
+has() { grep "$@" >/dev/null; }
+
 same() { # EXPECTED GOT [WHAT]
   [ "$1" = "$2" ] || fail "${3:-value}: expected '$1', got '$2'"
 }
@@ -107,7 +110,7 @@ pod_state() { crictl inspectp "$1" | jq -r .status.state; }
 container_state() { crictl inspect "$1" | jq -r .status.state; }
 is_exited() { [ "$(container_state "$1")" = CONTAINER_EXITED ]; }
 log_of() { crictl logs "$1" 2>&1; }
-log_has() { log_of "$1" | grep -q -- "$2"; }
+log_has() { log_of "$1" | has -- "$2"; }
 
 remove_all() { crictl rmp -fa >/dev/null 2>&1 || true; }
 

@@ -83,7 +83,7 @@ teardown() { remove_all; }
   id=$(start_container "$pod" c "$name" . sh -c "$RUN")
   same hello "$(crictl exec -s "$id" echo hello)"
   # crictl prints both to its stdout; test/contract holds them apart.
-  crictl exec -s "$id" sh -c 'echo wrong >&2' | grep -qx wrong
+  crictl exec -s "$id" sh -c 'echo wrong >&2' | has -x wrong
   run crictl exec -s "$id" sh -c 'exit 3'
   [[ $output == *"exited with 3"* ]] || fail "status $status: $output"
 }
@@ -139,13 +139,13 @@ teardown() { remove_all; }
     sh -c 'grep -E "CapEff|NoNewPrivs|Seccomp:" /proc/self/status; touch /here || echo refused')
   eventually 10 is_exited "$plain"
   eventually 10 is_exited "$tight"
-  crictl logs "$plain" | grep -q 'CapEff:.*a80425fb'
-  crictl logs "$plain" | grep -q 'Seccomp:.*0'
-  crictl logs "$tight" | grep -q 'Seccomp:.*2'
-  crictl logs "$plain" | grep -q written
-  crictl logs "$tight" | grep -q 'CapEff:.*0000000000000000'
-  crictl logs "$tight" | grep -q 'NoNewPrivs:.*1'
-  crictl logs "$tight" | grep -q refused
+  crictl logs "$plain" | has 'CapEff:.*a80425fb'
+  crictl logs "$plain" | has 'Seccomp:.*0'
+  crictl logs "$tight" | has 'Seccomp:.*2'
+  crictl logs "$plain" | has written
+  crictl logs "$tight" | has 'CapEff:.*0000000000000000'
+  crictl logs "$tight" | has 'NoNewPrivs:.*1'
+  crictl logs "$tight" | has refused
 }
 
 @test "host folders are mounted, also read-only" {

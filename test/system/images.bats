@@ -6,7 +6,7 @@ teardown() { crictl rmi registry.k8s.io/k8s-staging-cri-tools/test-image-1:lates
 
 @test "pull, images, inspecti, imagefsinfo and rmi" {
   image=registry.k8s.io/k8s-staging-cri-tools/test-image-1:latest
-  crictl pull $image | grep -q "sha256:"
+  crictl pull $image | has "sha256:"
   id=$(crictl images -q $image)
   [[ $id == sha256:* ]]
   crictl images | grep -E "test-image-1 +latest +[0-9a-f]{13} +[0-9.]+[kMG]?B"

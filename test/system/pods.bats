@@ -5,10 +5,10 @@ source "$BATS_TEST_DIRNAME/common.bash"
 teardown() { remove_all; }
 
 @test "version and info answer as a CRI runtime that is ready" {
-  crictl version | grep -q 'RuntimeApiVersion:  *v1'
+  crictl version | has 'RuntimeApiVersion:  *v1'
   same true "$(crictl info | jq '.status.conditions[] | select(.type == "RuntimeReady").status')"
   same true "$(crictl info | jq '.status.conditions[] | select(.type == "NetworkReady").status')"
-  crictl runtime-config | grep -Eq 'cgroup driver: +CGROUPFS$'
+  crictl runtime-config | has -E 'cgroup driver: +CGROUPFS$'
 }
 
 @test "a pod runs, is listed as ready with an address, stops and is removed" {
@@ -91,7 +91,7 @@ teardown() { remove_all; }
   id=$(start_pod web ".port_mappings = [{container_port: 80, host_port: $port, protocol: 0}]")
   start_container "$id" httpd web . httpd -f -p 80 -h /www
   eventually 10 curl -sf --max-time 2 "http://127.0.0.1:$port/"
-  curl -sf "http://$(crictl inspectp "$id" | jq -r .status.network.ip)/" | grep -q "It works"
+  curl -sf "http://$(crictl inspectp "$id" | jq -r .status.network.ip)/" | has "It works"
 }
 
 @test "containers of a pod share its network, not the host's" {
@@ -123,8 +123,8 @@ teardown() { remove_all; }
   a=$(start_container "$id" a settings . sh -c "$RUN")
   b=$(start_container "$id" b settings . sh -c "$RUN")
   same settings "$(crictl exec -s "$a" hostname)"
-  crictl exec -s "$a" cat /etc/resolv.conf | grep -q 'nameserver 10.1.2.3'
-  crictl exec -s "$a" cat /etc/resolv.conf | grep -q 'search example.test'
+  crictl exec -s "$a" cat /etc/resolv.conf | has 'nameserver 10.1.2.3'
+  crictl exec -s "$a" cat /etc/resolv.conf | has 'search example.test'
   same 1 "$(crictl exec -s "$a" cat /proc/sys/kernel/shm_rmid_forced)"
   crictl exec -s "$a" sh -c 'echo shared >/dev/shm/file'
   same shared "$(crictl exec -s "$b" cat /dev/shm/file)"

@@ -56,8 +56,8 @@ hold() {
   # The others of the pod have room, until the site's limit.
   hold more "${ids#*,}" 200
   says more "held 144, refused: .*256 sessions open already" || fail "$(cat "$BATS_TEST_TMPDIR/more" "$BATS_TEST_TMPDIR/more.err")"
-  client -what left | grep -qx "interlink-cri: 256 clients"
-  client -what left | grep -qx "interlink-api: 256 sessions"
+  client -what left | has -x "interlink-cri: 256 clients"
+  client -what left | has -x "interlink-api: 256 sessions"
   refused "256 sessions open already" crictl exec "$box" true
   refused "256 sessions open already" crictl exec -r websocket "$box" true
   crictl stop -t 0 "$first"
