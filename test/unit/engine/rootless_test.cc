@@ -71,7 +71,7 @@ TEST_CASE("Without root a container has no cgroup, and the machine's /sys") {
   CHECK(MountAt(spec, "/sys/fs/cgroup").is_null());
   CHECK(MountAt(spec, "/dev/mqueue").is_null());
   CHECK(MountAt(spec, "/sys")["type"] == "bind");
-  const json& terminals = MountAt(spec, "/dev/pts")["options"];
+  const json terminals = MountAt(spec, "/dev/pts")["options"];
   CHECK(std::count(terminals.begin(), terminals.end(), "gid=5") == 0);
 }
 
