@@ -73,11 +73,14 @@ std::vector<pid_t> Naming(const std::string& text, const std::string& also = "")
 // A job: the agent below its parent, in a folder of its user's.
 class Job {
  public:
-  explicit Job(AgentLab& lab) : lab_(lab), home_(lab.folder.File("job")) {
+  explicit Job(AgentLab& lab)
+      : lab_(lab), home_(lab.folder.File("job")), program_(lab.folder.File("interlink-agent")) {
     fs::create_directories(home_);
     MakeLayer(lab.folder.File("layer"));
     std::ofstream(home_ + "/token") << lab.hub->TokenOf(lab.pod) << "\n";
     fs::copy_file(lab.authority.ca_file(), home_ + "/ca");
+    // The user may not see the folder that this was built in.
+    fs::copy_file(INTERLINK_AGENT, program_);
     for (const char* name : {"/token", "/ca"}) REQUIRE(chmod((home_ + name).c_str(), 0600) == 0);
     REQUIRE(chmod(lab.folder.path().c_str(), 0755) == 0);
     if (geteuid() == 0)
@@ -96,8 +99,8 @@ class Job {
                       "--clear-groups", "--bounding-set", "-all"};
     }
     for (const std::string& word :
-         {std::string(INTERLINK_AGENT), std::string("run"), std::string("--sandbox"),
-          lab_.pod.str(), std::string("--nonce"), lab_.nonce, std::string("--hub"), lab_.address(),
+         {program_, std::string("run"), std::string("--sandbox"), lab_.pod.str(),
+          std::string("--nonce"), lab_.nonce, std::string("--hub"), lab_.address(),
           std::string("--ca"), home_ + "/ca", std::string("--token"), home_ + "/token",
           std::string("--folder"), home_, std::string("--allocation"), std::string("4711"),
           std::string("--leave-within"), std::string("15")}) {
@@ -171,6 +174,7 @@ class Job {
  private:
   AgentLab& lab_;
   const std::string home_;
+  const std::string program_;
   UniqueFd log_;
   Child child_;
 };
