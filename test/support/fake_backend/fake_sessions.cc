@@ -125,7 +125,6 @@ void RunExec(int fd, const std::vector<std::string>& argv, std::atomic<uint64_t>
 
 // stdin to all that are attached, until the client leaves or `attached` has ended.
 void RunAttach(int fd, FakeAttached& attached) {
-  attached.Add(fd);
   std::vector<char> buffer(shim::kMaxPayload);
   shim::Frame frame{};
   while (shim::ReceiveFrame(fd, buffer.data(), buffer.size(), frame, Soon()) == 0) {
@@ -185,7 +184,7 @@ FakeSessions::~FakeSessions() {
 }
 
 template <typename Body>
-Result<UniqueFd> FakeSessions::Open(Body body) {
+Result<UniqueFd> FakeSessions::Open(Body body, const std::function<void(int)>& prepare) {
   std::array<int, 2> pair{};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) != 0) {
     return ErrnoStatus(errno, "socketpair");
@@ -195,6 +194,7 @@ Result<UniqueFd> FakeSessions::Open(Body body) {
   session.ours = UniqueFd(pair[1]);
   session.ended = std::make_shared<std::atomic<bool>>(false);
   const int fd = session.ours.get();
+  if (prepare) prepare(fd);
   // The descriptor stays open until the thread was joined.
   session.thread = std::jthread([fd, body = std::move(body), ended = session.ended] {
     body(fd);
@@ -219,7 +219,9 @@ Result<UniqueFd> FakeSessions::Attach(const std::string& container) {
     if (slot == nullptr) slot = std::make_shared<FakeAttached>();
     attached = slot;
   }
-  return Open([attached](int fd) { RunAttach(fd, *attached); });
+  // Attached when it is told, not when the thread comes to it.
+  return Open([attached](int fd) { RunAttach(fd, *attached); },
+              [attached](int fd) { attached->Add(fd); });
 }
 
 void FakeSessions::EndAttached(const std::string& container, int code) {

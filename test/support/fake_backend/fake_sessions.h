@@ -3,6 +3,7 @@
 #define INTERLINK_TEST_SUPPORT_FAKE_BACKEND_FAKE_SESSIONS_H_
 
 #include <atomic>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -58,7 +59,7 @@ class FakeSessions {
     std::jthread thread;
   };
   template <typename Body>
-  Result<UniqueFd> Open(Body body);
+  Result<UniqueFd> Open(Body body, const std::function<void(int)>& prepare = {});
 
   const std::shared_ptr<std::atomic<uint64_t>> flooded_ =
       std::make_shared<std::atomic<uint64_t>>(0);  // owners: this and the threads
