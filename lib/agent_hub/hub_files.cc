@@ -1,6 +1,5 @@
 #include "agent_hub/hub_files.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,7 +9,6 @@
 #include <optional>
 
 #include "base/file.h"
-#include "base/unique_fd.h"
 
 namespace interlink::agent_hub {
 namespace {
@@ -23,12 +21,6 @@ constexpr int64_t kNanosPerSecond = 1'000'000'000;
 bool IsHex(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
                      [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
-
-Status SyncFolder(const std::string& path) {
-  const UniqueFd folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder || fsync(folder.get()) != 0) return ErrnoStatus(errno, "sync \"" + path + "\"");
-  return {};
 }
 
 // The text after the version; nothing: there is no such file.
@@ -116,7 +108,7 @@ Result<std::string> HubFiles::Bind(const SandboxId& id, const std::string& nonce
   const int error = errno;
   unlink(made.c_str());
   if (linked != 0 && error != EEXIST) return ErrnoStatus(error, "link \"" + path + "\"");
-  RETURN_IF_ERROR(SyncFolder(folder_ + "/bound"));
+  RETURN_IF_ERROR(SyncDirectoryOf(path));
   return BoundTo(id);
 }
 
@@ -126,7 +118,7 @@ Status HubFiles::Forget(const SandboxId& id) const {
   if (unlink(path.c_str()) != 0 && errno != ENOENT) {
     return ErrnoStatus(errno, "remove \"" + path + "\"");
   }
-  return SyncFolder(folder_ + "/bound");
+  return SyncDirectoryOf(path);
 }
 
 bool IsNonce(std::string_view text) {

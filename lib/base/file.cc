@@ -34,15 +34,6 @@ Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
   return {};
 }
 
-Status SyncDirectoryOf(const std::string& path) {
-  std::string parent = std::filesystem::path(path).parent_path().string();
-  if (parent.empty()) parent = ".";
-  const UniqueFd fd(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) return ErrnoStatus(errno, Quoted("open", parent));
-  if (fsync(fd.get()) != 0) return ErrnoStatus(errno, Quoted("sync", parent));
-  return {};
-}
-
 constexpr int kMaxDepth = 64;  // open descriptors of one removal
 
 int RemoveEntries(UniqueFd folder, int top, int depth);
@@ -88,6 +79,15 @@ int RemoveEntries(UniqueFd folder, int top, int depth) {
 }
 
 }  // namespace
+
+Status SyncDirectoryOf(const std::string& path) {
+  std::string parent = std::filesystem::path(path).parent_path().string();
+  if (parent.empty()) parent = ".";
+  const UniqueFd fd(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return ErrnoStatus(errno, Quoted("open", parent));
+  if (fsync(fd.get()) != 0) return ErrnoStatus(errno, Quoted("sync", parent));
+  return {};
+}
 
 Result<std::string> ReadFile(const std::string& path, size_t limit) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));

@@ -18,6 +18,9 @@ Result<std::string> ReadFile(const std::string& path, size_t limit = 64U << 20U)
 // has `mode` from its creation on.
 Status WriteFileAtomically(const std::string& path, std::string_view bytes, mode_t mode);
 
+// Makes durable what was made, removed or renamed at this path: fsync of its directory.
+Status SyncDirectoryOf(const std::string& path);
+
 // mkdir -p with `mode` for what is created.
 Status MakeDirectories(const std::string& path, mode_t mode);
 

@@ -8,19 +8,10 @@
 #include <cerrno>
 #include <memory>
 
+#include "base/file.h"
 #include "base/unique_fd.h"
 
 namespace interlink::images {
-namespace {
-
-Status FlushParent(const std::string& path) {
-  const std::string parent = path.substr(0, path.rfind('/'));
-  const UniqueFd folder(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder || ::fsync(folder.get()) != 0) return ErrnoStatus(errno, "flush \"" + parent + "\"");
-  return {};
-}
-
-}  // namespace
 
 Result<std::vector<std::string>> ListFolder(const std::string& path) {
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), ::closedir);
@@ -41,7 +32,7 @@ Status RemoveDurably(const std::string& path) {
     if (errno == ENOENT) return {};
     return ErrnoStatus(errno, "remove \"" + path + "\"");
   }
-  return FlushParent(path);
+  return SyncDirectoryOf(path);
 }
 
 Status FlushTree(const std::string& from) {
@@ -53,7 +44,7 @@ Status FlushTree(const std::string& from) {
 Status RenameDurably(const std::string& from, const std::string& to) {
   if (::rename(from.c_str(), to.c_str()) != 0)
     return ErrnoStatus(errno, "rename \"" + from + "\" to \"" + to + "\"");
-  return FlushParent(to);
+  return SyncDirectoryOf(to);
 }
 
 }  // namespace interlink::images

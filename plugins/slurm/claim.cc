@@ -1,6 +1,5 @@
 #include "slurm/claim.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,7 +9,6 @@
 
 #include "base/file.h"
 #include "base/id.h"
-#include "base/unique_fd.h"
 #include "slurm/numbers.h"
 
 namespace interlink::slurm {
@@ -55,12 +53,6 @@ Result<Claim> ParseClaim(std::string_view text) {
   return claim;
 }
 
-Status SyncFolder(const std::string& path) {
-  const UniqueFd folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder || fsync(folder.get()) != 0) return ErrnoStatus(errno, "sync \"" + path + "\"");
-  return {};
-}
-
 }  // namespace
 
 Result<std::optional<Claim>> ReadClaim(const std::string& pod_folder) {
@@ -94,7 +86,7 @@ Result<Claim> TakeClaim(const std::string& pod_folder) {
   if (!claim) {
     return ErrnoStatus(error != 0 ? error : EAGAIN, "link \"" + path + "\"");
   }
-  RETURN_IF_ERROR(SyncFolder(pod_folder));
+  RETURN_IF_ERROR(SyncDirectoryOf(path));
   return *claim;
 }
 
