@@ -173,7 +173,9 @@ Result<sdk::LogChunk> Engine::ReadLog(const Call&, const SandboxId& sandbox, con
   struct stat about {};
   if (fstat(log.get(), &about) != 0) return ErrnoStatus(errno, "stat the log");
   chunk.end = ended && chunk.next >= static_cast<uint64_t>(about.st_size);
-  if (!ended && chunk.bytes.empty() && watch != 0) watch_->Arm(watch, chunk.next);
+  // Also behind bytes: the reader may not acknowledge all of them (it ends inside a line), and
+  // would not ask again.
+  if (!ended && chunk.bytes.size() < max && watch != 0) watch_->Arm(watch, chunk.next);
   return chunk;
 }
 

@@ -141,8 +141,9 @@ class Backend {
   // Connected to 127.0.0.1:port (then [::1]) inside the sandbox; raw bytes, half-close by
   // shutdown(). kFailedPrecondition: nothing listens.
   virtual Result<UniqueFd> Dial(const Call& call, const SandboxId& sandbox, uint16_t port) = 0;
-  // Never blocks for new bytes (see Host::LogGrew). Everything below `offset` is acknowledged and
-  // may be deleted.
+  // Never blocks for new bytes: after an answer of less than `max` bytes Host::LogGrew comes as
+  // soon as the log is longer than `next`, whatever is acknowledged. Everything below `offset` is
+  // acknowledged and may be deleted.
   virtual Result<LogChunk> ReadLog(const Call& call, const SandboxId& sandbox,
                                    const ContainerId& id, uint64_t offset, size_t max) = 0;
   virtual Result<Usage> Stats(const Call& call) = 0;
