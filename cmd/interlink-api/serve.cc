@@ -67,21 +67,25 @@ Result<Lineage> ArtefactLineage(const std::string& data_folder, const Lineage& f
   return first;
 }
 
+Result<sdk::AgentDesk*> NoDesk() {
+  return FailedPrecondition("this site has no hub that its agents could call");
+}
+
 // A plugin that cannot be loaded leaves the others served; a mistake in its options ends the start.
 Status LoadPlugins(const config::ApiConfig& config, site::Site& site, Log& log) {
   for (const config::PluginConfig& plugin : config.plugins) {
     const std::string& name = plugin.options.name;
-    auto backend = loader::Load(PluginPath(plugin), site.HostFor(name), plugin.options);
-    if (backend.ok()) {
-      RETURN_IF_ERROR(site.AddBackend(name, plugin.options.handlers, *std::move(backend))
+    auto made = loader::Load(PluginPath(plugin), site.HostFor(name), NoDesk, plugin.options);
+    if (made.ok()) {
+      RETURN_IF_ERROR(site.AddBackend(name, plugin.options.handlers, std::move(made->backend))
                           .WithContext(plugin.where));
       continue;
     }
-    if (backend.status().code() == Code::kInvalidArgument)
-      return backend.status().WithContext(plugin.where);
+    if (made.status().code() == Code::kInvalidArgument)
+      return made.status().WithContext(plugin.where);
     log.Error("a plugin is not loaded, its handlers are not available",
-              {{"plugin", name}, {"where", plugin.where}, {"why", backend.status().ToString()}});
-    site.AddMissing(name, plugin.options.handlers, backend.status());
+              {{"plugin", name}, {"where", plugin.where}, {"why", made.status().ToString()}});
+    site.AddMissing(name, plugin.options.handlers, made.status());
   }
   return {};
 }

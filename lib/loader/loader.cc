@@ -48,7 +48,7 @@ Status CheckDescriptor(const sdk::PluginDescriptor* descriptor) {
                               ": install the plugin of this release");
   }
   if (descriptor->build_id == nullptr || descriptor->name == nullptr ||
-      descriptor->create == nullptr) {
+      (descriptor->create == nullptr) == (descriptor->create_provisioner == nullptr)) {
     return FailedPrecondition("its descriptor is incomplete");
   }
   if (std::string_view(descriptor->build_id) != sdk::BuildId()) {
@@ -81,13 +81,25 @@ Result<const sdk::PluginDescriptor*> Open(const std::string& path) {
   return descriptor;
 }
 
-Result<std::unique_ptr<sdk::Backend>> Make(const sdk::PluginDescriptor& descriptor, sdk::Host& host,
-                                           const sdk::PluginOptions& options) {
+Result<Loaded> Create(const sdk::PluginDescriptor& descriptor, sdk::Host& host,
+                      const DeskMaker& desk, const sdk::PluginOptions& options) {
+  Loaded loaded;
+  if (descriptor.create != nullptr) {
+    ASSIGN_OR_RETURN(loaded.backend, descriptor.create(host, options));
+  } else {
+    ASSIGN_OR_RETURN(sdk::AgentDesk * agents, desk());
+    ASSIGN_OR_RETURN(loaded.provisioner, descriptor.create_provisioner(host, *agents, options));
+  }
+  if (loaded.backend == nullptr && loaded.provisioner == nullptr) {
+    return InternalError("it made nothing and no error");
+  }
+  return loaded;
+}
+
+Result<Loaded> Make(const sdk::PluginDescriptor& descriptor, sdk::Host& host, const DeskMaker& desk,
+                    const sdk::PluginOptions& options) {
   try {
-    auto backend = descriptor.create(host, options);
-    if (backend.ok() && *backend == nullptr)
-      return InternalError("it made no backend and no error");
-    return backend;
+    return Create(descriptor, host, desk, options);
   } catch (const std::exception& error) {
     return InternalError(std::string("it threw: ") + error.what());
   } catch (...) {
@@ -101,13 +113,13 @@ Status Check(const std::string& path) {
   return Open(path).status().WithContext("plugin \"" + path + "\"");
 }
 
-Result<std::unique_ptr<sdk::Backend>> Load(const std::string& path, sdk::Host& host,
-                                           const sdk::PluginOptions& options) {
+Result<Loaded> Load(const std::string& path, sdk::Host& host, const DeskMaker& desk,
+                    const sdk::PluginOptions& options) {
   const auto descriptor = Open(path);
   if (!descriptor.ok()) return descriptor.status().WithContext("plugin \"" + path + "\"");
-  auto backend = Make(**descriptor, host, options);
-  if (backend.ok()) return backend;
-  return backend.status().WithContext(std::string("plugin \"") + (*descriptor)->name + "\"");
+  auto made = Make(**descriptor, host, desk, options);
+  if (made.ok()) return made;
+  return made.status().WithContext(std::string("plugin \"") + (*descriptor)->name + "\"");
 }
 
 }  // namespace interlink::loader

@@ -48,6 +48,7 @@ struct SandboxSpec {
   NodeId node;
   std::string handler;
   const runtime::v1::PodSandboxConfig& config;
+  std::map<std::string, std::string> node_options = {};  // the node's PluginConfig
 };
 
 struct ContainerSpec {

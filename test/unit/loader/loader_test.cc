@@ -55,10 +55,22 @@ bool Says(const Status& status, const std::string& text) {
   return says;
 }
 
-Result<std::unique_ptr<sdk::Backend>> LoadFile(const std::string& path) {
+Result<sdk::AgentDesk*> NoDesk() { return FailedPrecondition("there is no hub for agents"); }
+
+Result<Loaded> LoadFile(const std::string& path) {
   FakeHost host;
-  return Load(path, host, {"section", {}, {}});
+  return Load(path, host, NoDesk, {"section", {}, {}});
 }
+
+class FakeDesk final : public sdk::AgentDesk {
+ public:
+  sdk::AgentTicket TicketFor(const SandboxId&) override { return {"site:1", "site", "", ""}; }
+  void Report(std::vector<sdk::AllocationFact>) override {}
+  Result<std::optional<std::string>> CloseTo(const SandboxId&) override {
+    return std::optional<std::string>();
+  }
+  std::optional<Duration> Silence(const SandboxId&) override { return std::nullopt; }
+};
 
 TEST_CASE("a plugin of this build makes its backend, as often as asked") {
   const auto one = LoadFile(kFixtures + "/good.so");
@@ -66,9 +78,24 @@ TEST_CASE("a plugin of this build makes its backend, as often as asked") {
 
   REQUIRE(one.ok());
   REQUIRE(two.ok());
-  REQUIRE((*one)->Describe().plugin == "good");
-  REQUIRE(one->get() != two->get());
+  REQUIRE(one->backend->Describe().plugin == "good");
+  REQUIRE(one->backend.get() != two->backend.get());
+  REQUIRE(one->provisioner == nullptr);
   REQUIRE(Check(kFixtures + "/good.so").ok());
+}
+
+TEST_CASE("a scheduler's plugin makes a provisioner, for which there must be a hub") {
+  FakeHost host;
+  FakeDesk desk;
+
+  const auto made = Load(kFixtures + "/scheduler.so", host,
+                         [&desk]() -> Result<sdk::AgentDesk*> { return &desk; }, {"s", {}, {}});
+
+  REQUIRE(made.ok());
+  REQUIRE(made->backend == nullptr);
+  REQUIRE(made->provisioner->Describe().plugin == "scheduler at site:1");
+  REQUIRE(LoadFile(kFixtures + "/scheduler.so").status() ==
+          FailedPrecondition("plugin \"scheduler\": there is no hub for agents"));
 }
 
 TEST_CASE("a refusal names the file and what differs") {
@@ -79,7 +106,7 @@ TEST_CASE("a refusal names the file and what differs") {
   };
   const auto wrong = GENERATE(values<Case>({
       {"absent.so", Code::kNotFound, "No such file"},
-      {"other_abi.so", Code::kFailedPrecondition, "it is made for plugin ABI 2, this daemon has 1"},
+      {"other_abi.so", Code::kFailedPrecondition, "it is made for plugin ABI 3, this daemon has 2"},
       {"other_build.so", Code::kFailedPrecondition,
        "it is of build \"9.9.9/clang-99/Debug\", this daemon of \""},
       {"incomplete.so", Code::kFailedPrecondition, "its descriptor is incomplete"},
@@ -128,7 +155,8 @@ TEST_CASE("a plugin that everybody may write is refused") {
 TEST_CASE("a backend that cannot be made keeps the plugin's reason and code") {
   FakeHost host;
   const auto create = [&host](const std::string& key, const std::string& value) {
-    return Load(kFixtures + "/good.so", host, {"section", {}, {{key, value, "site.yaml:7"}}})
+    return Load(kFixtures + "/good.so", host, NoDesk,
+                {"section", {}, {{key, value, "site.yaml:7"}}})
         .status();
   };
 
