@@ -166,7 +166,7 @@ class Kubernetes:
             "failCgroupV1": False, "failSwapOn": False, "cgroupRoot": "/" + self.own["cgroup"],
             "makeIPTablesUtilChains": False, "oomScoreAdj": 0, "resolvConf": d + "/resolv.conf", "podLogsDir": d + "/pods",
             "staticPodPath": d + "/static", "volumePluginDir": d + "/plugins",
-            "containerLogMaxSize": "1Mi", "containerLogMonitorInterval": "3s",
+            "containerLogMaxSize": "1Mi", "containerLogMaxFiles": 20, "containerLogMonitorInterval": "3s",
             # Eviction looks at the runtime's figures, and has no reason to act.
             "evictionHard": {"memory.available": "1Mi", "nodefs.available": "1Mi", "nodefs.inodesFree": "1",
                              "imagefs.available": "1Mi", "imagefs.inodesFree": "1"},
