@@ -34,9 +34,10 @@ shared_source() {
 # What the machine sees mounted for containers: nothing but the roots of those that there are.
 container_mounts() { grep -F -- "$LAB_DIR/site" /proc/self/mounts | grep -F /c/ | grep -Ev '/bundle/rootfs overlay ' || true; }
 
-# Containers that have a folder at the site; at least so many.
-folders() { find "$LAB_DIR/site" -mindepth 1 -path '*/c/*' -name container.json | wc -l; }
-begun() { [ "$(folders)" -ge "$1" ]; }
+# The folders of containers at the site; so many that were not there before, whatever has gone meanwhile.
+folders() { find "$LAB_DIR/site" -mindepth 1 -path '*/c/*' -name container.json | sort; }
+site_is_reachable() { crictl info | jq -e '.status.conditions[] | select(.type == "SiteReachable") | .status' | has true; }
+begun() { [ "$(comm -13 <(echo "$1") <(folders) | wc -l)" -ge "$2" ]; }
 
 @test "propagation is told as asked for, and is as told" {
   shared_source
@@ -135,12 +136,13 @@ begun() { [ "$(folders)" -ge "$1" ]; }
   crictl pull "$VOLUME"
   mkdir -p "$source"
   for round in 1 2 3; do
-    there=$(folders) # a creation that was cut short may be none
+    eventually 60 site_is_reachable # until then nothing is begun
+    there=$(folders)
     for n in 1 2 3 4; do
       create "$pod" "c$round$n" "$name" ".mounts = [{container_path: \"/volume\", readonly: true, image: {image: \"$VOLUME\"}, image_sub_path: \"bin\"},
         {container_path: \"/m\", host_path: \"$source\"}]" sh -c "$RUN" >/dev/null 2>&1 &
     done
-    eventually 30 begun $((there + round))
+    eventually 30 begun "$there" "$round"
     lab kill-site "$LAB_DIR"
     lab start-site "$LAB_DIR"
     wait
