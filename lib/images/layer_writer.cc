@@ -11,7 +11,7 @@
 #include <cstring>
 #include <utility>
 
-#include "images/beneath.h"
+#include "base/beneath.h"
 #include "images/layer_path.h"
 
 namespace interlink::images {

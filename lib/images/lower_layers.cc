@@ -5,7 +5,7 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-#include "images/beneath.h"
+#include "base/beneath.h"
 #include "images/layer_path.h"
 
 namespace interlink::images {

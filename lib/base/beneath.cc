@@ -1,11 +1,11 @@
-#include "images/beneath.h"
+#include "base/beneath.h"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-namespace interlink::images {
+namespace interlink {
 
 Result<UniqueFd> OpenBeneath(int root, const std::string& path, int flags) {
   open_how how{};
@@ -24,4 +24,4 @@ Result<UniqueFd> OpenBeneath(int root, const std::string& path, int flags) {
 
 std::string ProcPath(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 
-}  // namespace interlink::images
+}  // namespace interlink
