@@ -38,18 +38,41 @@ constexpr int kMaxDepth = 64;  // open descriptors of one removal
 
 int RemoveEntries(UniqueFd folder, int top, int depth);
 
+// Images have folders that their own owner may not change.
+bool GiveOwnerAccess(int folder) {
+  return ::chmod(("/proc/self/fd/" + std::to_string(folder)).c_str(), S_IRWXU) == 0;
+}
+
+// A folder in `parent`, not on another mount: with the same device number that could be one too.
+UniqueFd OpenFolderIn(int parent, const char* name, int flags) {
+  open_how how{};
+  how.flags = static_cast<unsigned>(flags | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+  return UniqueFd(static_cast<int>(::syscall(SYS_openat2, parent, name, &how, sizeof how)));
+}
+
+bool GiveOwnerAccess(int parent, const char* name) {
+  const UniqueFd folder = OpenFolderIn(parent, name, O_PATH);
+  return folder && GiveOwnerAccess(folder.get());
+}
+
+// 0 or an errno value.
+int MoveUp(int parent, const char* name, int top) {
+  const std::string higher = ".deep-" + RandomHex(8);
+  return ::renameat(parent, name, top, higher.c_str()) == 0 || errno == ENOENT ? 0 : errno;
+}
+
 // `parent`/`name` is a folder. 0 or an errno value.
 int RemoveFolder(int parent, const char* name, int top, int depth) {
   if (depth >= kMaxDepth) {
     // Nobody's tree is too deep: what is below goes up, and is removed from there.
-    const std::string higher = ".deep-" + RandomHex(8);
-    return ::renameat(parent, name, top, higher.c_str()) == 0 || errno == ENOENT ? 0 : errno;
+    const int error = MoveUp(parent, name, top);
+    return error == EACCES && GiveOwnerAccess(parent, name) ? MoveUp(parent, name, top) : error;
   }
-  open_how how{};
-  how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-  // A mount of the same file system has the same device number, and must not be emptied.
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
-  UniqueFd folder(static_cast<int>(::syscall(SYS_openat2, parent, name, &how, sizeof how)));
+  UniqueFd folder = OpenFolderIn(parent, name, O_RDONLY);
+  if (!folder && errno == EACCES) {
+    if (GiveOwnerAccess(parent, name)) folder = OpenFolderIn(parent, name, O_RDONLY);
+  }
   if (!folder) return errno == ENOENT ? 0 : errno == EXDEV ? EBUSY : errno;
   const int error = RemoveEntries(std::move(folder), top, depth + 1);
   if (error != 0) return error;
@@ -69,6 +92,7 @@ int RemoveEntries(UniqueFd folder, int top, int depth) {
       if (std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0) continue;
       found = true;
       int error = ::unlinkat(fd, name, 0) == 0 ? 0 : errno;
+      if (error == EACCES && GiveOwnerAccess(fd)) error = ::unlinkat(fd, name, 0) == 0 ? 0 : errno;
       if (error == EISDIR) error = RemoveFolder(fd, name, top, depth);
       if (error != 0 && error != ENOENT) return error;
       errno = 0;
@@ -151,7 +175,13 @@ Status RemoveTree(const std::string& path) {
     if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
     return ErrnoStatus(errno, Quoted("remove", path));
   }
-  UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  constexpr int kFlags = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  UniqueFd folder(::open(path.c_str(), O_RDONLY | kFlags));
+  if (!folder && errno == EACCES) {
+    const UniqueFd closed(::open(path.c_str(), O_PATH | kFlags));
+    if (closed) GiveOwnerAccess(closed.get());
+    folder = UniqueFd(::open(path.c_str(), O_RDONLY | kFlags));
+  }
   if (!folder) return ErrnoStatus(errno, Quoted("open", path));
   const int top = folder.get();
   int error = RemoveEntries(std::move(folder), top, 1);

@@ -24,8 +24,9 @@ Status SyncDirectoryOf(const std::string& path);
 // mkdir -p with `mode` for what is created.
 Status MakeDirectories(const std::string& path, mode_t mode);
 
-// rm -rf of a tree of any depth, without following links and without entering a mount (then it is
-// kUnavailable or the like, and the rest of the tree may be gone); absent is OK.
+// rm -rf of a tree of any depth, folders that their own owner may not change included; without
+// following links and without entering a mount (then it is kUnavailable or the like, and the rest
+// of the tree may be gone); absent is OK.
 Status RemoveTree(const std::string& path);
 
 }  // namespace interlink

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -7,6 +8,7 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <filesystem>
+#include <thread>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -120,6 +122,33 @@ TEST_CASE("a tree of any depth is removed, with a few descriptors") {
   }
 
   CHECK(RemoveTree(top).ToString() == "OK");
+  CHECK(access(top.c_str(), F_OK) != 0);
+}
+
+// Images of some distributions have folders without a right to write: their layers stayed for ever
+// where the site is an ordinary user.
+TEST_CASE("a tree with closed folders is removed by their owner") {
+  const test::TemporaryFolder folder;
+  const std::string top = folder.File("top");
+  REQUIRE(MakeDirectories(top + "/closed/inner/only-a-folder", 0700).ok());
+  REQUIRE(WriteFileAtomically(top + "/closed/file", "x", 0400).ok());
+  for (const char* name : {"/closed/inner", "/closed", ""})
+    REQUIRE(chmod((top + name).c_str(), name == std::string("/closed") ? 0 : 0555) == 0);
+  REQUIRE(chmod(folder.path().c_str(), 0777) == 0);
+
+  // Root would be let in anyway.
+  const bool root = geteuid() == 0;
+  for (const char* name :
+       {"/closed/inner/only-a-folder", "/closed/inner", "/closed/file", "/closed", ""})
+    REQUIRE((!root || lchown((top + name).c_str(), 12345, 12345) == 0));
+
+  Status removed;
+  std::jthread([&] {
+    if (root) setfsuid(12345);  // of this thread alone
+    removed = RemoveTree(top);
+  }).join();
+
+  CHECK(removed.ToString() == "OK");
   CHECK(access(top.c_str(), F_OK) != 0);
 }
 
