@@ -1,0 +1,337 @@
+#include "slurm/copy_layer.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/beneath.h"
+#include "base/unique_fd.h"
+#include "base/utf8.h"
+
+namespace interlink::slurm {
+namespace {
+
+constexpr size_t kBlock = 1U << 20U;
+constexpr mode_t kOwnerReads = S_IRUSR;
+constexpr mode_t kOwnerEnters = S_IRUSR | S_IXUSR;
+constexpr const char* kOpaque = "user.overlay.opaque";
+
+std::string Named(const std::string& path) {
+  return "\"" + Utf8Prefix(path.empty() ? "/" : path, 200) + "\"";
+}
+
+Status Failed(int error, const std::string& verb, const std::string& path) {
+  return ErrnoStatus(error, verb + " " + Named(path));
+}
+
+mode_t FileMode(const struct stat& about) { return (about.st_mode & 0777U) | kOwnerReads; }
+mode_t FolderMode(const struct stat& about) {
+  return (about.st_mode & (0777U | S_ISVTX | S_ISGID)) | kOwnerEnters;
+}
+
+std::array<timespec, 2> TimesOf(const struct stat& about) {
+  return {timespec{0, UTIME_OMIT}, about.st_mtim};
+}
+
+bool IsOpaque(int folder) {
+  for (const char* name : {"trusted.overlay.opaque", kOpaque}) {
+    char value = 0;
+    if (fgetxattr(folder, name, &value, 1) == 1 && value == 'y') return true;
+  }
+  return false;
+}
+
+class LayerCopy {
+ public:
+  LayerCopy(const Call& call, const FileOwner& owner) : call_(call), owner_(owner) {}
+
+  Status Run(const std::string& from, const std::string& to) {
+    from_ = UniqueFd(open(from.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!from_) return ErrnoStatus(errno, "open the layer \"" + from + "\"");
+    {
+      const OwnersRights rights(owner_);
+      if (mkdir(to.c_str(), S_IRWXU) != 0) return ErrnoStatus(errno, "make \"" + to + "\"");
+      to_ = UniqueFd(open(to.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+      if (!to_) return ErrnoStatus(errno, "open \"" + to + "\"");
+    }
+    waiting_.emplace_back();
+    while (!waiting_.empty()) {
+      const std::string path = std::move(waiting_.back());
+      waiting_.pop_back();
+      RETURN_IF_ERROR(CopyFolder(path));
+    }
+    return FinishFolders();
+  }
+
+ private:
+  struct Folder {
+    std::string path;
+    struct stat about;
+  };
+  struct Entry {
+    int from;  // the folders that it is in
+    int to;
+    const char* name;
+    std::string path;
+    struct stat about;
+  };
+
+  Status CopyFolder(const std::string& path) {
+    ASSIGN_OR_RETURN(const UniqueFd from, OpenBeneath(from_.get(), path, O_RDONLY | O_DIRECTORY));
+    Folder folder{path, {}};
+    if (fstat(from.get(), &folder.about) != 0) return Failed(errno, "stat", path);
+    ASSIGN_OR_RETURN(const UniqueFd to, OpenCopy(path));
+    RETURN_IF_ERROR(CopyAttributes(from.get(), to.get(), path));
+    if (IsOpaque(from.get())) RETURN_IF_ERROR(SetAttribute(to.get(), kOpaque, "y", path));
+    const std::unique_ptr<DIR, int (*)(DIR*)> entries(
+        fdopendir(fcntl(from.get(), F_DUPFD_CLOEXEC, 0)), closedir);
+    if (!entries) return Failed(errno, "list", path);
+    errno = 0;
+    while (const dirent* entry = readdir(entries.get())) {  // NOLINT(concurrency-mt-unsafe)
+      const std::string name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      RETURN_IF_ERROR(call_.Check("copying the layer"));
+      RETURN_IF_ERROR(CopyEntry(
+          {from.get(), to.get(), name.c_str(), (path.empty() ? "" : path + "/") + name, {}}));
+      errno = 0;
+    }
+    if (errno != 0) return Failed(errno, "list", path);
+    folders_.push_back(std::move(folder));
+    return {};
+  }
+
+  Result<UniqueFd> OpenCopy(const std::string& path) {
+    const OwnersRights rights(owner_);
+    return OpenBeneath(to_.get(), path, O_RDONLY | O_DIRECTORY);
+  }
+
+  Status CopyEntry(Entry entry) {
+    if (fstatat(entry.from, entry.name, &entry.about, AT_SYMLINK_NOFOLLOW) != 0)
+      return Failed(errno, "stat", entry.path);
+    const mode_t kind = entry.about.st_mode & S_IFMT;
+    if (kind == S_IFDIR) return MakeFolder(entry);
+    if (kind != S_IFLNK && kind != S_IFREG && kind != S_IFIFO && !IsWhiteout(entry)) return {};
+    const std::pair<dev_t, ino_t> file(entry.about.st_dev, entry.about.st_ino);
+    // The image store's whiteouts may share one inode; each is made anew.
+    const bool linked = entry.about.st_nlink > 1 && !IsWhiteout(entry);
+    const auto first = linked ? links_.find(file) : links_.end();
+    if (first != links_.end()) {
+      ASSIGN_OR_RETURN(const bool made, MakeLink(first->second, entry));
+      if (made) return {};
+    } else if (linked) {
+      links_.emplace(file, entry.path);
+    }
+    switch (kind) {
+      case S_IFLNK:
+        return CopyLink(entry);
+      case S_IFREG:
+        return CopyFile(entry);
+      case S_IFIFO:
+        return MakeNode(entry, S_IFIFO | FileMode(entry.about));
+      default:
+        return MakeNode(entry, S_IFCHR);
+    }
+  }
+
+  static bool IsWhiteout(const Entry& entry) {
+    return S_ISCHR(entry.about.st_mode) && entry.about.st_rdev == makedev(0, 0);
+  }
+
+  Status MakeFolder(const Entry& entry) {
+    const OwnersRights rights(owner_);
+    if (mkdirat(entry.to, entry.name, S_IRWXU) != 0) return Failed(errno, "make", entry.path);
+    waiting_.push_back(entry.path);
+    return {};
+  }
+
+  // False: this file system cannot.
+  Result<bool> MakeLink(const std::string& first, const Entry& entry) {
+    const OwnersRights rights(owner_);
+    if (linkat(to_.get(), first.c_str(), entry.to, entry.name, 0) == 0) return true;
+    for (const int error : {EPERM, EXDEV, EMLINK, EOPNOTSUPP, ENOSYS})
+      if (errno == error) return false;
+    return Failed(errno, "link", entry.path);
+  }
+
+  Status CopyLink(const Entry& entry) {
+    std::string target(PATH_MAX, '\0');
+    const ssize_t size = readlinkat(entry.from, entry.name, target.data(), target.size());
+    if (size < 0) return Failed(errno, "read the link", entry.path);
+    target.resize(static_cast<size_t>(size));
+    const OwnersRights rights(owner_);
+    if (symlinkat(target.c_str(), entry.to, entry.name) != 0)
+      return Failed(errno, "make the link", entry.path);
+    return SetTimes(entry);
+  }
+
+  Status MakeNode(const Entry& entry, mode_t mode) {
+    const OwnersRights rights(owner_);
+    if (mknodat(entry.to, entry.name, mode, makedev(0, 0)) != 0) {
+      if (!S_ISCHR(mode)) return Failed(errno, "make the fifo", entry.path);
+      return FailedPrecondition(
+          "the whiteout of " + Named(entry.path) + " cannot be made (" +
+          ErrnoStatus(errno, "mknod").message() +
+          "): layers for jobs need Linux 5.8 and a file system with device nodes");
+    }
+    if (S_ISCHR(mode)) return {};
+    // mknod obeys the process's umask.
+    if (fchmodat(entry.to, entry.name, mode & 0777U, 0) != 0)
+      return Failed(errno, "chmod", entry.path);
+    return SetTimes(entry);
+  }
+
+  static Status SetTimes(const Entry& entry) {
+    const auto times = TimesOf(entry.about);
+    if (utimensat(entry.to, entry.name, times.data(), AT_SYMLINK_NOFOLLOW) != 0)
+      return Failed(errno, "set the time of", entry.path);
+    return {};
+  }
+
+  Status CopyFile(const Entry& entry) {
+    constexpr int kFlags = O_NOFOLLOW | O_CLOEXEC;
+    const UniqueFd from(openat(entry.from, entry.name, O_RDONLY | O_NONBLOCK | kFlags));
+    if (!from) return Failed(errno, "open", entry.path);
+    UniqueFd to;
+    {
+      const OwnersRights rights(owner_);
+      to = UniqueFd(
+          openat(entry.to, entry.name, O_WRONLY | O_CREAT | O_EXCL | kFlags, S_IRUSR | S_IWUSR));
+    }
+    if (!to) return Failed(errno, "create", entry.path);
+    RETURN_IF_ERROR(CopyContents(from.get(), to.get(), entry));
+    RETURN_IF_ERROR(CopyAttributes(from.get(), to.get(), entry.path));
+    return FinishInode(to.get(), FileMode(entry.about), entry.about, entry.path);
+  }
+
+  // Holes stay holes.
+  Status CopyContents(int from, int to, const Entry& entry) {
+    const off_t size = entry.about.st_size;
+    off_t begin = 0;
+    while (begin < size) {
+      off_t data = lseek(from, begin, SEEK_DATA);
+      if (data < 0 && errno == ENXIO) break;
+      off_t hole = data < 0 ? -1 : lseek(from, data, SEEK_HOLE);
+      if (hole < 0) {  // a file system that does not tell
+        data = begin;
+        hole = size;
+      }
+      RETURN_IF_ERROR(CopyRange(from, to, data, std::min(hole, size), entry.path));
+      begin = hole;
+    }
+    if (ftruncate(to, size) != 0) return Failed(errno, "write", entry.path);
+    return {};
+  }
+
+  Status CopyRange(int from, int to, off_t begin, off_t end, const std::string& path) {
+    while (begin < end) {
+      RETURN_IF_ERROR(call_.Check("copying the layer"));
+      const auto want = static_cast<size_t>(std::min<off_t>(end - begin, 16 * off_t{kBlock}));
+      off_t read_at = begin;
+      off_t write_at = begin;
+      const ssize_t copied =
+          kernel_copies_ ? copy_file_range(from, &read_at, to, &write_at, want, 0) : 0;
+      if (copied > 0) {
+        begin += copied;
+        continue;
+      }
+      // Between many pairs of file systems, and kernels, it cannot; each says so in its own way.
+      kernel_copies_ = false;
+      ASSIGN_OR_RETURN(
+          begin, CopyBlock(from, to, begin, std::min<off_t>(end, begin + off_t{kBlock}), path));
+    }
+    return {};
+  }
+
+  Result<off_t> CopyBlock(int from, int to, off_t begin, off_t end, const std::string& path) {
+    buffer_.resize(kBlock);
+    const ssize_t size = pread(from, buffer_.data(), static_cast<size_t>(end - begin), begin);
+    if (size < 0) return Failed(errno, "read", path);
+    if (size == 0) return DataLoss(Named(path) + " became shorter while it was copied");
+    for (ssize_t done = 0; done < size;) {
+      const ssize_t count =
+          pwrite(to, buffer_.data() + done, static_cast<size_t>(size - done), begin + done);
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) return Failed(errno, "write", path);
+      done += count;
+    }
+    return begin + size;
+  }
+
+  Status CopyAttributes(int from, int to, const std::string& path) {
+    std::string names(XATTR_LIST_MAX, '\0');
+    const ssize_t size = flistxattr(from, names.data(), names.size());
+    if (size < 0 && errno == EOPNOTSUPP) return {};
+    if (size < 0) return Failed(errno, "list the attributes of", path);
+    names.resize(static_cast<size_t>(size));
+    for (size_t at = 0; at < names.size();) {
+      const std::string name = names.c_str() + at;
+      at += name.size() + 1;
+      if (!name.starts_with("user.") || name.starts_with("user.overlay.")) continue;
+      std::string value(XATTR_SIZE_MAX, '\0');
+      const ssize_t length = fgetxattr(from, name.c_str(), value.data(), value.size());
+      if (length < 0) return Failed(errno, "read the attribute " + name + " of", path);
+      value.resize(static_cast<size_t>(length));
+      RETURN_IF_ERROR(SetAttribute(to, name.c_str(), value, path));
+    }
+    return {};
+  }
+
+  Status SetAttribute(int to, const char* name, const std::string& value, const std::string& path) {
+    const OwnersRights rights(owner_);
+    if (fsetxattr(to, name, value.data(), value.size(), 0) == 0) return {};
+    if (errno != EOPNOTSUPP)
+      return Failed(errno, std::string("set the attribute ") + name + " of", path);
+    return FailedPrecondition(Named(path) + " needs the attribute " + Utf8Prefix(name, 100) +
+                              ": layers for jobs need a file system with user.* attributes");
+  }
+
+  Status FinishInode(int fd, mode_t mode, const struct stat& about, const std::string& path) {
+    const OwnersRights rights(owner_);
+    if (fchmod(fd, mode) != 0) return Failed(errno, "chmod", path);
+    const auto times = TimesOf(about);
+    if (futimens(fd, times.data()) != 0) return Failed(errno, "set the time of", path);
+    return {};
+  }
+
+  // Last, and the innermost first: a closed folder takes no files, and each file changes its time.
+  Status FinishFolders() {
+    for (auto folder = folders_.rbegin(); folder != folders_.rend(); ++folder) {
+      ASSIGN_OR_RETURN(const UniqueFd to, OpenCopy(folder->path));
+      RETURN_IF_ERROR(
+          FinishInode(to.get(), FolderMode(folder->about), folder->about, folder->path));
+    }
+    return {};
+  }
+
+  const Call& call_;
+  const FileOwner owner_;
+  UniqueFd from_;
+  UniqueFd to_;
+  std::vector<std::string> waiting_;  // folders that are made and empty; "" is the layer's root
+  std::vector<Folder> folders_;       // copied; a folder comes before those in it
+  std::map<std::pair<dev_t, ino_t>, std::string> links_;
+  std::vector<char> buffer_;
+  bool kernel_copies_ = true;
+};
+
+}  // namespace
+
+Status CopyLayer(const Call& call, const std::string& from, const std::string& to,
+                 const FileOwner& owner) {
+  return LayerCopy(call, owner).Run(from, to);
+}
+
+}  // namespace interlink::slurm

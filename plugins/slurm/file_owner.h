@@ -1,0 +1,37 @@
+// FileOwner and OwnersRights: work on files as the user whose files they are. A site that is root
+// writes into folders of other users, maybe on a file system where root is nobody: with that user's
+// rights, nothing that the user put there can turn a write against the machine.
+#ifndef INTERLINK_PLUGINS_SLURM_FILE_OWNER_H_
+#define INTERLINK_PLUGINS_SLURM_FILE_OWNER_H_
+
+#include <sys/types.h>
+
+#include "base/status.h"
+
+namespace interlink::slurm {
+
+struct FileOwner {
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
+// OK: this process may act as that user. kPermissionDenied: neither root nor that user.
+Status CheckMayActAs(const FileOwner& owner);
+
+// While it lives, this thread opens, makes and removes files as the owner; descriptors that are
+// open keep their rights. Lives on one thread, in one scope. REQUIRES: CheckMayActAs(owner).
+class OwnersRights {
+ public:
+  explicit OwnersRights(const FileOwner& owner);
+  ~OwnersRights();
+  OwnersRights(const OwnersRights&) = delete;
+  OwnersRights& operator=(const OwnersRights&) = delete;
+
+ private:
+  uid_t uid_before_;
+  gid_t gid_before_;
+};
+
+}  // namespace interlink::slurm
+
+#endif  // INTERLINK_PLUGINS_SLURM_FILE_OWNER_H_
