@@ -48,6 +48,13 @@ void FilterAttributes(archive_entry* entry) {
     archive_entry_xattr_add_entry(entry, key.c_str(), bytes.data(), bytes.size());
 }
 
+// Without root the site has no more rights to its files than their modes give: it must be able to
+// read what it has unpacked, and to remove it.
+void LetOwnerIn(archive_entry* entry, bool folder) {
+  if (::geteuid() == 0 || archive_entry_filetype(entry) == AE_IFLNK) return;
+  archive_entry_set_perm(entry, archive_entry_perm(entry) | (folder ? S_IRWXU : S_IRUSR));
+}
+
 const char* OverlayOpaque() {
   return ::geteuid() == 0 ? "trusted.overlay.opaque" : "user.overlay.opaque";
 }
@@ -83,7 +90,11 @@ Result<bool> LayerWriter::Begin(archive_entry* entry) {
   if (path.empty() && !folder)
     return InvalidArgument(where_ + " would replace the layer's root by something else");
   RETURN_IF_ERROR(ReplaceWhiteout(path, folder));
-  if (hard_link) RETURN_IF_ERROR(PrepareHardLink(entry, where_));
+  if (hard_link) {
+    RETURN_IF_ERROR(PrepareHardLink(entry, where_));
+  } else {
+    LetOwnerIn(entry, folder);
+  }
   FilterAttributes(entry);
   archive_entry_set_pathname(entry, path.empty() ? "." : path.c_str());
   implied_.erase(path);

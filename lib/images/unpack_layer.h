@@ -4,7 +4,8 @@
 // no name is ever resolved against anything else. Ids are numeric, set-id bits and
 // security.capability are kept, names are bytes. Extended attributes other than security.capability
 // and user.* are dropped: trusted.overlay.* would steer the overlay, labels are the host's.
-// As root, device nodes are made; without root they are refused by name.
+// As root, device nodes are made; without root they are refused by name, and the owner may read
+// every file and change every folder, whatever the entry says.
 #ifndef INTERLINK_IMAGES_UNPACK_LAYER_H_
 #define INTERLINK_IMAGES_UNPACK_LAYER_H_
 

@@ -1,9 +1,12 @@
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <fstream>
+#include <thread>
 
 #include "images/layer_path.h"
 #include "images/unpack_layer.h"
@@ -365,6 +368,35 @@ TEST_CASE("Device nodes are made by root") {
   } else {
     CHECK_THAT(unpacked.status().message(), Catch::Contains("null"));
   }
+}
+
+// Some images have files and folders without any right; a site that was no root could not copy them
+// for its jobs, nor delete them.
+TEST_CASE("What an ordinary user unpacks its owner can read") {
+  LayerBench bench;
+  TarBuilder tar;
+  tar.Folder("closed", 0).File("closed/shadow", "secret", 0).File("program", "x", 0755);
+  tar.Add({"hard", AE_IFREG, 0, "", "", "closed/shadow"}).Add({"link", AE_IFLNK, 0777, "", "x"});
+  const std::string bytes = tar.Finish();
+  REQUIRE(::chmod(bench.temp.path().c_str(), 0777) == 0);
+
+  std::string end;
+  std::jthread([&] {
+    // Of this thread alone, without the wrapper that would take all threads along.
+    if (::geteuid() == 0) ::syscall(SYS_setresuid, 12345, 12345, 12345);
+    bench.request.blob_path = bench.temp.path() + "/blob";
+    bench.request.target = bench.temp.path() + "/layer";
+    bench.request.diff_id = Digest::Of(bytes);
+    ::mkdir(bench.request.target.c_str(), 0755);
+    std::ofstream(bench.request.blob_path) << bytes;
+    end = UnpackLayer(bench.call, bench.request).status().ToString();
+  }).join();
+
+  REQUIRE(end == "OK");
+  CHECK((bench.Stat("closed").st_mode & 07777U) == 0700);
+  CHECK((bench.Stat("closed/shadow").st_mode & 07777U) == 0400);
+  CHECK((bench.Stat("program").st_mode & 07777U) == 0755);
+  CHECK(bench.Stat("hard").st_ino == bench.Stat("closed/shadow").st_ino);
 }
 
 TEST_CASE("A cancelled unpacking ends") {
