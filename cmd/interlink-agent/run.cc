@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "embedded_shim.h"
 #include "engine/engine.h"
+#include "engine/pod_files.h"
 #include "stderr_log.h"
 
 namespace interlink::cmd_agent {
@@ -144,7 +145,10 @@ Result<int> Serve(const RunOptions& options, const Secrets& secrets, const sigse
   ASSIGN_OR_RETURN(const auto backend, engine::Engine::Create(host, engine_options));
   const auto channel = agent::MakeChannel(
       {options.hub, options.server_name, secrets.ca, secrets.token, agent_options.sandbox});
-  agent::Agent agent(agent_options, {*channel, *backend, host, *folder, log, clock});
+  const auto shim_folder = [pod = engine::FolderOfPod(engine_options.state_folder, host.lineage(),
+                                                      agent_options.sandbox)](
+                               const ContainerId& id) { return pod.Shim(id); };
+  agent::Agent agent(agent_options, {*channel, *backend, host, *folder, log, clock, shim_folder});
   const std::jthread watcher(
       [&](const std::stop_token& stop) { WatchSignals(stop, signals, agent); });
   const Status end = agent.Run();

@@ -28,6 +28,10 @@ Agent::Agent(AgentOptions options, const Parts& parts)
     : options_(std::move(options)),
       parts_(parts),
       commands_(options_.sandbox, parts.backend, parts.host, parts.folder),
+      keeper_(options_.shared_folder && parts.shim_folder
+                  ? std::make_unique<LogKeeper>(
+                        LogKeeper::Options{parts.folder.Logs(), parts.shim_folder}, parts.log)
+                  : nullptr),
       state_(parts.folder.highest_term()),
       wait_(options_.shortest_wait),
       steps_("agent", kAgentThreads, kMaxAgentSteps) {
@@ -160,6 +164,10 @@ std::vector<v1::Fact> Agent::Recorded(const std::vector<sdk::Observation>& seen)
   std::vector<v1::Fact> facts;
   for (const sdk::Observation& one : seen) {
     v1::Fact fact = ToFact(one);
+    if (keeper_ && !one.container.empty() && one.state >= sdk::Observation::State::kCreated &&
+        one.state <= sdk::Observation::State::kDown) {
+      keeper_->Track(one.container, one.state == sdk::Observation::State::kDown);
+    }
     if (fact.state() == v1::Fact::DOWN && !fact.container_id().empty()) {
       const Status written = parts_.folder.WriteExit(fact);
       // Told all the same: a full disk must not make a container immortal. It is tried again when
@@ -216,6 +224,7 @@ void Agent::CarryOut(const v1::Command& command, uint64_t stream) {
   } else if (command.has_leave()) {
     Leave("the site has asked for it");
   } else {
+    ForgetLogs(command);
     answer = commands_.Carry(call, command);
   }
   if (answer.ByteSizeLong() > kMaxAnswer) {
@@ -230,6 +239,13 @@ void Agent::CarryOut(const v1::Command& command, uint64_t stream) {
   if (stream != stream_) return;  // its number means something else now
   answers_.push_back(std::move(answer));
   changed_.NotifyAll();
+}
+
+void Agent::ForgetLogs(const v1::Command& command) {
+  if (!keeper_) return;
+  if (command.has_remove_sandbox()) keeper_->ForgetAll();
+  if (command.has_remove_container())
+    keeper_->Forget(ContainerId(command.remove_container().container_id()));
 }
 
 v1::Answer Agent::OpenStream(const Call& call, const v1::Command& command) {

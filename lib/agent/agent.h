@@ -25,6 +25,7 @@
 #include "agent/channel.h"
 #include "agent/commands.h"
 #include "agent/control_state.h"
+#include "agent/log_keeper.h"
 #include "agent/pod_folder.h"
 #include "base/clock.h"
 #include "base/id.h"
@@ -64,6 +65,9 @@ class Agent final : private FactSink {
     PodFolder& folder;
     Log& log;
     const Clock& clock;
+    // Where a container's shim keeps its log (shim/layout.h). With it, and a shared folder, no log
+    // is lost with the agent.
+    std::function<std::string(const ContainerId&)> shim_folder = {};
   };
   Agent(AgentOptions options, const Parts& parts);
   // Stops no container.
@@ -107,6 +111,9 @@ class Agent final : private FactSink {
   v1::Answer OpenStream(const Call& call, const v1::Command& command);
   std::vector<v1::Fact> Recorded(const std::vector<sdk::Observation>& seen);
 
+  // The logs that go before the command is carried out.
+  void ForgetLogs(const v1::Command& command);
+
   // Leaving.
   void LeaveNow(const std::stop_token& stop);
   Status StopEverything(const std::stop_token& stop, SteadyTime deadline);
@@ -118,6 +125,7 @@ class Agent final : private FactSink {
   const AgentOptions options_;
   const Parts parts_;
   Commands commands_;
+  std::unique_ptr<LogKeeper> keeper_;  // null: the site could not read what it keeps
 
   Mutex mutex_;
   CondVar changed_;

@@ -14,6 +14,7 @@ constexpr int64_t kDefaultGraceSeconds = 30;
 // Of leave_within: from KILL to the last exit record, and to tell it.
 constexpr auto kAfterKill = std::chrono::seconds(5);
 constexpr auto kToTell = std::chrono::seconds(2);
+constexpr auto kToSave = std::chrono::seconds(1);  // of that, the last bytes of logs
 
 std::chrono::seconds GraceOf(const v1::Fact& fact) {
   runtime::v1::ContainerConfig config;
@@ -46,6 +47,8 @@ void Agent::LeaveNow(const std::stop_token& stop) {
   }
   Status end = StopEverything(stop, deadline);
   if (!end.ok()) parts_.log.Error("the pod has not ended", {{"why", end.ToString()}});
+  if (keeper_ && !keeper_->AwaitSaved(deadline + kToSave))
+    parts_.log.Error("not all logs are saved for the site", {});
   bool fenced = false;
   {
     MutexLock lock(mutex_);

@@ -8,6 +8,7 @@
 //     exits/CONTAINER   ExitFile of interlink.agent.v1
 //     heartbeat/beat    "1 NONCE N": version, who beats, a number that rises. The site makes the
 //                       folder, and renames it to give the pod up: then nobody can beat any more
+//     logs/CONTAINER/   shim/left_log.h: where the folder is shared, what the site has not read
 //     fenced            "1 NONCE ended" or "1 NONCE unsure": who found the folder gone has left;
 //                       everything of it has ended, or something may still run
 #ifndef INTERLINK_AGENT_POD_FOLDER_H_
@@ -21,6 +22,7 @@
 #include "base/mutex.h"
 #include "base/status.h"
 #include "interlink/agent/v1/agent.pb.h"
+#include "shim/left_log.h"
 
 namespace interlink::agent {
 
@@ -42,6 +44,8 @@ class PodFolder {
   Status Beat();
   // The answer to the site that has given the pod up.
   Status WriteFenced(bool ended);
+
+  std::string Logs() const { return folder_ + "/" + shim::kLeftLogs; }
 
   // Writes the file unless there is one: an end does not change. REQUIRES: `fact` is a container's
   // end.

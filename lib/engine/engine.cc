@@ -147,7 +147,9 @@ Status Engine::RunInLane(const Call& call, const SandboxId& sandbox, std::functi
   return Unavailable("the step is still under way, ask again");
 }
 
-PodFolder Engine::FolderOf(const SandboxId& id) const { return PodFolder(root_ + "/" + id.str()); }
+PodFolder Engine::FolderOf(const SandboxId& id) const {
+  return FolderOfPod(options_.state_folder, host_.lineage(), id);
+}
 
 std::optional<Engine::PodView> Engine::View(const SandboxId& id) {
   MutexLock lock(mutex_);

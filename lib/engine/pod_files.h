@@ -114,6 +114,12 @@ class PodFolder {
   std::string path_;
 };
 
+// Of an engine with that state folder and lineage. Pure.
+inline PodFolder FolderOfPod(const std::string& state_folder, const Lineage& lineage,
+                             const SandboxId& id) {
+  return PodFolder(state_folder + "/" + lineage.str() + "/" + id.str());
+}
+
 // Durable when they return.
 Status Save(const PodFolder& folder, const PodRecord& record);
 Status Save(const PodFolder& folder, const ContainerRecord& record);

@@ -80,7 +80,9 @@ Job::Job(AgentLab& lab)
         {"chown", "-R", std::to_string(kJobUser) + ":" + std::to_string(kJobUser), home_, layer()});
 }
 
-Job::~Job() {
+Job::~Job() { Kill(); }
+
+void Job::Kill() {
   for (const pid_t pid : Naming(home_)) kill(pid, SIGKILL);
   if (child_.pid > 0) End(std::chrono::seconds(1));
 }

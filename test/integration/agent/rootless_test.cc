@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 
+#include "agent_hub/left_log.h"
 #include "rootless_job.h"
 #include "support/eventually.h"
 
@@ -121,6 +122,109 @@ TEST_CASE("the job's end stops the containers with their grace and leaves their 
   CHECK(lab.events.Latest(kFirst).exit_code == 9);
   CHECK(lab.events.Latest(ContainerId()).state == State::kDown);
   CHECK(Naming(job.home()).empty());
+}
+
+// What a container of the job has written, numbered.
+size_t CountLines(const std::string& log) {
+  size_t count = 0;
+  for (size_t at = 0; (at = log.find("line ", at)) != std::string::npos; ++at) {
+    CHECK(log.compare(at + 5, log.find('\n', at) - at - 5, std::to_string(count)) == 0);
+    ++count;
+  }
+  return count;
+}
+
+// As the site reads it when the agent is gone, from what it has acknowledged.
+std::string LeftOf(const Job& job, const sdk::Observation& end, uint64_t offset = 0) {
+  std::string all;
+  for (bool over = false; !over;) {
+    const auto chunk =
+        agent_hub::ReadLeftLog(job.home(), end.container, end.log_end, offset, 100'000);
+    INFO(chunk.status().ToString());
+    REQUIRE(chunk.ok());
+    all += chunk->bytes;
+    CHECK((chunk->next > offset || chunk->end));
+    offset = chunk->next;
+    over = chunk->end;
+  }
+  CHECK(offset == end.log_end);
+  return all;
+}
+
+const std::string kWriteMuch = "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done; ";
+
+TEST_CASE("logs that the site has not read outlive the job") {
+  AgentLab lab;
+  Job job(lab);
+  REQUIRE(mkdir((job.home() + "/heartbeat").c_str(), 0777) == 0);
+  REQUIRE(chmod((job.home() + "/heartbeat").c_str(), 0777) == 0);
+  job.Start({"--shared-folder"});
+  job.RunPod();
+  // One that ends by itself, and one that says its last words when it is stopped.
+  job.RunContainer(kFirst, kWriteMuch);
+  job.RunContainer(
+      kSecond, "trap '" + kWriteMuch + "exit 9' TERM; echo ready; while true; do sleep 0.05; done");
+  REQUIRE(job.Ends(kFirst));
+  REQUIRE(job.Logs(kSecond, "ready"));
+
+  job.Signal(SIGTERM);
+
+  CHECK(job.End() == 0);
+  const auto first = lab.events.Latest(kFirst);
+  const auto second = lab.events.Latest(kSecond);
+  REQUIRE(second.state == State::kDown);
+  CHECK(second.exit_code == 9);
+  CHECK(CountLines(LeftOf(job, first)) == 3000);
+  CHECK(CountLines(LeftOf(job, second)) == 3000);
+  CHECK(LeftOf(job, second).find("ready") != std::string::npos);
+}
+
+TEST_CASE("what the site has read and acknowledged is not kept for it") {
+  AgentLab lab;
+  Job job(lab);
+  REQUIRE(mkdir((job.home() + "/heartbeat").c_str(), 0777) == 0);
+  REQUIRE(chmod((job.home() + "/heartbeat").c_str(), 0777) == 0);
+  job.Start({"--shared-folder"});
+  job.RunPod();
+  job.RunContainer(kFirst, kWriteMuch + "while true; do sleep 0.05; done");
+  REQUIRE(job.Logs(kFirst, "line 2999\n"));
+  const std::string read = lab.Log(kFirst);
+  Command command;
+  command.mutable_read_log()->set_container_id(kFirst.str());
+  command.mutable_read_log()->set_offset(read.size() - 100);
+  command.mutable_read_log()->set_max(1000);
+  REQUIRE(lab.Ask(command).log().bytes() == read.substr(read.size() - 100));
+
+  lab.Ask(StopCommand(kFirst, 0));
+  REQUIRE(job.Ends(kFirst));
+  job.Signal(SIGTERM);
+
+  CHECK(job.End() == 0);
+  CHECK(LeftOf(job, lab.events.Latest(kFirst), read.size() - 100) ==
+        read.substr(read.size() - 100));
+}
+
+TEST_CASE("logs of a job that was killed with its agent are read as far as they were saved") {
+  AgentLab lab;
+  Job job(lab);
+  REQUIRE(mkdir((job.home() + "/heartbeat").c_str(), 0777) == 0);
+  REQUIRE(chmod((job.home() + "/heartbeat").c_str(), 0777) == 0);
+  job.Start({"--shared-folder"});
+  job.RunPod();
+  job.RunContainer(kFirst, kWriteMuch + "while true; do sleep 0.05; done");
+  REQUIRE(job.Logs(kFirst, "line 2999\n"));
+  const size_t written = lab.Log(kFirst).size();
+  REQUIRE(Eventually(
+      [&] { return agent_hub::LeftLogEnd(job.home(), kFirst).value_or(0) == written + 1; }));
+
+  job.Kill();
+
+  sdk::Observation end;
+  end.container = kFirst;
+  end.log_end = agent_hub::LeftLogEnd(job.home(), kFirst).value();
+  const std::string left = LeftOf(job, end);
+  CHECK(CountLines(left) == 3000);
+  CHECK(left.find("lost with the allocation") != std::string::npos);
 }
 
 TEST_CASE("what one id cannot have is refused by name") {
