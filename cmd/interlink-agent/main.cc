@@ -25,6 +25,9 @@ int main(int argc, char** argv) {
   run->add_option("--leave-within", options.leave_within_seconds,
                   "seconds from TERM to the end, graces included (default: 25)")
       ->check(CLI::Range(1, 86400));
+  run->add_option("--shim-lease", options.shim_lease_seconds,
+                  "seconds that containers live on without an agent (default: for ever)")
+      ->check(CLI::Range(1, 86400));
   run->add_flag("--shared-folder", options.shared_folder,
                 "the site has --folder too, with FOLDER/heartbeat in it: beat there");
   run->add_flag("--allow-root", options.allow_root, "containers may be root of this machine");

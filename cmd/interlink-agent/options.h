@@ -18,6 +18,7 @@ struct RunOptions {
   std::string allocation;
   std::string runtime = "/usr/bin/crun";
   int leave_within_seconds = 25;
+  int shim_lease_seconds = 0;  // 0: none
   bool shared_folder = false;
   bool allow_root = false;
   bool supervised = false;  // we run below `interlink-shim supervise`

@@ -142,6 +142,7 @@ Result<int> Serve(const RunOptions& options, const Secrets& secrets, const sigse
   engine_options.shim = shim;
   engine_options.runtime = options.runtime;
   engine_options.rootless = true;
+  engine_options.shim_lease_seconds = options.shim_lease_seconds;
   ASSIGN_OR_RETURN(const auto backend, engine::Engine::Create(host, engine_options));
   const auto channel = agent::MakeChannel(
       {options.hub, options.server_name, secrets.ca, secrets.token, agent_options.sandbox});

@@ -239,6 +239,12 @@ Outcome Container::Signal(const SignalRequest& request) {
   return {};
 }
 
+Outcome Container::End(std::string_view reason) {
+  const Outcome killed = Signal(SignalRequest{SIGKILL, true});
+  if (killed.ok()) reason_ = reason;
+  return killed;
+}
+
 Outcome Container::Resize(const WindowSize& size) {
   if (!options_.tty) return Outcome::Words(EINVAL, "the container has no terminal");
   if (!out_.fd.valid()) return Outcome::Words(ESRCH, "the container has ended");
@@ -352,6 +358,7 @@ void Container::Record() {
   record.finished_ns = finished_ns_;
   record.oom_kills = oom_kills_;
   record.log_end = log_.size();
+  record.reason = reason_;
   char bytes[kMaxExitRecord];
   const Outcome written =
       ReplaceFile(kExitFile, {bytes, FormatExitRecord(record, bytes, sizeof bytes)});

@@ -51,6 +51,8 @@ class Container {
   // Begins the start; its end is told to Sessions::OnStarted. EALREADY: it runs.
   Outcome Start();
   Outcome Signal(const SignalRequest& request);
+  // KILL for all of it, whose reason the exit record tells: one line, constant.
+  Outcome End(std::string_view reason);
   Outcome Resize(const WindowSize& size);
   ContainerState State() const;
   // Its first process has ended.
@@ -106,6 +108,7 @@ class Container {
   uint64_t started_ns_ = 0;
   uint64_t finished_ns_ = 0;
   uint64_t oom_kills_ = 0;
+  std::string_view reason_;
   int64_t retry_ms_ = 0;
   Drain drain_;
 

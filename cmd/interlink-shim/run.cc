@@ -23,16 +23,22 @@ namespace interlink::shim {
 namespace {
 
 constexpr int64_t kLingerMs = 10'000;
+constexpr int64_t kAgainMs = 1000;
+constexpr uint64_t kLongestLeaseS = uint64_t{30} * 24 * 3600;
 constexpr uint64_t kMinLogLimit = uint64_t{64} * 1024;
 constexpr std::string_view kUsage =
     "usage: run --dir DIR --id ID --bundle BUNDLE [--stdin] [--stdin-once] [--tty] "
-    "[--log-limit BYTES] [--stream-owner ID] [--cgroup-procs FILE]... -- RUNTIME [arguments...]";
+    "[--log-limit BYTES] [--lease SECONDS] [--stream-owner ID] [--cgroup-procs FILE]... -- RUNTIME "
+    "[arguments...]";
 
 // The shim itself: everything that lives as long as its container.
 class Shim {
  public:
   explicit Shim(const RunOptions& options)
-      : container_(options, loop_, strays_), sessions_(options, loop_, strays_, container_) {
+      : lease_ms_(static_cast<int64_t>(options.lease_s) * 1000),
+        lease_end_ms_(NowMs() + lease_ms_),
+        container_(options, loop_, strays_),
+        sessions_(options, loop_, strays_, container_) {
     container_.Connect(sessions_);
     signals_.owner = this;
     signals_.ready = OnSignal;
@@ -51,7 +57,12 @@ class Shim {
   static void OnSignal(void* self, uint32_t events);
   void Reap();
   void HandleNext(int64_t deadline_ms);
+  // When TickLease must be called; -1: need not.
+  int64_t LeaseDeadline() const;
+  void TickLease(int64_t now_ms);
 
+  const int64_t lease_ms_;  // 0: none
+  int64_t lease_end_ms_;
   Loop loop_;
   Strays strays_;
   Source signals_;
@@ -104,7 +115,7 @@ void Shim::Reap() {
 }
 
 void Shim::HandleNext(int64_t deadline_ms) {
-  for (const int64_t other : {container_.Deadline(), sessions_.Deadline()}) {
+  for (const int64_t other : {container_.Deadline(), sessions_.Deadline(), LeaseDeadline()}) {
     if (other >= 0 && (deadline_ms < 0 || other < deadline_ms)) deadline_ms = other;
   }
   const Outcome outcome = loop_.RunOnce(deadline_ms);
@@ -112,6 +123,24 @@ void Shim::HandleNext(int64_t deadline_ms) {
   const int64_t now_ms = NowMs();
   container_.Tick(now_ms);
   sessions_.Tick(now_ms);
+  TickLease(now_ms);
+}
+
+int64_t Shim::LeaseDeadline() const {
+  return lease_ms_ == 0 || container_.ending() || sessions_.watched() ? -1 : lease_end_ms_;
+}
+
+// Whoever runs this container is gone, and somebody else may count on its end.
+void Shim::TickLease(int64_t now_ms) {
+  if (lease_ms_ == 0 || container_.ending()) return;
+  if (sessions_.watched()) {
+    lease_end_ms_ = now_ms + lease_ms_;
+    return;
+  }
+  if (now_ms < lease_end_ms_) return;
+  const Outcome ended = container_.End("ended by its lease: nobody watched it any more");
+  if (!ended.ok()) Note(ended);
+  lease_end_ms_ = now_ms + kAgainMs;
 }
 
 Outcome Shim::AwaitCreation() {
@@ -241,6 +270,9 @@ bool ReadRunOption(std::string_view name, Arguments& arguments, RunOptions& opti
     options.bundle = value;
   } else if (name == "--log-limit") {
     return ParseUnsigned(value, options.log_limit) && options.log_limit >= kMinLogLimit;
+  } else if (name == "--lease") {
+    return ParseUnsigned(value, options.lease_s) && options.lease_s >= 1 &&
+           options.lease_s <= kLongestLeaseS;
   } else if (name == "--stream-owner") {
     return ParseUnsigned(value, options.stream_owner) && options.stream_owner < UINT32_MAX;
   } else if (name == "--cgroup-procs" && options.cgroup_count < RunOptions::kMaxCgroups) {

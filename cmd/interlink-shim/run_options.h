@@ -20,6 +20,7 @@ struct RunOptions {
   bool in_once = false;
   bool tty = false;
   uint64_t log_limit = uint64_t{1} << 30;
+  uint64_t lease_s = 0;       // 0: none; how long the container may live with nobody watching
   uint64_t stream_owner = 0;  // user and group that may reopen the streams of an exec
   const char* cgroups[kMaxCgroups] = {};
   size_t cgroup_count = 0;

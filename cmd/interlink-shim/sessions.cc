@@ -334,6 +334,13 @@ bool Sessions::runtime_busy() const {
   return false;
 }
 
+bool Sessions::watched() const {
+  for (const Session& session : slots_) {
+    if (session.role == Session::Role::kWatch) return true;
+  }
+  return false;
+}
+
 bool Sessions::busy() const {
   for (const Session& session : slots_) {
     if (session.role != Session::Role::kFree && session.role != Session::Role::kRequest)

@@ -81,6 +81,8 @@ class Sessions {
   bool OnReaped(pid_t pid, int status);
   // A call of the runtime is under way.
   bool runtime_busy() const;
+  // Somebody waits for the container's end.
+  bool watched() const;
   // Somebody has still to be told something.
   bool busy() const;
   void Tick(int64_t now_ms);

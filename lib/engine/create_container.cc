@@ -146,6 +146,7 @@ Status Engine::MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec,
   run.in_once = spec.config.stdin_once();
   run.tty = spec.config.tty();
   run.log_limit = options_.log_limit;
+  run.lease_seconds = options_.shim_lease_seconds;
   run.stream_owner = users.host_id;
   RETURN_IF_ERROR(AttachHostMounts(folder.HostMounts(spec.id), host_mounts));
   RETURN_IF_ERROR(DetachHostMounts(folder.Volumes(spec.id)));

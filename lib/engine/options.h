@@ -40,7 +40,9 @@ struct EngineOptions {
   // the user and group that it asked for, who are we outside (docs/adr/0010).
   bool rootless = false;
   uint64_t log_limit = 1ULL << 30U;  // bytes of unacknowledged log of one container
-  int threads = 8;                   // slow parts of pods, in parallel
+  // How long a container lives on after its engine is gone; 0: for ever.
+  int shim_lease_seconds = 0;
+  int threads = 8;  // slow parts of pods, in parallel
 };
 
 }  // namespace interlink::engine

@@ -174,6 +174,10 @@ Status ShimClient::Run(const Call& call, const RunRequest& request) const {
   if (request.tty) arguments.emplace_back("--tty");
   arguments.emplace_back("--log-limit");
   arguments.push_back(std::to_string(request.log_limit));
+  if (request.lease_seconds > 0) {
+    arguments.emplace_back("--lease");
+    arguments.push_back(std::to_string(request.lease_seconds));
+  }
   arguments.emplace_back("--stream-owner");
   arguments.push_back(std::to_string(request.stream_owner));
   arguments.emplace_back("--");

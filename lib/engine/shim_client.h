@@ -40,6 +40,7 @@ struct RunRequest {
   bool in_once = false;
   bool tty = false;
   uint64_t log_limit = 0;
+  int lease_seconds = 0;      // 0: none
   uint32_t stream_owner = 0;  // root of the container's user namespace, as we see it
 };
 

@@ -82,6 +82,14 @@ Job::Job(AgentLab& lab)
 
 Job::~Job() { Kill(); }
 
+void Job::KillAgent() {
+  // The parent first: it would start another one.
+  const std::vector<pid_t> agents = Agents();
+  Signal(SIGKILL);
+  for (const pid_t pid : agents) kill(pid, SIGKILL);
+  End(std::chrono::seconds(10));
+}
+
 void Job::Kill() {
   for (const pid_t pid : Naming(home_)) kill(pid, SIGKILL);
   if (child_.pid > 0) End(std::chrono::seconds(1));

@@ -40,6 +40,8 @@ class Job {
   // The exit code; nothing: it does not end.
   std::optional<int> End(std::chrono::seconds limit = std::chrono::seconds(30));
   void Signal(int signal) const;
+  // The agent and its parent; what they started stays.
+  void KillAgent();
   // All at once, as a scheduler does in the end.
   void Kill();
   // The agent itself, below its parent.

@@ -227,6 +227,21 @@ TEST_CASE("logs of a job that was killed with its agent are read as far as they 
   CHECK(left.find("lost with the allocation") != std::string::npos);
 }
 
+TEST_CASE("containers whose agent never comes back end with their lease") {
+  AgentLab lab;
+  Job job(lab);
+  job.Start({"--shim-lease", "2"});
+  job.RunPod();
+  job.RunContainer(kFirst, kReady);
+  job.RunContainer(kSecond, "sleep 4; echo later; while true; do sleep 0.05; done");
+  // With its agent it has no end.
+  REQUIRE(job.Logs(kSecond, "later"));
+
+  job.KillAgent();
+
+  CHECK(Eventually([&] { return Naming(job.home()).empty(); }));
+}
+
 TEST_CASE("what one id cannot have is refused by name") {
   AgentLab lab;
   Job job(lab);

@@ -58,6 +58,50 @@ TEST_CASE("a killed container says 137 and its signal") {
   container.Remove();
 }
 
+TEST_CASE("a container that nobody watches ends with its lease, and its record says why") {
+  Lab lab;
+  TestContainer container(lab, "c", {.args = {"sleep", "1000"}, .flags = {"--lease", "1"}});
+  REQUIRE(container.Run().code == 0);
+  if (GENERATE(true, false)) REQUIRE(container.Ask(FrameType::kStart) == 0);
+
+  const ExitRecord record = container.Exit();
+
+  CHECK(record.code == 137);
+  CHECK(ReadAll(container.directory() + "/exit").find("lease") != std::string::npos);
+  container.Remove();
+}
+
+TEST_CASE("a container outlives its lease while somebody watches, and not for long afterwards") {
+  Lab lab;
+  TestContainer container(
+      lab, "c",
+      {.args = {"sh", "-c", "sleep 3; echo lived; sleep 1000"}, .flags = {"--lease", "1"}});
+  REQUIRE(container.Run().code == 0);
+  {
+    Client watch(container.directory());
+    watch.Send(FrameType::kWatch);
+    REQUIRE(watch.Next().type == FrameType::kOk);
+    REQUIRE(container.Ask(FrameType::kStart) == 0);
+    CHECK(Eventually([&] { return container.Log("stdout") == "lived\n"; }));
+    CHECK(container.State().phase == Phase::kRunning);
+  }
+
+  const ExitRecord record = container.Exit();
+
+  CHECK(record.code == 137);
+  CHECK(record.finished_ns - record.started_ns >= 3'900'000'000);
+  CHECK(ReadAll(container.directory() + "/exit").find("lease") != std::string::npos);
+  container.Remove();
+}
+
+TEST_CASE("a lease is a number of seconds") {
+  Lab lab;
+  const std::string lease = GENERATE(as<std::string>{}, "0", "x", "-1", "99999999999");
+  const TestContainer container(lab, "c", {.args = {"true"}, .flags = {"--lease", lease}});
+
+  CHECK(container.Run().code == 2);
+}
+
 TEST_CASE("a container that was never started leaves a record without a start") {
   Lab lab;
   TestContainer container(lab, "c", {.args = {"sleep", "1000"}});
