@@ -22,7 +22,7 @@ uint64_t OffsetIn(const std::string& path) {
   return fd ? shim::ReadLogOffset(fd.get()) : 0;
 }
 
-Status WriteAll(int fd, std::string_view bytes) {
+Status WriteWhole(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t count = write(fd, bytes.data(), bytes.size());
     if (count < 0 && errno == EINTR) continue;
@@ -103,7 +103,7 @@ Status LeftLog::Append(const std::string& bytes) {
     segment_.Reset();
   }
   if (!segment_) RETURN_IF_ERROR(OpenSegment(written_));
-  RETURN_IF_ERROR(WriteAll(segment_.get(), bytes));
+  RETURN_IF_ERROR(WriteWhole(segment_.get(), bytes));
   written_ += bytes.size();
   return {};
 }

@@ -41,9 +41,7 @@ void LogKeeper::Forget(const ContainerId& id) {
 
 void LogKeeper::ForgetAll() {
   MutexLock lock(mutex_);
-  std::vector<ContainerId> ids;
-  for (const auto& [id, kept] : kept_) ids.push_back(id);
-  for (const ContainerId& id : ids) ForgetLocked(id);
+  while (!kept_.empty()) ForgetLocked(ContainerId(kept_.begin()->first));
 }
 
 void LogKeeper::ForgetLocked(const ContainerId& id) {

@@ -24,17 +24,17 @@
 namespace interlink::slurm {
 namespace {
 
-constexpr size_t kBlock = 1U << 20U;
+constexpr size_t kCopyBlock = 1U << 20U;
 constexpr mode_t kOwnerReads = S_IRUSR;
 constexpr mode_t kOwnerEnters = S_IRUSR | S_IXUSR;
 constexpr const char* kOpaque = "user.overlay.opaque";
 
-std::string Named(const std::string& path) {
+std::string EntryName(const std::string& path) {
   return "\"" + Utf8Prefix(path.empty() ? "/" : path, 200) + "\"";
 }
 
-Status Failed(int error, const std::string& verb, const std::string& path) {
-  return ErrnoStatus(error, verb + " " + Named(path));
+Status CopyFailed(int error, const std::string& verb, const std::string& path) {
+  return ErrnoStatus(error, verb + " " + EntryName(path));
 }
 
 mode_t FileMode(const struct stat& about) { return (about.st_mode & 0777U) | kOwnerReads; }
@@ -92,13 +92,13 @@ class LayerCopy {
   Status CopyFolder(const std::string& path) {
     ASSIGN_OR_RETURN(const UniqueFd from, OpenBeneath(from_.get(), path, O_RDONLY | O_DIRECTORY));
     Folder folder{path, {}};
-    if (fstat(from.get(), &folder.about) != 0) return Failed(errno, "stat", path);
+    if (fstat(from.get(), &folder.about) != 0) return CopyFailed(errno, "stat", path);
     ASSIGN_OR_RETURN(const UniqueFd to, OpenCopy(path));
     RETURN_IF_ERROR(CopyAttributes(from.get(), to.get(), path));
     if (IsOpaque(from.get())) RETURN_IF_ERROR(SetAttribute(to.get(), kOpaque, "y", path));
     const std::unique_ptr<DIR, int (*)(DIR*)> entries(
         fdopendir(fcntl(from.get(), F_DUPFD_CLOEXEC, 0)), closedir);
-    if (!entries) return Failed(errno, "list", path);
+    if (!entries) return CopyFailed(errno, "list", path);
     errno = 0;
     while (const dirent* entry = readdir(entries.get())) {  // NOLINT(concurrency-mt-unsafe)
       const std::string name = entry->d_name;
@@ -108,7 +108,7 @@ class LayerCopy {
           {from.get(), to.get(), name.c_str(), (path.empty() ? "" : path + "/") + name, {}}));
       errno = 0;
     }
-    if (errno != 0) return Failed(errno, "list", path);
+    if (errno != 0) return CopyFailed(errno, "list", path);
     folders_.push_back(std::move(folder));
     return {};
   }
@@ -120,7 +120,7 @@ class LayerCopy {
 
   Status CopyEntry(Entry entry) {
     if (fstatat(entry.from, entry.name, &entry.about, AT_SYMLINK_NOFOLLOW) != 0)
-      return Failed(errno, "stat", entry.path);
+      return CopyFailed(errno, "stat", entry.path);
     const mode_t kind = entry.about.st_mode & S_IFMT;
     if (kind == S_IFDIR) return MakeFolder(entry);
     if (kind != S_IFLNK && kind != S_IFREG && kind != S_IFIFO && !IsWhiteout(entry)) return {};
@@ -152,7 +152,7 @@ class LayerCopy {
 
   Status MakeFolder(const Entry& entry) {
     const OwnersRights rights(owner_);
-    if (mkdirat(entry.to, entry.name, S_IRWXU) != 0) return Failed(errno, "make", entry.path);
+    if (mkdirat(entry.to, entry.name, S_IRWXU) != 0) return CopyFailed(errno, "make", entry.path);
     waiting_.push_back(entry.path);
     return {};
   }
@@ -163,54 +163,54 @@ class LayerCopy {
     if (linkat(to_.get(), first.c_str(), entry.to, entry.name, 0) == 0) return true;
     for (const int error : {EPERM, EXDEV, EMLINK, EOPNOTSUPP, ENOSYS})
       if (errno == error) return false;
-    return Failed(errno, "link", entry.path);
+    return CopyFailed(errno, "link", entry.path);
   }
 
   Status CopyLink(const Entry& entry) {
     std::string target(PATH_MAX, '\0');
     const ssize_t size = readlinkat(entry.from, entry.name, target.data(), target.size());
-    if (size < 0) return Failed(errno, "read the link", entry.path);
+    if (size < 0) return CopyFailed(errno, "read the link", entry.path);
     target.resize(static_cast<size_t>(size));
     const OwnersRights rights(owner_);
     if (symlinkat(target.c_str(), entry.to, entry.name) != 0)
-      return Failed(errno, "make the link", entry.path);
+      return CopyFailed(errno, "make the link", entry.path);
     return SetTimes(entry);
   }
 
   Status MakeNode(const Entry& entry, mode_t mode) {
     const OwnersRights rights(owner_);
     if (mknodat(entry.to, entry.name, mode, makedev(0, 0)) != 0) {
-      if (!S_ISCHR(mode)) return Failed(errno, "make the fifo", entry.path);
+      if (!S_ISCHR(mode)) return CopyFailed(errno, "make the fifo", entry.path);
       return FailedPrecondition(
-          "the whiteout of " + Named(entry.path) + " cannot be made (" +
+          "the whiteout of " + EntryName(entry.path) + " cannot be made (" +
           ErrnoStatus(errno, "mknod").message() +
           "): layers for jobs need Linux 5.8 and a file system with device nodes");
     }
     if (S_ISCHR(mode)) return {};
     // mknod obeys the process's umask.
     if (fchmodat(entry.to, entry.name, mode & 0777U, 0) != 0)
-      return Failed(errno, "chmod", entry.path);
+      return CopyFailed(errno, "chmod", entry.path);
     return SetTimes(entry);
   }
 
   static Status SetTimes(const Entry& entry) {
     const auto times = TimesOf(entry.about);
     if (utimensat(entry.to, entry.name, times.data(), AT_SYMLINK_NOFOLLOW) != 0)
-      return Failed(errno, "set the time of", entry.path);
+      return CopyFailed(errno, "set the time of", entry.path);
     return {};
   }
 
   Status CopyFile(const Entry& entry) {
     constexpr int kFlags = O_NOFOLLOW | O_CLOEXEC;
     const UniqueFd from(openat(entry.from, entry.name, O_RDONLY | O_NONBLOCK | kFlags));
-    if (!from) return Failed(errno, "open", entry.path);
+    if (!from) return CopyFailed(errno, "open", entry.path);
     UniqueFd to;
     {
       const OwnersRights rights(owner_);
       to = UniqueFd(
           openat(entry.to, entry.name, O_WRONLY | O_CREAT | O_EXCL | kFlags, S_IRUSR | S_IWUSR));
     }
-    if (!to) return Failed(errno, "create", entry.path);
+    if (!to) return CopyFailed(errno, "create", entry.path);
     RETURN_IF_ERROR(CopyContents(from.get(), to.get(), entry));
     RETURN_IF_ERROR(CopyAttributes(from.get(), to.get(), entry.path));
     return FinishInode(to.get(), FileMode(entry.about), entry.about, entry.path);
@@ -231,14 +231,14 @@ class LayerCopy {
       RETURN_IF_ERROR(CopyRange(from, to, data, std::min(hole, size), entry.path));
       begin = hole;
     }
-    if (ftruncate(to, size) != 0) return Failed(errno, "write", entry.path);
+    if (ftruncate(to, size) != 0) return CopyFailed(errno, "write", entry.path);
     return {};
   }
 
   Status CopyRange(int from, int to, off_t begin, off_t end, const std::string& path) {
     while (begin < end) {
       RETURN_IF_ERROR(call_.Check("copying the layer"));
-      const auto want = static_cast<size_t>(std::min<off_t>(end - begin, 16 * off_t{kBlock}));
+      const auto want = static_cast<size_t>(std::min<off_t>(end - begin, 16 * off_t{kCopyBlock}));
       off_t read_at = begin;
       off_t write_at = begin;
       const ssize_t copied =
@@ -250,21 +250,21 @@ class LayerCopy {
       // Between many pairs of file systems, and kernels, it cannot; each says so in its own way.
       kernel_copies_ = false;
       ASSIGN_OR_RETURN(
-          begin, CopyBlock(from, to, begin, std::min<off_t>(end, begin + off_t{kBlock}), path));
+          begin, CopyBlock(from, to, begin, std::min<off_t>(end, begin + off_t{kCopyBlock}), path));
     }
     return {};
   }
 
   Result<off_t> CopyBlock(int from, int to, off_t begin, off_t end, const std::string& path) {
-    buffer_.resize(kBlock);
+    buffer_.resize(kCopyBlock);
     const ssize_t size = pread(from, buffer_.data(), static_cast<size_t>(end - begin), begin);
-    if (size < 0) return Failed(errno, "read", path);
-    if (size == 0) return DataLoss(Named(path) + " became shorter while it was copied");
+    if (size < 0) return CopyFailed(errno, "read", path);
+    if (size == 0) return DataLoss(EntryName(path) + " became shorter while it was copied");
     for (ssize_t done = 0; done < size;) {
       const ssize_t count =
           pwrite(to, buffer_.data() + done, static_cast<size_t>(size - done), begin + done);
       if (count < 0 && errno == EINTR) continue;
-      if (count < 0) return Failed(errno, "write", path);
+      if (count < 0) return CopyFailed(errno, "write", path);
       done += count;
     }
     return begin + size;
@@ -274,7 +274,7 @@ class LayerCopy {
     std::string names(XATTR_LIST_MAX, '\0');
     const ssize_t size = flistxattr(from, names.data(), names.size());
     if (size < 0 && errno == EOPNOTSUPP) return {};
-    if (size < 0) return Failed(errno, "list the attributes of", path);
+    if (size < 0) return CopyFailed(errno, "list the attributes of", path);
     names.resize(static_cast<size_t>(size));
     for (size_t at = 0; at < names.size();) {
       const std::string name = names.c_str() + at;
@@ -282,7 +282,7 @@ class LayerCopy {
       if (!name.starts_with("user.") || name.starts_with("user.overlay.")) continue;
       std::string value(XATTR_SIZE_MAX, '\0');
       const ssize_t length = fgetxattr(from, name.c_str(), value.data(), value.size());
-      if (length < 0) return Failed(errno, "read the attribute " + name + " of", path);
+      if (length < 0) return CopyFailed(errno, "read the attribute " + name + " of", path);
       value.resize(static_cast<size_t>(length));
       RETURN_IF_ERROR(SetAttribute(to, name.c_str(), value, path));
     }
@@ -293,16 +293,16 @@ class LayerCopy {
     const OwnersRights rights(owner_);
     if (fsetxattr(to, name, value.data(), value.size(), 0) == 0) return {};
     if (errno != EOPNOTSUPP)
-      return Failed(errno, std::string("set the attribute ") + name + " of", path);
-    return FailedPrecondition(Named(path) + " needs the attribute " + Utf8Prefix(name, 100) +
+      return CopyFailed(errno, std::string("set the attribute ") + name + " of", path);
+    return FailedPrecondition(EntryName(path) + " needs the attribute " + Utf8Prefix(name, 100) +
                               ": layers for jobs need a file system with user.* attributes");
   }
 
   Status FinishInode(int fd, mode_t mode, const struct stat& about, const std::string& path) {
     const OwnersRights rights(owner_);
-    if (fchmod(fd, mode) != 0) return Failed(errno, "chmod", path);
+    if (fchmod(fd, mode) != 0) return CopyFailed(errno, "chmod", path);
     const auto times = TimesOf(about);
-    if (futimens(fd, times.data()) != 0) return Failed(errno, "set the time of", path);
+    if (futimens(fd, times.data()) != 0) return CopyFailed(errno, "set the time of", path);
     return {};
   }
 

@@ -34,7 +34,7 @@ Result<std::string> LayerName(const std::string& folder) {
          std::to_string(about.st_ctim.tv_sec) + "." + std::to_string(about.st_ctim.tv_nsec);
 }
 
-Result<std::vector<std::string>> NamesOf(const sdk::UnpackedImage& image) {
+Result<std::vector<std::string>> LayerNamesOf(const sdk::UnpackedImage& image) {
   std::vector<std::string> names;
   for (const std::string& folder : image.layers) {
     ASSIGN_OR_RETURN(std::string name, LayerName(folder));
@@ -43,7 +43,7 @@ Result<std::vector<std::string>> NamesOf(const sdk::UnpackedImage& image) {
   return names;
 }
 
-Result<std::vector<std::string>> List(const std::string& folder) {
+Result<std::vector<std::string>> NamesInFolder(const std::string& folder) {
   std::vector<std::string> names;
   std::error_code error;
   std::filesystem::directory_iterator it(folder, error);
@@ -165,7 +165,7 @@ Status JobLayers::CheckOwnership() const {
 
 Status JobLayers::Load() {
   const OwnersRights rights(options_.owner);
-  ASSIGN_OR_RETURN(const auto names, List(options_.root));
+  ASSIGN_OR_RETURN(const auto names, NamesInFolder(options_.root));
   {
     MutexLock lock(mutex_);
     for (const std::string& name : names)
@@ -173,7 +173,7 @@ Status JobLayers::Load() {
   }
   for (const std::string& folder :
        {std::string("/holders"), std::string("/temp"), std::string("/trash")}) {
-    ASSIGN_OR_RETURN(const auto left, List(options_.root + folder));
+    ASSIGN_OR_RETURN(const auto left, NamesInFolder(options_.root + folder));
     for (const std::string& name : left) {
       if (folder == "/holders" && IsFullId(name)) {
         RETURN_IF_ERROR(LoadHolder(name));
@@ -214,7 +214,7 @@ Status JobLayers::LoadHolder(const std::string& id) {
 }
 
 Status JobLayers::Prepare(const Call& call, const sdk::UnpackedImage& image) {
-  ASSIGN_OR_RETURN(const auto names, NamesOf(image));
+  ASSIGN_OR_RETURN(const auto names, LayerNamesOf(image));
   const Use use(*this, names);
   for (size_t i = 0; i < names.size(); ++i)
     RETURN_IF_ERROR(PrepareLayer(call, image.layers[i], names[i]));
@@ -272,7 +272,7 @@ Status JobLayers::Publish(const std::string& temporary, const std::string& name)
 Result<sdk::UnpackedImage> JobLayers::Hold(const ContainerId& holder,
                                            const sdk::UnpackedImage& image) {
   if (!IsFullId(holder.str())) return InvalidArgument("a holder's name must be 64 hex digits");
-  ASSIGN_OR_RETURN(const auto names, NamesOf(image));
+  ASSIGN_OR_RETURN(const auto names, LayerNamesOf(image));
   ASSIGN_OR_RETURN(const auto added, AddToHolder(holder, names, image.id));
   if (added) {
     const Status written = WriteHolder(holder, added->all);
