@@ -9,21 +9,29 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <cstring>
 #include <map>
 #include <memory>
+#include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/beneath.h"
+#include "base/mutex.h"
 #include "base/unique_fd.h"
 #include "base/utf8.h"
 
 namespace interlink::slurm {
 namespace {
 
+// A file server answers several at once, each as slowly as one.
+constexpr size_t kCopiers = 8;
+constexpr auto kLookAgain = std::chrono::seconds(1);
 constexpr size_t kCopyBlock = 1U << 20U;
 constexpr mode_t kOwnerReads = S_IRUSR;
 constexpr mode_t kOwnerEnters = S_IRUSR | S_IXUSR;
@@ -67,17 +75,22 @@ class LayerCopy {
       to_ = UniqueFd(open(to.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
       if (!to_) return ErrnoStatus(errno, "open \"" + to + "\"");
     }
-    waiting_.emplace_back();
-    while (!waiting_.empty()) {
-      const std::string path = std::move(waiting_.back());
-      waiting_.pop_back();
-      RETURN_IF_ERROR(CopyFolder(path));
+    {
+      MutexLock lock(mutex_);
+      waiting_.emplace_back();
     }
-    return FinishFolders();
+    RETURN_IF_ERROR(InParallel(&LayerCopy::CopyFolders));
+    RETURN_IF_ERROR(MakeLinks());
+    return InParallel(&LayerCopy::FinishFolders);
   }
 
  private:
   struct Folder {
+    std::string path;
+    struct stat about;
+  };
+  struct Link {
+    std::string first;  // the name of the file that was seen before
     std::string path;
     struct stat about;
   };
@@ -88,6 +101,46 @@ class LayerCopy {
     std::string path;
     struct stat about;
   };
+
+  Status InParallel(Status (LayerCopy::*work)()) {
+    std::array<Status, kCopiers> ends;
+    {
+      std::vector<std::jthread> threads;
+      threads.reserve(kCopiers);
+      try {
+        for (size_t i = 1; i < kCopiers; ++i)
+          threads.emplace_back([this, work, &end = ends[i]] { end = (this->*work)(); });
+      } catch (const std::system_error&) {  // no more threads for us: fewer do
+      }
+      ends[0] = (this->*work)();
+    }
+    for (Status& end : ends) RETURN_IF_ERROR(std::move(end));
+    return {};
+  }
+
+  // Until no folder waits and none is being copied, which may bring more.
+  Status CopyFolders() {
+    while (true) {
+      std::string path;
+      {
+        MutexLock lock(mutex_);
+        const auto settled = [this]() NO_LOCK_ANALYSIS {
+          return !waiting_.empty() || copying_ == 0 || stopped_;
+        };
+        while (!settled()) changed_.WaitFor(mutex_, kLookAgain, settled);
+        if (stopped_ || waiting_.empty()) return {};
+        path = std::move(waiting_.back());
+        waiting_.pop_back();
+        ++copying_;
+      }
+      Status copied = CopyFolder(path);
+      MutexLock lock(mutex_);
+      --copying_;
+      stopped_ = stopped_ || !copied.ok();
+      changed_.NotifyAll();
+      if (!copied.ok()) return copied;
+    }
+  }
 
   Status CopyFolder(const std::string& path) {
     ASSIGN_OR_RETURN(const UniqueFd from, OpenBeneath(from_.get(), path, O_RDONLY | O_DIRECTORY));
@@ -109,6 +162,7 @@ class LayerCopy {
       errno = 0;
     }
     if (errno != 0) return CopyFailed(errno, "list", path);
+    MutexLock lock(mutex_);
     folders_.push_back(std::move(folder));
     return {};
   }
@@ -124,17 +178,21 @@ class LayerCopy {
     const mode_t kind = entry.about.st_mode & S_IFMT;
     if (kind == S_IFDIR) return MakeFolder(entry);
     if (kind != S_IFLNK && kind != S_IFREG && kind != S_IFIFO && !IsWhiteout(entry)) return {};
-    const std::pair<dev_t, ino_t> file(entry.about.st_dev, entry.about.st_ino);
-    // The image store's whiteouts may share one inode; each is made anew.
-    const bool linked = entry.about.st_nlink > 1 && !IsWhiteout(entry);
-    const auto first = linked ? links_.find(file) : links_.end();
-    if (first != links_.end()) {
-      ASSIGN_OR_RETURN(const bool made, MakeLink(first->second, entry));
-      if (made) return {};
-    } else if (linked) {
-      links_.emplace(file, entry.path);
+    // Whiteouts may share one inode; each is made anew.
+    if (entry.about.st_nlink > 1 && !IsWhiteout(entry)) {
+      MutexLock lock(mutex_);
+      const auto [first, fresh] =
+          files_.emplace(std::pair(entry.about.st_dev, entry.about.st_ino), entry.path);
+      if (!fresh) {
+        links_.push_back({first->second, entry.path, entry.about});
+        return {};
+      }
     }
-    switch (kind) {
+    return MakeCopy(entry);
+  }
+
+  Status MakeCopy(const Entry& entry) {
+    switch (entry.about.st_mode & S_IFMT) {
       case S_IFLNK:
         return CopyLink(entry);
       case S_IFREG:
@@ -153,7 +211,26 @@ class LayerCopy {
   Status MakeFolder(const Entry& entry) {
     const OwnersRights rights(owner_);
     if (mkdirat(entry.to, entry.name, S_IRWXU) != 0) return CopyFailed(errno, "make", entry.path);
+    MutexLock lock(mutex_);
     waiting_.push_back(entry.path);
+    changed_.NotifyOne();
+    return {};
+  }
+
+  // When all files are there that they are links to.
+  Status MakeLinks() {
+    for (const Link& link : links_) {
+      RETURN_IF_ERROR(call_.Check("copying the layer"));
+      const size_t slash = link.path.rfind('/');
+      const std::string parent = slash == std::string::npos ? "" : link.path.substr(0, slash);
+      const std::string name = link.path.substr(slash == std::string::npos ? 0 : slash + 1);
+      ASSIGN_OR_RETURN(const UniqueFd from,
+                       OpenBeneath(from_.get(), parent, O_RDONLY | O_DIRECTORY));
+      ASSIGN_OR_RETURN(const UniqueFd to, OpenCopy(parent));
+      const Entry entry{from.get(), to.get(), name.c_str(), link.path, link.about};
+      ASSIGN_OR_RETURN(const bool made, MakeLink(link.first, entry));
+      if (!made) RETURN_IF_ERROR(MakeCopy(entry));
+    }
     return {};
   }
 
@@ -231,7 +308,11 @@ class LayerCopy {
       RETURN_IF_ERROR(CopyRange(from, to, data, std::min(hole, size), entry.path));
       begin = hole;
     }
-    if (ftruncate(to, size) != 0) return CopyFailed(errno, "write", entry.path);
+    // Behind the last byte that was written there may be a hole.
+    struct stat about {};
+    if (fstat(to, &about) != 0) return CopyFailed(errno, "stat", entry.path);
+    if (about.st_size != size && ftruncate(to, size) != 0)
+      return CopyFailed(errno, "write", entry.path);
     return {};
   }
 
@@ -256,13 +337,13 @@ class LayerCopy {
   }
 
   Result<off_t> CopyBlock(int from, int to, off_t begin, off_t end, const std::string& path) {
-    buffer_.resize(kCopyBlock);
-    const ssize_t size = pread(from, buffer_.data(), static_cast<size_t>(end - begin), begin);
+    std::vector<char> buffer(static_cast<size_t>(end - begin));
+    const ssize_t size = pread(from, buffer.data(), buffer.size(), begin);
     if (size < 0) return CopyFailed(errno, "read", path);
     if (size == 0) return DataLoss(EntryName(path) + " became shorter while it was copied");
     for (ssize_t done = 0; done < size;) {
       const ssize_t count =
-          pwrite(to, buffer_.data() + done, static_cast<size_t>(size - done), begin + done);
+          pwrite(to, buffer.data() + done, static_cast<size_t>(size - done), begin + done);
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) return CopyFailed(errno, "write", path);
       done += count;
@@ -306,25 +387,33 @@ class LayerCopy {
     return {};
   }
 
-  // Last, and the innermost first: a closed folder takes no files, and each file changes its time.
+  // Last: a closed folder takes no files, and each file changes its time.
   Status FinishFolders() {
-    for (auto folder = folders_.rbegin(); folder != folders_.rend(); ++folder) {
-      ASSIGN_OR_RETURN(const UniqueFd to, OpenCopy(folder->path));
-      RETURN_IF_ERROR(
-          FinishInode(to.get(), FolderMode(folder->about), folder->about, folder->path));
+    while (true) {
+      const size_t at = next_folder_++;
+      if (at >= folders_.size()) return {};
+      const Folder& folder = folders_[at];
+      RETURN_IF_ERROR(call_.Check("copying the layer"));
+      ASSIGN_OR_RETURN(const UniqueFd to, OpenCopy(folder.path));
+      RETURN_IF_ERROR(FinishInode(to.get(), FolderMode(folder.about), folder.about, folder.path));
     }
-    return {};
   }
 
   const Call& call_;
   const FileOwner owner_;
   UniqueFd from_;
   UniqueFd to_;
-  std::vector<std::string> waiting_;  // folders that are made and empty; "" is the layer's root
-  std::vector<Folder> folders_;       // copied; a folder comes before those in it
-  std::map<std::pair<dev_t, ino_t>, std::string> links_;
-  std::vector<char> buffer_;
-  bool kernel_copies_ = true;
+  std::atomic<bool> kernel_copies_ = true;
+  Mutex mutex_;
+  CondVar changed_;
+  std::vector<std::string> waiting_ GUARDED_BY(mutex_);  // made and empty; "" is the layer's root
+  int copying_ GUARDED_BY(mutex_) = 0;
+  bool stopped_ GUARDED_BY(mutex_) = false;
+  std::map<std::pair<dev_t, ino_t>, std::string> files_ GUARDED_BY(mutex_);  // of several names
+  // Written while folders are copied, with the lock; read when that is over.
+  std::vector<Link> links_;
+  std::vector<Folder> folders_;
+  std::atomic<size_t> next_folder_ = 0;
 };
 
 }  // namespace

@@ -17,9 +17,10 @@ namespace interlink::slurm {
 //     everything, also on a file system where an owner has no more rights than the mode gives
 //   - a folder is opaque by "user.overlay.opaque"; whiteouts stay devices 0:0; devices are left out
 //   - hard links are kept where the file system can; of extended attributes those in user.* are
-// Never follows a link, never leaves `from`. The call's deadline counts between files and in large
-// ones. Not yet flushed to the disk; on failure what was made so far stays.
-// kFailedPrecondition: the file system of `to` cannot hold what the layer has, and what that is.
+// Several files at once, by threads of its own. Never follows a link, never leaves `from`. The
+// call's deadline counts between files and in large ones. Not yet flushed to the disk; on failure
+// what was made so far stays. kFailedPrecondition: the file system of `to` cannot hold what the
+// layer has, and what that is.
 Status CopyLayer(const Call& call, const std::string& from, const std::string& to,
                  const FileOwner& owner);
 
