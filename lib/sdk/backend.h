@@ -48,7 +48,8 @@ struct SandboxSpec {
   NodeId node;
   std::string handler;
   const runtime::v1::PodSandboxConfig& config;
-  std::map<std::string, std::string> node_options = {};  // the node's PluginConfig
+  // The node's PluginConfig: only keys of Description::node_options.
+  std::map<std::string, std::string> node_options = {};
 };
 
 struct ContainerSpec {

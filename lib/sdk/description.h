@@ -32,6 +32,9 @@ struct Description {
   std::string version;
   std::vector<HandlerDescription> handlers;
   bool supplemental_groups_policy = false;
+  // Keys of a node's PluginConfig that it takes (SandboxSpec::node_options), e.g.
+  // "SLURM_PARTITION". The site refuses all others; values are the backend's to check.
+  std::vector<std::string> node_options = {};
   FieldLists sandbox;    // paths inside runtime.v1.PodSandboxConfig
   FieldLists container;  // paths inside runtime.v1.ContainerConfig
 };

@@ -117,7 +117,11 @@ void LiveSite::DriveRun(const SandboxKey& key, sdk::Backend& backend) {
     if (!request.ParseFromString(sandbox->body))
       return;  // imported without a config: it is up or ended already
   }
-  const sdk::SandboxSpec spec{key.id, key.node, request.handler(), request.config()};
+  const sdk::SandboxSpec spec{key.id,
+                              key.node,
+                              request.handler(),
+                              request.config(),
+                              {request.plugin_config().begin(), request.plugin_config().end()}};
   const Status status = backend.RunSandbox(Call::WithTimeout(kStep), spec);
   if (status.ok()) {
     MutexLock lock(mutex_);

@@ -135,6 +135,8 @@ interlink::v1::InfoResponse LiveSite::Info() const {
         handler->set_kubelet_host(item.kubelet_host);
         handler->set_real_memory_stats(item.real_memory_stats);
         handler->set_queue_at_start(item.queue_at_start);
+        handler->mutable_node_options()->Assign(described.node_options.begin(),
+                                                described.node_options.end());
       }
     }
   }

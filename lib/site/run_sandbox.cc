@@ -1,5 +1,8 @@
 // PUT /v1/sandboxes/{id}: asks for a pod. An id runs at most once; the same id with the same bytes
 // joins.
+#include <algorithm>
+
+#include "base/node_options.h"
 #include "site/field_walk.h"
 #include "site/live_site.h"
 
@@ -13,6 +16,29 @@ Status CheckRequest(const interlink::v1::RunSandboxRequest& request) {
   }
   if (request.created_ns() <= 0)
     return InvalidArgument("\"created_ns\" must be the time at which the node minted the id");
+  if (static_cast<size_t>(request.plugin_config_size()) > kMaxNodeOptions)
+    return InvalidArgument("\"plugin_config\" must have at most " +
+                           std::to_string(kMaxNodeOptions) + " keys");
+  return {};
+}
+
+// Never accept and ignore: what the node says to a plugin is known to it, or refused.
+Status CheckPluginConfig(const interlink::v1::RunSandboxRequest& request,
+                         const std::vector<std::string>& known) {
+  const std::map<std::string, std::string> sorted(request.plugin_config().begin(),
+                                                  request.plugin_config().end());
+  for (const auto& [key, value] : sorted) {
+    if (std::find(known.begin(), known.end(), key) == known.end()) {
+      std::string names;
+      for (const std::string& name : known) names += (names.empty() ? "" : ", ") + name;
+      return InvalidArgument("handler \"" + request.handler() + "\" takes no key \"" +
+                             key.substr(0, 64) + "\" of a node's PluginConfig: it takes " +
+                             (names.empty() ? "none" : names));
+    }
+    if (!IsNodeOptionValue(value)) {
+      return InvalidArgument("\"plugin_config." + key + "\" must be " + kNodeOptionValueRule);
+    }
+  }
   return {};
 }
 
@@ -75,6 +101,7 @@ Status LiveSite::RunSandboxLocked(const Call& call, const Caller& caller, const 
   RETURN_IF_ERROR(
       RefuseUnsupported(request.config(), plugin->backend->Describe().sandbox, request.handler())
           .WithContext("sandbox config"));
+  RETURN_IF_ERROR(CheckPluginConfig(request, plugin->backend->Describe().node_options));
   if (tables_.IsOfAnotherNode(key))
     return NotFound("no sandbox \"" + key.id.str() + "\" of this node");
   if (const Sandbox* other = tables_.OtherLife(key, request)) return OtherLives(*other);

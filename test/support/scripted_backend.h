@@ -23,6 +23,7 @@ struct World {
     NodeId node;
     State state = State::kPending;
     std::string config;
+    std::map<std::string, std::string> node_options = {};
   };
   struct Unit {
     NodeId node;
@@ -65,6 +66,7 @@ class ScriptedBackend final : public sdk::Backend {
       : world_(world), host_(host), handler_(std::move(handler)) {
     description_.plugin = "scripted";
     description_.handlers = {{.name = handler_}};
+    description_.node_options = {"SCRIPTED_QUEUE", "SCRIPTED_RANK"};
     description_.sandbox.honoured = {"metadata", "labels", "annotations"};
     description_.container.honoured = {"metadata", "image", "command", "mounts", "linux.resources"};
   }
@@ -91,7 +93,7 @@ class ScriptedBackend final : public sdk::Backend {
       if (world_.pods.contains(spec.id)) return {};
       ++world_.starts[spec.id.str()];
       World::Pod pod{spec.node, world_.silent ? World::State::kPending : World::State::kUp,
-                     spec.config.SerializeAsString()};
+                     spec.config.SerializeAsString(), spec.node_options};
       world_.pods[spec.id] = pod;
       if (!world_.silent) facts.push_back(FactLocked(spec.id, pod));
     }

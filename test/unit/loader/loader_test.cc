@@ -106,7 +106,7 @@ TEST_CASE("a refusal names the file and what differs") {
   };
   const auto wrong = GENERATE(values<Case>({
       {"absent.so", Code::kNotFound, "No such file"},
-      {"other_abi.so", Code::kFailedPrecondition, "it is made for plugin ABI 3, this daemon has 2"},
+      {"other_abi.so", Code::kFailedPrecondition, "it is made for plugin ABI 4, this daemon has 3"},
       {"other_build.so", Code::kFailedPrecondition,
        "it is of build \"9.9.9/clang-99/Debug\", this daemon of \""},
       {"incomplete.so", Code::kFailedPrecondition, "its descriptor is incomplete"},
