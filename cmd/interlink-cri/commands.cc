@@ -11,6 +11,7 @@
 #include "net/http_client.h"
 #include "net/io.h"
 #include "net/url.h"
+#include "node/plugin_config.h"
 #include "parts.h"
 #include "site_client/site_client.h"
 #include "telemetry/log.h"
@@ -44,6 +45,21 @@ int AskDaemon(const config::CriConfig& config, const std::string& method, const 
   return 0;
 }
 
+// What becomes of PluginConfig at that site.
+void ShowPluginConfig(const config::CriConfig& config, const interlink::v1::InfoResponse& info) {
+  for (const auto& handler : info.handlers()) {
+    std::string keys;
+    for (const auto& [key, value] : node::OptionsFor(handler, config.plugin_config))
+      keys += (keys.empty() ? "" : ", ") + key;
+    if (!keys.empty())
+      std::cout << "pods of handler \"" << handler.name() << "\" go with " << keys << "\n";
+  }
+  for (const std::string& key : node::UntakenKeys(info, config.plugin_config)) {
+    std::cout << "warning: PluginConfig." << key
+              << " has no effect: no handler of the site takes it\n";
+  }
+}
+
 int CheckSite(const config::CriConfig& config, const net::Endpoint& endpoint) {
   const auto log = telemetry::OpenLog({.errors_only = true});
   Timer timer;
@@ -70,6 +86,7 @@ int CheckSite(const config::CriConfig& config, const net::Endpoint& endpoint) {
                                                  : ": being inventoried")
               << "\n";
   }
+  ShowPluginConfig(config, *info);
   return 0;
 }
 

@@ -39,6 +39,7 @@ node::Options NodeOptions(const config::CriConfig& config, const std::string& si
   options.data_folder = config.data_root_folder;
   options.runtime_handler = config.cri.runtime_handler;
   options.default_handler = config.cri.default_handler;
+  options.plugin_config = config.plugin_config;
   options.version = INTERLINK_VERSION;
   options.request_timeout = config.cri.request_timeout;
   options.max_sessions = static_cast<size_t>(config.cri.stream_sessions);

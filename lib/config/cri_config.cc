@@ -166,25 +166,54 @@ Status ApplyEnvironment(const Environment& environment, CriConfig* config) {
   return {};
 }
 
-// The guide's section. No plugin of this version takes settings from a node: a key that would be
-// ignored is refused.
-Key PluginConfigKey() {
+Status ReadPluginOption(const Member& member, const std::string& path, NodeOptions* target) {
+  Value value = member.value;
+  value.where = member.where;  // an empty one stands where the next key does
+  const std::string where = path + "." + member.key;
+  // Only the site resolves image names.
+  if (member.key == "DOCKER_REGISTRY") {
+    return InvalidArgument(member.where + ": " + where +
+                           " is not taken from a node: the registry for image names without a "
+                           "host is Images.DefaultRegistry of interlink-api");
+  }
+  if (!IsNodeOptionName(member.key)) {
+    return InvalidArgument(member.where + ": " + path + " has the key " + Quoted(member.key) +
+                           ": keys must be " + kNodeOptionNameRule);
+  }
+  const bool word = value.kind == Value::Kind::kScalar && !value.quoted &&
+                    (value.scalar == "true" || value.scalar == "false");
+  if (value.kind != Value::Kind::kScalar || word || !IsNodeOptionValue(value.scalar)) {
+    return MustBe(value, where,
+                  kNodeOptionValueRule + std::string(word ? ", true and false in quotes" : ""));
+  }
+  (*target)[member.key] = value.scalar;
+  return {};
+}
+
+Key PluginConfigKey(NodeOptions* target) {
   Key key;
   key.path = "PluginConfig";
-  key.takes = "an empty map";
+  key.takes =
+      "a map of upper-case names and texts or numbers, at most " + std::to_string(kMaxNodeOptions);
   key.doc =
-      "Settings for the site's plugin. This version serves none of them: DOCKER_REGISTRY is "
-      "Images.DefaultRegistry of interlink-api, SLURM_PARTITION and SLURM_QOS come with the slurm "
-      "plugin.";
-  key.example = "{}";
-  key.read = [takes = key.takes](const Value& value, const std::string& path) -> Status {
-    if (value.kind != Value::Kind::kMap) return MustBe(value, path, takes);
-    if (value.members.empty()) return {};
-    const Member& first = value.members.front();
-    return InvalidArgument(
-        first.where + ": " + path + " has the key " + Quoted(first.key) +
-        ", which this version does not pass to the site; it serves none yet: DOCKER_REGISTRY is "
-        "Images.DefaultRegistry of interlink-api, SLURM_* come with the slurm plugin");
+      "Settings for the site's plugins, e.g. SLURM_PARTITION. Each goes with the pods of those "
+      "handlers that take it; the site says which keys a handler takes, and its plugin which "
+      "values. interlink-cri check --online shows keys that no handler takes. A change is for "
+      "pods that come later. (DOCKER_REGISTRY is Images.DefaultRegistry of interlink-api.)";
+  key.example = "{\"SLURM_PARTITION\": \"gpu\", \"SLURM_QOS\": \"high\"}";
+  key.read = [target, takes = key.takes](const Value& value, const std::string& path) -> Status {
+    if (value.kind != Value::Kind::kMap || value.members.size() > kMaxNodeOptions)
+      return MustBe(value, path, takes);
+    target->clear();
+    for (const Member& member : value.members)
+      RETURN_IF_ERROR(ReadPluginOption(member, path, target));
+    return {};
+  };
+  key.show = [target] {
+    std::string text;
+    for (const auto& [name, value] : *target)
+      text += (text.empty() ? "" : ", ") + Quoted(name) + ": " + Quoted(value);
+    return "{" + text + "}";
   };
   return key;
 }
@@ -263,7 +292,7 @@ Keys CriKeys(CriConfig* c) {
       BooleanKey("ErrorsOnlyLogging", &c->errors_only_logging, "Logs errors only."),
       PathKey("DataRootFolder", &c->data_root_folder,
               "Where the store is kept. It must not be on a network file system."),
-      PluginConfigKey(),
+      PluginConfigKey(&c->plugin_config),
   });
   return keys;
 }

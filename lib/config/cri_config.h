@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/node_options.h"
 #include "base/status.h"
 #include "config/schema.h"
 #include "net/tls.h"
@@ -38,6 +39,7 @@ struct CriConfig {
   bool verbose_logging = false;
   bool errors_only_logging = false;
   std::string data_root_folder = "/var/lib/interlink-cri";
+  NodeOptions plugin_config = {};
 
   std::string token_file;  // VK_TOKEN_FILE; "": no token is sent
   // Derived by LoadCriConfig.

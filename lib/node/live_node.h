@@ -231,6 +231,10 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   void RemoveImages(const std::vector<std::string>& ids);
   int64_t MintCreatedLocked() REQUIRES_LOCK(mutex_);
   Result<std::string> HandlerLocked(const std::string& asked) const REQUIRES_LOCK(mutex_);
+  // What of the node's PluginConfig goes with a pod of that handler.
+  Result<NodeOptions> PluginConfigLocked(const std::string& handler) const REQUIRES_LOCK(mutex_);
+  // Logs, when it has changed, which keys of PluginConfig no handler takes.
+  void TellUntakenKeysLocked() REQUIRES_LOCK(mutex_);
   bool KubeletHostLocked(const std::string& handler) const REQUIRES_LOCK(mutex_);
   Status ListsReadyLocked() const REQUIRES_LOCK(mutex_);
   void NoteListed();
@@ -280,7 +284,8 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   bool stopping_ GUARDED_BY(mutex_) = false;
   LinkNumber link_ GUARDED_BY(mutex_) = 0;  // in force; 0: none
   Status unreachable_ GUARDED_BY(mutex_);
-  Status link_refused_ GUARDED_BY(mutex_);  // a person must act
+  Status link_refused_ GUARDED_BY(mutex_);       // a person must act
+  std::string told_untaken_ GUARDED_BY(mutex_);  // what TellUntakenKeysLocked has logged
   std::shared_ptr<const Call> stream_call_
       GUARDED_BY(mutex_);  // ends the event stream to link anew
   bool lists_ready_ GUARDED_BY(mutex_) = false;

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/node_options.h"
 #include "node/containers.h"
 #include "node/events.h"
 #include "node/images.h"
@@ -33,6 +34,8 @@ struct Options {
   std::string runtime_handler;  // CRI.RuntimeHandler; means the default handler too
   std::string default_handler;  // CRI.DefaultHandler; "" = the site's, "none" = refuse pods without
                                 // RuntimeClass
+  // PluginConfig: each key goes with pods of the handlers that take it.
+  NodeOptions plugin_config = {};
   std::string version;
   Duration request_timeout = std::chrono::minutes(15);  // bounds calls without a gRPC deadline
   int step_threads = 32;

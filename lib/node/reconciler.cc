@@ -88,6 +88,7 @@ Status LiveNode::LinkOnce(const Call& call) {
   {
     MutexLock lock(mutex_);
     *meta_.mutable_info() = info;
+    TellUntakenKeysLocked();
     batch = BatchOf({{}, {}, {}, true, {}});
   }
   return ports_.store.CommitAndWait(call, std::move(batch))

@@ -50,12 +50,15 @@ Status LiveNode::SandboxCalls::RunLocked(const Call& call, const RunPodSandboxRe
   // New work needs the site; what is under way already does not fail for it.
   RETURN_IF_ERROR(node_.ReachableLocked());
   RETURN_IF_ERROR(node_.ListsReadyLocked());
+  ASSIGN_OR_RETURN(const NodeOptions for_plugin, node_.PluginConfigLocked(handler));
   const SandboxId id = MintSandboxId();
   interlink::v1::RunSandboxRequest body;
   body.set_handler(handler);
   body.set_runtime_handler(request.runtime_handler());
   *body.mutable_config() = request.config();
   body.set_created_ns(node_.MintCreatedLocked());
+  // Part of the bytes that identify the request: a change of the configuration is for later pods.
+  for (const auto& [key, value] : for_plugin) (*body.mutable_plugin_config())[key] = value;
   interlink::v1::StoredNodeSandbox stored;
   stored.set_version(1);
   stored.set_id(id.str());

@@ -36,7 +36,11 @@ TLS:
 
 DataRootFolder: "/data"
 
-PluginConfig: {}
+PluginConfig:
+  SLURM_PARTITION: "gpu"
+  SLURM_TIME: 1:30:00
+  SLURM_CPUS: 8
+  SITE_WORD: "true"
 )");
 
   const auto config = LoadCriConfig(file, {{"VK_TOKEN_FILE", "/etc/interlink/token"}});
@@ -58,6 +62,10 @@ PluginConfig: {}
   CHECK(config->tls.files.ca_file == "/etc/interlink/cri/tls/ca.crt");
   CHECK(config->data_root_folder == "/data");
   CHECK(config->token_file == "/etc/interlink/token");
+  CHECK(config->plugin_config == NodeOptions{{"SLURM_PARTITION", "gpu"},
+                                             {"SLURM_TIME", "1:30:00"},
+                                             {"SLURM_CPUS", "8"},
+                                             {"SITE_WORD", "true"}});
 }
 
 TEST_CASE("what is not said has its default") {
@@ -239,11 +247,31 @@ TEST_CASE("bad input is told with file, line and what would be right") {
        "f:3: DataRootFolder must be one line without control characters, it is \"/a\\x0ab\""},
       {head + "VerboseLogging: true\nErrorsOnlyLogging: true\n",
        "f:4: ErrorsOnlyLogging and VerboseLogging must not both be true"},
-      {head + "PluginConfig: [a]\n", "f:3: PluginConfig must be an empty map, it is a list"},
+      {head + "PluginConfig: [a]\n",
+       "f:3: PluginConfig must be a map of upper-case names and texts or numbers, at most 32, it "
+       "is a list"},
       {head + "PluginConfig:\n  DOCKER_REGISTRY: registry.example.org\n",
-       "f:4: PluginConfig has the key \"DOCKER_REGISTRY\", which this version does not pass to the "
-       "site; it serves none yet: DOCKER_REGISTRY is Images.DefaultRegistry of interlink-api, "
-       "SLURM_* come with the slurm plugin"},
+       "f:4: PluginConfig.DOCKER_REGISTRY is not taken from a node: the registry for image names "
+       "without a host is Images.DefaultRegistry of interlink-api"},
+      {head + "PluginConfig:\n  slurm_partition: gpu\n",
+       "f:4: PluginConfig has the key \"slurm_partition\": keys must be an upper-case name: A to "
+       "Z, then A to Z, 0 to 9 and \"_\", at most 64 characters"},
+      {head + "PluginConfig:\n  " + std::string(65, 'A') + ": gpu\n",
+       "f:4: PluginConfig has the key \"" + std::string(65, 'A') +
+           "\": keys must be an upper-case name: A to Z, then A to Z, 0 to 9 and \"_\", at most "
+           "64 characters"},
+      {head + "PluginConfig:\n  SLURM_QOS:\n",
+       "f:4: PluginConfig.SLURM_QOS must be a text or a number of 1 to 256 printable ASCII "
+       "characters, it is empty"},
+      {head + "PluginConfig:\n  SLURM_QOS: [a, b]\n",
+       "f:4: PluginConfig.SLURM_QOS must be a text or a number of 1 to 256 printable ASCII "
+       "characters, it is a list"},
+      {head + "PluginConfig:\n  SLURM_QOS: true\n",
+       "f:4: PluginConfig.SLURM_QOS must be a text or a number of 1 to 256 printable ASCII "
+       "characters, true and false in quotes, it is \"true\""},
+      {head + "PluginConfig:\n  SLURM_QOS: \"a\\tb\"\n",
+       "f:4: PluginConfig.SLURM_QOS must be a text or a number of 1 to 256 printable ASCII "
+       "characters, it is \"a\\x09b\""},
       {kTls,
        "f: InterlinkAddress must be set: the address of interlink-api, e.g. "
        "https://site.example.org"},

@@ -50,6 +50,14 @@ void FakeSite::SetSecondHandler(const std::string& name) {
   MutexLock lock(mutex_);
   second_handler_ = name;
 }
+void FakeSite::SetNodeOptions(std::vector<std::string> keys) {
+  MutexLock lock(mutex_);
+  node_options_ = std::move(keys);
+}
+void FakeSite::SetUnavailable(const std::string& why) {
+  MutexLock lock(mutex_);
+  unavailable_ = why;
+}
 void FakeSite::SetRecovered(bool yes) {
   MutexLock lock(mutex_);
   recovered_ = yes;
@@ -244,6 +252,8 @@ Result<interlink::v1::InfoResponse> FakeSite::Info(const Call&) {
   auto* handler = info.add_handlers();
   handler->set_name(kHandler);
   handler->set_kubelet_host(kubelet_host_);
+  handler->mutable_node_options()->Assign(node_options_.begin(), node_options_.end());
+  handler->set_unavailable(unavailable_);
   handler->mutable_features()->set_user_namespaces(true);
   info.set_supplemental_groups_policy(true);
   info.set_images_on_this_host(kubelet_host_);

@@ -39,6 +39,10 @@ class FakeSite final : public node::Site {
   void SetKubeletHost(bool yes);
   // Another handler, without features; "": none.
   void SetSecondHandler(const std::string& name);
+  // Keys of a node's PluginConfig that the handler takes.
+  void SetNodeOptions(std::vector<std::string> keys);
+  // Why the handler's plugin is not loaded; "": it is.
+  void SetUnavailable(const std::string& why);
   // The handler's work is not inventoried: the list says so.
   void SetRecovered(bool yes);
   void SetEpoch(uint64_t epoch);
@@ -190,6 +194,8 @@ class FakeSite final : public node::Site {
   std::vector<std::function<void()>> openings_ GUARDED_BY(mutex_);
   bool kubelet_host_ GUARDED_BY(mutex_) = true;
   std::string second_handler_ GUARDED_BY(mutex_);
+  std::vector<std::string> node_options_ GUARDED_BY(mutex_);
+  std::string unavailable_ GUARDED_BY(mutex_);
   bool recovered_ GUARDED_BY(mutex_) = true;
   bool node_restored_ GUARDED_BY(mutex_) = false;
   int stores_ GUARDED_BY(mutex_) = 1;

@@ -30,7 +30,8 @@ struct NodeLab {
     options.site_name = "fake:443";
     options.data_folder = "/tmp";
     options.version = "test";
-    auto made = node::Node::Create(options, {*store, site, *logs, log, metrics, clock, streams});
+    auto made =
+        node::Node::Create(options, {*store, site, *logs, *told_to, metrics, clock, streams});
     REQUIRE(made.ok());
     node = *std::move(made);
     node->Start();
@@ -210,6 +211,7 @@ struct NodeLab {
   FakeSite site;
   node::Options options;
   NullLog log;
+  Log* told_to = &log;  // of the next Boot
   NullMetrics metrics;
   ManualClock clock;
   FakeStreams streams;
