@@ -33,6 +33,23 @@ Status CheckTokens(const config::ApiConfig& config) {
   return {};
 }
 
+Status ShowAgents(const config::ApiConfig& config) {
+  const config::AgentsConfig& agents = config.agents;
+  if (agents.port == 0) return {};
+  RETURN_IF_ERROR(CheckAgents(config));
+  std::cout << "agents find this site at " << agents.public_address << " (here port " << agents.port
+            << ") and take its certificate for \"" << agents.server_name << "\"\n";
+  return {};
+}
+
+Status CheckPlugin(const config::ApiConfig& config, const config::PluginConfig& plugin) {
+  const std::string path = PluginPath(plugin);
+  ASSIGN_OR_RETURN(const loader::Kind kind, loader::Check(path));
+  if (kind == loader::Kind::kProvisioner && config.agents.port == 0) return NeedsAgents();
+  std::cout << "plugin \"" << plugin.options.name << "\" is " << path << ", of this build\n";
+  return {};
+}
+
 }  // namespace
 
 int Check(const config::ApiConfig& config) {
@@ -43,15 +60,11 @@ int Check(const config::ApiConfig& config) {
   std::cout << "configuration " << config.file << " is valid\n";
   if (const Status status = CheckCertificate(config); !status.ok()) return fail(status);
   if (const Status status = CheckTokens(config); !status.ok()) return fail(status);
+  if (const Status status = ShowAgents(config); !status.ok()) return fail(status);
   int code = 0;
   for (const config::PluginConfig& plugin : config.plugins) {
-    const std::string path = PluginPath(plugin);
-    const Status status = loader::Check(path);
-    if (status.ok()) {
-      std::cout << "plugin \"" << plugin.options.name << "\" is " << path << ", of this build\n";
-    } else {
-      code = fail(status.WithContext(plugin.where));
-    }
+    const Status status = CheckPlugin(config, plugin);
+    if (!status.ok()) code = fail(status.WithContext(plugin.where));
   }
   return code;
 }

@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "net/tls.h"
+
 namespace interlink::cmd_api {
 
 // bin/ and lib/ stand beside each other.
@@ -13,6 +15,20 @@ std::string PluginPath(const config::PluginConfig& plugin) {
   return (self.parent_path().parent_path() / "lib/interlink/plugins" /
           (plugin.options.name + ".so"))
       .string();
+}
+
+Status CheckAgents(const config::ApiConfig& config) {
+  const config::AgentsConfig& agents = config.agents;
+  if (agents.port == 0) return {};
+  return net::CheckServerCertificate(config.tls.files.cert_file, agents.ca_cert_file,
+                                     agents.server_name)
+      .WithContext("agents would refuse this site (Agents.ServerName, Agents.CACertFile)");
+}
+
+Status NeedsAgents() {
+  return InvalidArgument(
+      "a scheduler's plugin runs pods by agents that call in: set Agents.Port and "
+      "Agents.PublicAddress");
 }
 
 }  // namespace interlink::cmd_api

@@ -67,7 +67,9 @@ Result<Lineage> ArtefactLineage(const std::string& data_folder, const Lineage& f
   return first;
 }
 
-Result<sdk::AgentDesk*> NoDesk() {
+// For a scheduler's plugin, which needs one.
+Result<sdk::AgentDesk*> NoDesk(const config::ApiConfig& config) {
+  if (config.agents.port == 0) return NeedsAgents();
   return FailedPrecondition("this site has no hub that its agents could call");
 }
 
@@ -75,7 +77,8 @@ Result<sdk::AgentDesk*> NoDesk() {
 Status LoadPlugins(const config::ApiConfig& config, site::Site& site, Log& log) {
   for (const config::PluginConfig& plugin : config.plugins) {
     const std::string& name = plugin.options.name;
-    auto made = loader::Load(PluginPath(plugin), site.HostFor(name), NoDesk, plugin.options);
+    const auto desk = [&config] { return NoDesk(config); };
+    auto made = loader::Load(PluginPath(plugin), site.HostFor(name), desk, plugin.options);
     if (made.ok()) {
       RETURN_IF_ERROR(site.AddBackend(name, plugin.options.handlers, std::move(made->backend))
                           .WithContext(plugin.where));
@@ -128,6 +131,7 @@ Status Listen(const config::ApiConfig& config, net::Io& io, rest::Edge& edge, Lo
 Status Run(const config::ApiConfig& config, Log& log) {
   const sigset_t signals = BlockSignals();
   RaiseOpenFilesLimit(log);
+  RETURN_IF_ERROR(CheckAgents(config));
   RETURN_IF_ERROR(MakeDirectories(config.data_root_folder, 0700));
   ASSIGN_OR_RETURN(const auto store, site_store::Open(config.data_root_folder + "/store"));
   ASSIGN_OR_RETURN(const auto images, OpenImages(config, log));

@@ -30,6 +30,9 @@ class ApiRules {
       return Refuse("OperatorPort", "must not be the same as Port");
     if (c_.verbose_logging && c_.errors_only_logging)
       return Refuse("ErrorsOnlyLogging", "and VerboseLogging must not both be true");
+    RETURN_IF_ERROR(
+        CompleteAgents({c_.tls.enabled, c_.tls.files.ca_file, c_.port, c_.operator_port, c_.file},
+                       sources_, &c_.agents));
     RETURN_IF_ERROR(Mirrors());
     RETURN_IF_ERROR(Plugins());
     if (c_.control_socket.empty()) c_.control_socket = c_.data_root_folder + "/control.sock";
@@ -237,6 +240,7 @@ Keys ApiKeys(ApiConfig* c) {
     for (Key& key : more) keys.push_back(std::move(key));
   };
   add(IdentityKeys(c));
+  add(AgentKeys(&c->agents));
   add({
       BooleanKey(
           "VerboseLogging", &c->verbose_logging,

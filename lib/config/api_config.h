@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "config/agents_section.h"
 #include "config/cri_config.h"
 #include "config/schema.h"
 #include "net/tls.h"
@@ -46,6 +47,7 @@ struct ApiConfig {
     std::string common_name_prefix;
     std::string uri_prefix;
   } auth;
+  AgentsConfig agents;
   std::string data_root_folder = "/var/lib/interlink-api";
   std::string control_socket;  // default: DataRootFolder/control.sock
   bool verbose_logging = false;

@@ -109,8 +109,10 @@ Result<Loaded> Make(const sdk::PluginDescriptor& descriptor, sdk::Host& host, co
 
 }  // namespace
 
-Status Check(const std::string& path) {
-  return Open(path).status().WithContext("plugin \"" + path + "\"");
+Result<Kind> Check(const std::string& path) {
+  const auto descriptor = Open(path);
+  if (!descriptor.ok()) return descriptor.status().WithContext("plugin \"" + path + "\"");
+  return (*descriptor)->create != nullptr ? Kind::kBackend : Kind::kProvisioner;
 }
 
 Result<Loaded> Load(const std::string& path, sdk::Host& host, const DeskMaker& desk,

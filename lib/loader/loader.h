@@ -34,9 +34,11 @@ using DeskMaker = std::function<Result<sdk::AgentDesk*>()>;
 Result<Loaded> Load(const std::string& path, sdk::Host& host, const DeskMaker& desk,
                     const sdk::PluginOptions& options);
 
-// The same without making anything: what would Load refuse? For commands beside a running
-// daemon, whose work a second backend must not touch.
-Status Check(const std::string& path);
+enum class Kind { kBackend, kProvisioner };
+
+// The same without making anything: what would Load refuse, else what would it make? For commands
+// beside a running daemon, whose work a second backend must not touch.
+Result<Kind> Check(const std::string& path);
 
 }  // namespace interlink::loader
 

@@ -4,9 +4,11 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include <array>
 #include <ctime>
+#include <vector>
 
 #include "base/file.h"
 #include "net/tls_state.h"
@@ -23,6 +25,17 @@ struct CertificateDeleter {
 int64_t UnixTime(const ASN1_TIME* time) {
   tm parts{};
   return ASN1_TIME_to_tm(time, &parts) == 1 ? static_cast<int64_t>(timegm(&parts)) : 0;
+}
+
+// The certificates of a PEM text, in its order.
+std::vector<std::unique_ptr<X509, CertificateDeleter>> ReadCertificates(const std::string& pem) {
+  std::vector<std::unique_ptr<X509, CertificateDeleter>> all;
+  const std::unique_ptr<BIO, decltype(&BIO_free)> bio(
+      BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), BIO_free);
+  while (X509* next = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr))
+    all.emplace_back(next);
+  ERR_clear_error();  // the end of the text
+  return all;
 }
 
 Status Refused(const std::string& what, const std::string& file) {
@@ -60,12 +73,10 @@ Status TlsContext::Load(const TlsFiles& files, bool server) {
     RETURN_IF_ERROR(ReadFile(files.key_file, kMaxPem)
                         .status()
                         .WithContext("key of \"" + files.cert_file + "\""));
-    const std::unique_ptr<BIO, decltype(&BIO_free)> bio(
-        BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), BIO_free);
-    const std::unique_ptr<X509, CertificateDeleter> leaf(
-        PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
-    if (leaf == nullptr)
+    const auto chain = ReadCertificates(pem);
+    if (chain.empty())
       return InvalidArgument("\"" + files.cert_file + "\" is not a PEM certificate");
+    const auto& leaf = chain.front();
     not_after_ = UnixTime(X509_get0_notAfter(leaf.get()));
     const auto now = static_cast<int64_t>(std::time(nullptr));
     if (now > not_after_)
@@ -119,6 +130,38 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::Client(const TlsFiles& fil
   RETURN_IF_ERROR(made->Load(files, false));
   SSL_CTX_set_verify(made->state_->context.native_handle(), SSL_VERIFY_PEER, nullptr);
   return std::shared_ptr<const TlsContext>(std::move(made));
+}
+
+Status CheckServerCertificate(const std::string& cert_file, const std::string& ca_file,
+                              const std::string& name) {
+  ASSIGN_OR_RETURN(const std::string chain_pem, ReadFile(cert_file, kMaxPem));
+  ASSIGN_OR_RETURN(const std::string ca_pem, ReadFile(ca_file, kMaxPem));
+  const auto chain = ReadCertificates(chain_pem);
+  const auto authorities = ReadCertificates(ca_pem);
+  if (chain.empty()) return InvalidArgument("\"" + cert_file + "\" is not a PEM certificate");
+  if (authorities.empty()) return InvalidArgument("\"" + ca_file + "\" is not a PEM certificate");
+  const std::unique_ptr<X509_STORE, decltype(&X509_STORE_free)> trusted(X509_STORE_new(),
+                                                                        X509_STORE_free);
+  for (const auto& authority : authorities) X509_STORE_add_cert(trusted.get(), authority.get());
+  const auto free_stack = [](STACK_OF(X509) * stack) { sk_X509_free(stack); };
+  const std::unique_ptr<STACK_OF(X509), decltype(free_stack)> others(sk_X509_new_null(),
+                                                                     free_stack);
+  for (const auto& certificate : chain) sk_X509_push(others.get(), certificate.get());
+  const std::unique_ptr<X509_STORE_CTX, decltype(&X509_STORE_CTX_free)> check(X509_STORE_CTX_new(),
+                                                                              X509_STORE_CTX_free);
+  if (X509_STORE_CTX_init(check.get(), trusted.get(), chain.front().get(), others.get()) != 1)
+    return InternalError("cannot check a certificate: " + TlsErrorText());
+  X509_STORE_CTX_set_purpose(check.get(), X509_PURPOSE_SSL_SERVER);
+  X509_VERIFY_PARAM* wanted = X509_STORE_CTX_get0_param(check.get());
+  if (X509_VERIFY_PARAM_set1_ip_asc(wanted, name.c_str()) != 1 &&
+      X509_VERIFY_PARAM_set1_host(wanted, name.data(), name.size()) != 1)
+    return InvalidArgument("\"" + name + "\" is no name and no address");
+  const bool taken = X509_verify_cert(check.get()) == 1;
+  ERR_clear_error();
+  if (taken) return {};
+  return InvalidArgument("certificate \"" + cert_file + "\", with the authorities in \"" + ca_file +
+                         "\", is not one of \"" + name + "\": " +
+                         X509_verify_cert_error_string(X509_STORE_CTX_get_error(check.get())));
 }
 
 }  // namespace interlink::net

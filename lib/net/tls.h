@@ -40,6 +40,12 @@ class TlsContext {
   int64_t not_after_ = 0;
 };
 
+// Whether a client that trusts nobody but `ca_file` takes the certificate chain in `cert_file` for
+// a server called `name` (a DNS name or an IP address). kInvalidArgument: it does not, and why;
+// kNotFound, kPermissionDenied: a file.
+Status CheckServerCertificate(const std::string& cert_file, const std::string& ca_file,
+                              const std::string& name);
+
 }  // namespace interlink::net
 
 #endif  // INTERLINK_NET_TLS_H_

@@ -157,6 +157,38 @@ TEST_CASE("images are on the nodes' host when a plugin says so, or the key") {
   CHECK_FALSE(on_node_host("Images: {OnNodeHost: false}\n", "KubeletHost: true"));
 }
 
+TEST_CASE("the section for agents, and what follows from other keys") {
+  const Folder folder;
+  const auto load = [&folder](const std::string& agents) {
+    auto config = LoadApiConfig(folder.Write("f", kHead + agents + kPlugins), {});
+    INFO(config.status().ToString());
+    REQUIRE(config.ok());
+    return config->agents;
+  };
+
+  const AgentsConfig none = load("");
+  const AgentsConfig few =
+      load("Agents: {Port: 8444, PublicAddress: \"[2001:db8::1]:9000\", Lease: never}\n");
+  const AgentsConfig all = load(
+      "Agents: {Address: 10.0.0.1, Port: 8444, PublicAddress: \"site:9000\", ServerName: s.test, "
+      "CACertFile: /t/other.crt, Lease: 1m, Heartbeat: 20s, MaxAgents: 7}\n");
+
+  CHECK(none.port == 0);
+  CHECK(few.address == "0.0.0.0");
+  CHECK(few.server_name == "2001:db8::1");
+  CHECK(few.ca_cert_file == "/t/ca.crt");
+  CHECK(few.lease == Duration::zero());
+  CHECK(few.heartbeat == std::chrono::seconds(10));
+  CHECK(all.address == "10.0.0.1");
+  CHECK(all.port == 8444);
+  CHECK(all.public_address == "site:9000");
+  CHECK(all.server_name == "s.test");
+  CHECK(all.ca_cert_file == "/t/other.crt");
+  CHECK(all.lease == std::chrono::minutes(1));
+  CHECK(all.heartbeat == std::chrono::seconds(20));
+  CHECK(all.max_agents == 7);
+}
+
 TEST_CASE("without TLS the site listens on this machine only and takes tokens") {
   const Folder folder;
   const std::string file =
@@ -247,6 +279,29 @@ TEST_CASE("bad input of a site is told with file, line and what would be right")
        "TLS.ClientAuth must be none)"},
       {"SiteName: s\nTLS: {ClientAuth: optional}\n" + kPlugins,
        "f:2: TLS.ClientAuth must be require or verify or none, it is \"optional\""},
+      {kHead + "Agents: {PublicAddress: \"h:1\"}\n" + kPlugins,
+       "f:3: Agents.PublicAddress needs Agents.Port, the port for the agents"},
+      {kHead + "Agents: {Port: 8444}\n" + kPlugins,
+       "f: Agents.PublicAddress must be set with Agents.Port: HOST:PORT under which allocations "
+       "reach this site"},
+      {kHead + "Agents: {Port: 8444, PublicAddress: site}\n" + kPlugins,
+       "f:3: Agents.PublicAddress must be HOST:PORT (an IPv6 address in brackets), it is \"site\": "
+       "it has no port"},
+      {kHead + "Agents: {Port: 8444, PublicAddress: \"site:1/x\"}\n" + kPlugins,
+       "f:3: Agents.PublicAddress must be HOST:PORT (an IPv6 address in brackets), it is "
+       "\"site:1/x\": it has a path"},
+      {kHead + "Agents: {Port: 8443, PublicAddress: \"site:1\"}\n" + kPlugins,
+       "f:3: Agents.Port must not be the same as Port or OperatorPort"},
+      {kHead + "Agents: {Port: 8444, PublicAddress: \"site:1\", Lease: 29s}\n" + kPlugins,
+       "f:3: Agents.Lease must be at least three times Agents.Heartbeat, or never"},
+      {"SiteName: s\nAddress: \"::1\"\nTLS: {Enabled: false}\nAuth: {TokenFile: /t}\n"
+       "Agents: {Port: 8444, PublicAddress: \"site:1\"}\n" +
+           kPlugins,
+       "f:5: Agents.Port needs TLS.Enabled: agents come in over TLS only"},
+      {"SiteName: s\nTLS: {CertFile: /c, KeyFile: /k, ClientAuth: none}\nAuth: {TokenFile: /t}\n"
+       "Agents: {Port: 8444, PublicAddress: \"site:1\"}\n" +
+           kPlugins,
+       "f: Agents.CACertFile must be set, or TLS.CACertFile: who has signed TLS.CertFile"},
       {kHead + "Auth: {RequireToken: true}\n" + kPlugins,
        "f:3: Auth.RequireToken needs Auth.TokenFile"},
       {kHead + "Auth: {CommonNamePrefix: a, UriPrefix: b}\n" + kPlugins,

@@ -82,6 +82,7 @@ TEST_CASE("a plugin of this build makes its backend, as often as asked") {
   REQUIRE(one->backend.get() != two->backend.get());
   REQUIRE(one->provisioner == nullptr);
   REQUIRE(Check(kFixtures + "/good.so").ok());
+  REQUIRE(*Check(kFixtures + "/good.so") == Kind::kBackend);
 }
 
 TEST_CASE("a scheduler's plugin makes a provisioner, for which there must be a hub") {
@@ -94,6 +95,8 @@ TEST_CASE("a scheduler's plugin makes a provisioner, for which there must be a h
   REQUIRE(made.ok());
   REQUIRE(made->backend == nullptr);
   REQUIRE(made->provisioner->Describe().plugin == "scheduler at site:1");
+  REQUIRE(Check(kFixtures + "/scheduler.so").ok());
+  REQUIRE(*Check(kFixtures + "/scheduler.so") == Kind::kProvisioner);
   REQUIRE(LoadFile(kFixtures + "/scheduler.so").status() ==
           FailedPrecondition("plugin \"scheduler\": there is no hub for agents"));
 }
@@ -118,7 +121,7 @@ TEST_CASE("a refusal names the file and what differs") {
   const auto backend = LoadFile(kFixtures + "/" + wrong.file);
 
   REQUIRE(backend.status().code() == wrong.code);
-  REQUIRE(Check(kFixtures + "/" + wrong.file) == backend.status());
+  REQUIRE(Check(kFixtures + "/" + wrong.file).status() == backend.status());
   REQUIRE(Says(backend.status(), wrong.text));
   REQUIRE(Says(backend.status(), "plugin \"" + kFixtures + "/" + wrong.file + "\": "));
 }
@@ -148,7 +151,7 @@ TEST_CASE("a plugin that everybody may write is refused") {
   const auto plugin = LoadFile(folder.File("good.so"));
 
   REQUIRE(plugin.status().code() == Code::kPermissionDenied);
-  REQUIRE(Check(folder.File("good.so")) == plugin.status());
+  REQUIRE(Check(folder.File("good.so")).status() == plugin.status());
   REQUIRE(Says(plugin.status(), "chmod o-w"));
 }
 

@@ -208,6 +208,37 @@ TEST_CASE("files that cannot be used are refused with the reason") {
   }
 }
 
+TEST_CASE("whether clients will take a server's certificate is known before there is a client") {
+  TlsFixture fixture;
+  const std::string cert =
+      fixture.authority.Issue("site", {"a", "DNS:site.example.org,IP:10.0.0.1"}).cert;
+  const std::string ca = fixture.authority.ca_file();
+  const CertificateFiles expired =
+      fixture.authority.Issue("old", {"x", "DNS:site.example.org", -7200, -3600});
+
+  CHECK(CheckServerCertificate(cert, ca, "site.example.org").ok());
+  CHECK(CheckServerCertificate(cert, ca, "10.0.0.1").ok());
+  struct Row {
+    std::string cert, ca, name, text;
+  };
+  const Row rows[] = {
+      {cert, ca, "other.example.org", "ostname mismatch"},
+      {cert, ca, "10.0.0.2", "IP address mismatch"},
+      {cert, fixture.stranger.ca_file(), "site.example.org",
+       "unable to get local issuer certificate"},
+      {expired.cert, ca, "site.example.org", "certificate has expired"},
+  };
+  for (const Row& row : rows) {
+    const Status refused = CheckServerCertificate(row.cert, row.ca, row.name);
+    INFO(row.text << ": " << refused.ToString());
+    CHECK(refused.code() == Code::kInvalidArgument);
+    CHECK_THAT(refused.message(), Catch::Contains(row.text));
+    CHECK_THAT(refused.message(), Catch::Contains("\"" + row.name + "\""));
+  }
+  CHECK(CheckServerCertificate(cert, fixture.folder.File("absent.crt"), "x").code() ==
+        Code::kNotFound);
+}
+
 TEST_CASE("the end of our own certificate is known") {
   TlsFixture fixture;
 
