@@ -51,15 +51,28 @@ Status Agent::Run() {
   RETURN_IF_ERROR(Recover());
   while (true) {
     const Status lost = Connect();
+    bool told = false;  // LeaveNow has written the word
+    std::optional<Status> end;
     {
       MutexLock lock(mutex_);
-      if (const auto end = EndLocked(lost)) return *end;
+      end = EndLocked(lost);
+      told = ended_.has_value();
     }
+    if (end) return told ? *end : EndUnserved(*end);
     parts_.log.Warning("no connection to the site", {{"why", lost.ToString()}});
     WaitForNextTry();
     MutexLock lock(mutex_);
-    if (const auto end = EndLocked({})) return *end;
+    if (const auto left = EndLocked({})) return *left;
   }
+}
+
+Status Agent::EndUnserved(Status why) {
+  const Status marked = parts_.folder.MarkGone(options_.sandbox.str());
+  if (!marked.ok()) {
+    parts_.log.Error("the end of the pod cannot be stored", {{"error", marked.ToString()}});
+  }
+  LeaveWord(true);
+  return why;
 }
 
 Status Agent::Recover() {

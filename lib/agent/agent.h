@@ -117,6 +117,10 @@ class Agent final : private FactSink {
   // Leaving.
   void LeaveNow(const std::stop_token& stop);
   Status StopEverything(const std::stop_token& stop, SteadyTime deadline);
+  // The site's proof in the pod's folder.
+  void LeaveWord(bool ended);
+  // The end of an agent that never had a command to obey.
+  Status EndUnserved(Status why);
   // True: every container has ended, and the sandbox too if `sandbox`.
   bool AwaitEnds(const std::stop_token& stop, SteadyTime deadline, bool sandbox);
   // What Run answers, if it is over; `lost`: how the last connection ended.

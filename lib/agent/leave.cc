@@ -49,18 +49,26 @@ void Agent::LeaveNow(const std::stop_token& stop) {
   if (!end.ok()) parts_.log.Error("the pod has not ended", {{"why", end.ToString()}});
   if (keeper_ && !keeper_->AwaitSaved(deadline + kToSave))
     parts_.log.Error("not all logs are saved for the site", {});
+  if (!stop.stop_requested()) LeaveWord(end.ok());
+  MutexLock lock(mutex_);
+  ended_ = std::move(end);
+  changed_.NotifyAll();
+}
+
+void Agent::LeaveWord(bool ended) {
   bool fenced = false;
   {
     MutexLock lock(mutex_);
     fenced = fenced_;
   }
-  if (fenced) {
-    const Status told = parts_.folder.WriteFenced(end.ok());
-    if (!told.ok()) parts_.log.Error("the fence cannot be answered", {{"error", told.ToString()}});
+  // Without its mark the next process could still start something.
+  const bool proven = ended && parts_.folder.IsGone(options_.sandbox.str());
+  Status told = parts_.folder.WriteLeft(proven);
+  if (fenced && told.ok()) told = parts_.folder.WriteFenced(proven);
+  if (!told.ok()) {
+    parts_.log.Error("the site cannot be told in the pod's folder that this agent has left",
+                     {{"error", told.ToString()}});
   }
-  MutexLock lock(mutex_);
-  ended_ = std::move(end);
-  changed_.NotifyAll();
 }
 
 Status Agent::StopEverything(const std::stop_token& stop, SteadyTime deadline) {

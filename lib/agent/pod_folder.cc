@@ -101,9 +101,13 @@ Status PodFolder::Beat() {
       std::string(kFileVersion) + nonce_ + " " + std::to_string(number) + "\n", 0600);
 }
 
-Status PodFolder::WriteFenced(bool ended) {
+Status PodFolder::WriteLeft(bool ended) { return WriteWord("/left", ended); }
+
+Status PodFolder::WriteFenced(bool ended) { return WriteWord("/fenced", ended); }
+
+Status PodFolder::WriteWord(const std::string& name, bool ended) {
   return WriteFileAtomically(
-      folder_ + "/fenced", std::string(kFileVersion) + nonce_ + (ended ? " ended\n" : " unsure\n"),
+      folder_ + name, std::string(kFileVersion) + nonce_ + (ended ? " ended\n" : " unsure\n"),
       0600);
 }
 

@@ -9,8 +9,10 @@
 //     heartbeat/beat    "1 NONCE N": version, who beats, a number that rises. The site makes the
 //                       folder, and renames it to give the pod up: then nobody can beat any more
 //     logs/CONTAINER/   shim/left_log.h: where the folder is shared, what the site has not read
-//     fenced            "1 NONCE ended" or "1 NONCE unsure": who found the folder gone has left;
-//                       everything of it has ended, or something may still run
+//     left              "1 NONCE ended" or "1 NONCE unsure": this agent has left, whatever for;
+//                       everything of it has ended and nothing starts any more, or something may
+//                       still run
+//     fenced            the same, of one that has left because it found the folder gone
 #ifndef INTERLINK_AGENT_POD_FOLDER_H_
 #define INTERLINK_AGENT_POD_FOLDER_H_
 
@@ -42,6 +44,8 @@ class PodFolder {
 
   // Beats. kNotFound: the site has given the pod up. Any other error: unknown, as good as silence.
   Status Beat();
+  // The last word of an agent. REQUIRES: with `ended`, the sandbox is marked gone.
+  Status WriteLeft(bool ended);
   // The answer to the site that has given the pod up.
   Status WriteFenced(bool ended);
 
@@ -55,6 +59,7 @@ class PodFolder {
   PodFolder(std::string folder, const SandboxId& sandbox, std::string nonce)
       : folder_(std::move(folder)), sandbox_(sandbox), nonce_(std::move(nonce)) {}
   Status Load();
+  Status WriteWord(const std::string& name, bool ended);
 
   const std::string folder_;
   const SandboxId sandbox_;

@@ -175,6 +175,23 @@ TEST_CASE("an agent that leaves stops its containers first and tells their ends"
   CHECK(agent.end()->ok());
   CHECK(lab.events.Latest(kContainer).state == State::kDown);
   CHECK(lab.events.Latest(ContainerId()).state == State::kDown);
+  const std::string folder = lab.folder.File("pod-" + lab.nonce);
+  CHECK(ReadFile(folder + "/left").value_or("") == "1 " + lab.nonce + " ended\n");
+  CHECK(ReadFile(folder + "/fenced").status().code() == Code::kNotFound);
+}
+
+TEST_CASE("an agent that the site never lets in leaves its word, and starts nothing afterwards") {
+  AgentLab lab;
+  agent::ChannelOptions stranger = lab.ChannelOf(lab.pod);
+  stranger.token = std::string(64, '0');
+  RunningAgent agent(lab, lab.nonce, std::chrono::seconds(10), false, stranger);
+
+  REQUIRE(Eventually([&] { return agent.end().has_value(); }));
+
+  CHECK(agent.end()->code() == Code::kUnauthenticated);
+  const std::string folder = lab.folder.File("pod-" + lab.nonce);
+  CHECK(ReadFile(folder + "/left").value_or("") == "1 " + lab.nonce + " ended\n");
+  CHECK(access((folder + "/gone/" + lab.pod.str()).c_str(), F_OK) == 0);
 }
 
 TEST_CASE("an agent leaves in time without a site, and without its stubborn containers' leave") {

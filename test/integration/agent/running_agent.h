@@ -20,7 +20,7 @@ class RunningAgent {
  public:
   RunningAgent(AgentLab& lab, const std::string& nonce,
                std::chrono::seconds leave_within = std::chrono::seconds(10),
-               bool shared_folder = false)
+               bool shared_folder = false, const std::optional<agent::ChannelOptions>& channel = {})
       : host_(lab.pod, MadeFolder(lab.folder.File("backend-" + nonce)), lab.log, lab.clock) {
     auto folder = agent::PodFolder::Open(lab.folder.File("pod-" + nonce), lab.pod, nonce);
     REQUIRE(folder.ok());
@@ -29,7 +29,7 @@ class RunningAgent {
     INFO(backend.status().ToString());
     REQUIRE(backend.ok());
     backend_ = *std::move(backend);
-    channel_ = agent::MakeChannel(lab.ChannelOf(lab.pod));
+    channel_ = agent::MakeChannel(channel.value_or(lab.ChannelOf(lab.pod)));
     agent::AgentOptions options;
     options.sandbox = lab.pod;
     options.nonce = nonce;

@@ -71,14 +71,17 @@ TEST_CASE("a beat needs the folder that the site has made, and says whose it is"
   CHECK(ReadFile(folder.File("heartbeat/beat")).value_or("") == "1 " + kNonce + " 3\n");
 }
 
-TEST_CASE("the answer to a fence says whether everything has ended") {
+TEST_CASE("the last word, and the answer to a fence, say whether everything has ended") {
   const test::TemporaryFolder folder;
   const bool ended = GENERATE(false, true);
+  const std::string word = "1 " + kNonce + (ended ? " ended\n" : " unsure\n");
+
+  REQUIRE(Open(folder.path())->WriteLeft(ended).ok());
+  CHECK(ReadFile(folder.File("left")).value_or("") == word);
+  CHECK(ReadFile(folder.File("fenced")).status().code() == Code::kNotFound);
 
   REQUIRE(Open(folder.path())->WriteFenced(ended).ok());
-
-  CHECK(ReadFile(folder.File("fenced")).value_or("") ==
-        "1 " + kNonce + (ended ? " ended\n" : " unsure\n"));
+  CHECK(ReadFile(folder.File("fenced")).value_or("") == word);
 }
 
 TEST_CASE("what could leave the folder is no id") {
