@@ -132,6 +132,11 @@ std::optional<JobView> ScriptView(const Job& job) {
                      Named(job) + "could not write into the pod's folder on " + where +
                          ": the job's user needs it writable, with room left",
                      false};
+    case kExitNoStateFolder:
+      return JobView{Phase::kNotBegun, kExitLost, "Error",
+                     Named(job) + "could not make a folder in StateFolder on " + where +
+                         ": it must be there, local and writable",
+                     false};
     default:
       return std::nullopt;
   }

@@ -21,6 +21,7 @@ namespace interlink::slurm {
 inline constexpr int kExitClaimLost = 113;
 inline constexpr int kExitNoPodFolder = 114;
 inline constexpr int kExitNotWritable = 115;
+inline constexpr int kExitNoStateFolder = 116;  // agent_command.h; it has the claim
 
 enum class Phase {
   kQueued,       // waits; nothing of it runs

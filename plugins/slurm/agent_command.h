@@ -1,0 +1,33 @@
+// What a pod's job runs once it has the claim: interlink-agent, below a shell that gives it a
+// folder of its own on the compute node and takes that away at the end. Pure.
+#ifndef INTERLINK_PLUGINS_SLURM_AGENT_COMMAND_H_
+#define INTERLINK_PLUGINS_SLURM_AGENT_COMMAND_H_
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "base/id.h"
+
+namespace interlink::slurm {
+
+struct AgentCommand {
+  std::string agent;  // as compute nodes see it
+  SandboxId sandbox;
+  std::string pod_folder;
+  std::string hub;
+  std::string server_name;
+  std::string runtime;
+  std::string state_folder;  // of the compute node
+  std::chrono::seconds leave_within{25};
+  bool allow_root = false;
+};
+
+// For JobScript::command. Nonce and job id come from the job's environment. The node's folder is
+// named by the nonce, which nobody could know before, so nobody else has made it. Its exit code is
+// the agent's, or kExitNoStateFolder.
+std::vector<std::string> AgentCommandWords(const AgentCommand& command);
+
+}  // namespace interlink::slurm
+
+#endif  // INTERLINK_PLUGINS_SLURM_AGENT_COMMAND_H_

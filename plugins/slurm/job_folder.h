@@ -1,0 +1,59 @@
+// The folder that the site shares with the compute nodes, and the pods' folders in it. Thread-safe;
+// calls for one sandbox are the caller's to serialise.
+//
+//   JOBFOLDER/
+//     agents/LINEAGE/interlink-agent-HASH   what jobs run: a copy of the site's; one that runs is
+//                                           never replaced
+//     pods/                 0700
+//       .site-LINEAGE       made once: where it is missing, another folder is mounted here, or none
+//       SANDBOX/            0700
+//         site              "1 LINEAGE": whose
+//         ca.pem token      0600: what the agent needs to call in
+//         heartbeat/        the agent beats there; renamed to `given-up`: the fence (fence.h)
+//         claim own.*       who has the pod (job_script.h)
+//         job.log           what the job prints
+//         exits/ left ...   the agent's own (lib/agent/pod_folder.h)
+#ifndef INTERLINK_PLUGINS_SLURM_JOB_FOLDER_H_
+#define INTERLINK_PLUGINS_SLURM_JOB_FOLDER_H_
+
+#include <string>
+#include <vector>
+
+#include "base/id.h"
+#include "base/status.h"
+#include "sdk/provisioner.h"
+
+namespace interlink::slurm {
+
+class JobFolder {
+ public:
+  JobFolder(std::string path, Lineage lineage)
+      : path_(std::move(path)), lineage_(std::move(lineage)) {}
+
+  // Makes what is missing. `known`: pods of ours have been there. kUnavailable: then they must be
+  // there, and are not. kPermissionDenied: it is another user's.
+  Status Open(bool known) const;
+  // It is the one that was opened. What is absent in another one proves nothing.
+  Status CheckMounted() const;
+
+  // A copy of the site's agent for the compute nodes: its path. Idempotent.
+  Result<std::string> InstallAgent(const std::string& agent) const;
+
+  std::string PodFolder(const SandboxId& id) const { return path_ + "/pods/" + id.str(); }
+  // Idempotent until the first job of it is submitted; never afterwards.
+  Status MakePod(const SandboxId& id, const sdk::AgentTicket& ticket) const;
+  // Those of our lineage.
+  Result<std::vector<SandboxId>> Pods() const;
+  // Absent is OK.
+  Status RemovePod(const SandboxId& id) const;
+
+ private:
+  std::string Marker() const { return path_ + "/pods/.site-" + lineage_.str(); }
+
+  const std::string path_;
+  const Lineage lineage_;
+};
+
+}  // namespace interlink::slurm
+
+#endif  // INTERLINK_PLUGINS_SLURM_JOB_FOLDER_H_

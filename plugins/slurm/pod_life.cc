@@ -1,0 +1,173 @@
+#include "slurm/pod_life.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+namespace interlink::slurm {
+namespace {
+
+using State = sdk::AllocationFact::State;
+using Stage = JobRecord::Stage;
+
+constexpr int64_t kNanosOfSecond = 1'000'000'000;
+constexpr int kMostDoublings = 5;
+constexpr Duration kFirstRetry = std::chrono::seconds(1);
+constexpr Duration kLongestRetry = std::chrono::seconds(30);
+constexpr int kExitNobodySaw = 255;
+
+Phase PhaseOf(const Job& job) { return ViewOf(job, true).phase; }
+
+bool Holds(Phase phase) {
+  return phase == Phase::kRunning || phase == Phase::kSuspended || phase == Phase::kEnding;
+}
+
+// The job that a person wants to hear of: one that runs, else the newest that has not lost the
+// claim.
+const Job* ChiefJob(const std::vector<Job>& jobs) {
+  const Job* chief = nullptr;
+  for (const Job& job : jobs) {
+    if (Holds(PhaseOf(job))) return &job;
+    if (chief == nullptr || PhaseOf(job) != Phase::kClaimLost) chief = &job;
+  }
+  return chief;
+}
+
+bool IsOver(const Job& job) { return IsFinal(PhaseOf(job)); }
+
+bool NothingThere(const Pod& pod) { return pod.seen->jobs.empty() && pod.seen->nothing_there; }
+
+NextStep StepOfSeen(const Pod& pod) {
+  if (!pod.seen) return NextStep::kNone;
+  if (pod.owner) return OwnerOver(pod) ? NextStep::kSettle : NextStep::kNone;
+  if (pod.seen->in_doubt) return NextStep::kNone;
+  if (NothingThere(pod)) return NextStep::kSettle;
+  // One that has lost the claim says nothing of the pod.
+  const bool any = std::any_of(pod.seen->jobs.begin(), pod.seen->jobs.end(), [](const Job& job) {
+    return IsOver(job) && PhaseOf(job) != Phase::kClaimLost;
+  });
+  return any || AllOver(pod) ? NextStep::kSettle : NextStep::kNone;
+}
+
+}  // namespace
+
+NextStep NextStepOf(const Pod& pod, SteadyTime now) {
+  if (pod.ended || now < pod.due) return NextStep::kNone;
+  if (pod.released && !pod.owner) return NextStep::kTakeBack;
+  if (pod.record.stage == Stage::kWanted && !pod.owner) return NextStep::kSubmit;
+  return StepOfSeen(pod);
+}
+
+bool AllOver(const Pod& pod) {
+  if (NothingThere(pod)) return true;
+  const auto& jobs = pod.seen->jobs;
+  if (jobs.empty() || !std::all_of(jobs.begin(), jobs.end(), IsOver)) return false;
+  // The last one that was accepted may be younger than the list.
+  const uint64_t last = pod.record.job;
+  return last == 0 || pod.gone.count(last) != 0 ||
+         std::any_of(jobs.begin(), jobs.end(),
+                     [last](const Job& job) { return job.identity.id == last; });
+}
+
+bool OwnerOver(const Pod& pod) {
+  if (const auto job = OwnerJob(pod)) return IsOver(*job);
+  return pod.gone.count(pod.owner->job) != 0 || AllOver(pod);
+}
+
+std::optional<Job> OwnerJob(const Pod& pod) {
+  // Ids are handed out again: the newest of that id is what SLURM knows of it.
+  std::optional<Job> found;
+  for (const Job& job : pod.seen->jobs) {
+    if (job.identity.id == pod.owner->job) found = job;
+  }
+  return found;
+}
+
+bool WantsCancel(const Pod& pod) {
+  if (!pod.seen) return pod.released || pod.ended.has_value();
+  const auto& jobs = pod.seen->jobs;
+  const bool odd = std::any_of(jobs.begin(), jobs.end(), [](const Job& job) {
+    return PhaseOf(job) == Phase::kNeverStarts || PhaseOf(job) == Phase::kRepeated;
+  });
+  const bool unwanted = pod.released || pod.ended.has_value();
+  const bool some = !std::all_of(jobs.begin(), jobs.end(), IsOver);
+  return odd || (unwanted && (some || pod.seen->in_doubt));
+}
+
+sdk::AllocationFact LivingFact(const Pod& pod) {
+  sdk::AllocationFact fact;
+  fact.sandbox = pod.record.sandbox;
+  if (pod.record.job != 0) fact.allocation = std::to_string(pod.record.job);
+  const Job* chief = pod.seen ? ChiefJob(pod.seen->jobs) : nullptr;
+  if (chief != nullptr) {
+    const Phase phase = PhaseOf(*chief);
+    fact.allocation = std::to_string(chief->identity.id);
+    fact.state = Holds(phase) || pod.owner ? State::kGranted : State::kPending;
+    fact.reason = chief->reason == "None" ? "" : chief->reason;
+    const bool queued = phase == Phase::kQueued;
+    fact.message = queued ? QueueMessage(*chief) : ViewOf(*chief, pod.released).message;
+    if (queued) fact.expected_start_ns = chief->start_time * kNanosOfSecond;
+  } else if (pod.owner) {
+    fact.state = State::kGranted;
+    fact.allocation = std::to_string(pod.owner->job);
+    fact.message = "job " + fact.allocation + " has run on " + pod.owner->host;
+  } else if (pod.record.stage == Stage::kDoubt) {
+    fact.reason = "InDoubt";
+    fact.message = "sbatch has not said whether it submitted a job: looking for one";
+  } else if (pod.record.stage == Stage::kSubmitted) {
+    fact.message = "submitted as job " + fact.allocation + ", not listed by SLURM yet";
+  } else {
+    fact.message = "to be submitted";
+  }
+  if (pod.raised) fact.message += "; waiting for the proof that nothing of it runs any more";
+  if (!pod.trouble.empty()) {
+    if (fact.reason.empty()) fact.reason = "Retrying";
+    fact.message += "; " + pod.trouble;
+  }
+  return fact;
+}
+
+sdk::AllocationFact NeverStartedFact(const Pod& pod, std::string reason, std::string message) {
+  sdk::AllocationFact fact;
+  fact.sandbox = pod.record.sandbox;
+  fact.state = State::kEnded;
+  if (pod.record.job != 0) fact.allocation = std::to_string(pod.record.job);
+  fact.refused = !pod.released;
+  fact.reason = std::move(reason);
+  fact.message = std::move(message);
+  return fact;
+}
+
+sdk::AllocationFact EndedFact(const Pod& pod, const std::optional<Job>& last,
+                              const std::string& pod_folder) {
+  sdk::AllocationFact fact;
+  fact.sandbox = pod.record.sandbox;
+  fact.state = State::kEnded;
+  fact.allocation = std::to_string(pod.owner->job);
+  fact.pod_folder = pod_folder;
+  fact.exit_code = kExitNobodySaw;
+  fact.message = "job " + fact.allocation + " on " + pod.owner->host +
+                 " has ended; SLURM does not know it any more";
+  if (!last) return fact;
+  const JobView view = ViewOf(*last, pod.released);
+  fact.reason = last->state;
+  fact.message = view.message;
+  fact.out_of_memory = view.out_of_memory;
+  // 113 is of a second run of the same id, which says nothing of the first.
+  if (view.phase != Phase::kClaimLost && view.exit_code != 0) fact.exit_code = view.exit_code;
+  return fact;
+}
+
+Duration PauseAfter(int failures) {
+  return std::min(kLongestRetry, kFirstRetry * (1 << std::clamp(failures - 1, 0, kMostDoublings)));
+}
+
+bool SameFact(const sdk::AllocationFact& a, const sdk::AllocationFact& b) {
+  const auto all = [](const sdk::AllocationFact& fact) {
+    return std::tie(fact.state, fact.allocation, fact.reason, fact.message, fact.expected_start_ns,
+                    fact.refused, fact.exit_code, fact.out_of_memory, fact.pod_folder);
+  };
+  return all(a) == all(b);
+}
+
+}  // namespace interlink::slurm

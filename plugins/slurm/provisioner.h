@@ -1,0 +1,143 @@
+// SlurmProvisioner: one SLURM job per pod, with an agent in it (sdk/provisioner.h is its contract).
+//
+//   Submit   -> journal -> [lane] pod folder, sbatch -> journal          provisioner_submit.cc
+//   watcher  -> squeue -> facts, scancel, what is due -> lanes           provisioner_watch.cc
+//   [lane]   -> claim, fence -> journal -> kEnded                        provisioner_end.cc
+//
+// Threads: a lane per sandbox (base/step_pool.h) runs sbatch and touches the shared folder; one
+// thread owns squeue and scancel; callers write the journal only. mutex_ guards the table for
+// moments; nobody does I/O under it. The journal's `job` and `ended` are the lane's to write,
+// `release` a caller's.
+#ifndef INTERLINK_PLUGINS_SLURM_PROVISIONER_H_
+#define INTERLINK_PLUGINS_SLURM_PROVISIONER_H_
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/step_pool.h"
+#include "engine/options.h"
+#include "sdk/provisioner.h"
+#include "slurm/agent_command.h"
+#include "slurm/cancellation.h"
+#include "slurm/commands.h"
+#include "slurm/fence.h"
+#include "slurm/job_folder.h"
+#include "slurm/journal.h"
+#include "slurm/observer.h"
+#include "slurm/options.h"
+#include "slurm/pod_life.h"
+#include "slurm/submission.h"
+
+namespace interlink::slurm {
+
+struct ProvisionerParts {
+  sdk::Host& host;       // outlives the provisioner
+  sdk::AgentDesk& desk;  // too
+  std::unique_ptr<Commands> commands;
+  std::string user;           // whose jobs
+  bool runtime_none = false;  // Submission::runtime_none
+  bool own_thread = true;     // false: the caller looks (Look), as tests do
+};
+
+class SlurmProvisioner final : public sdk::Provisioner {
+ public:
+  // kInvalidArgument, kNotFound: there is no agent to start.
+  static Result<std::unique_ptr<SlurmProvisioner>> Create(ProvisionerParts parts,
+                                                          SlurmOptions options);
+  ~SlurmProvisioner() override;
+
+  const sdk::Description& Describe() const override { return description_; }
+  // SLURM itself is not needed: what the journal and the shared folder have is all there is.
+  Result<std::vector<sdk::AllocationFact>> Recover(const Call& call) override;
+  Status Check(const sdk::AllocationSpec& spec) override;
+  Status Submit(const Call& call, const sdk::AllocationSpec& spec) override;
+  Status Release(const Call& call, const SandboxId& id) override;
+  Status Remove(const Call& call, const SandboxId& id) override;
+  Status PrepareImage(const Call& call, const sdk::UnpackedImage& image) override;
+  Result<sdk::UnpackedImage> HoldImage(const ContainerId& holder,
+                                       const sdk::UnpackedImage& image) override;
+  void ReleaseImages(const ContainerId& holder) override;
+  Result<std::string> Inspect(const Call& call, const SandboxId& id) override;
+
+  // What the watcher's thread does again and again, once. Not thread-safe. REQUIRES: recovered; no
+  // thread of its own.
+  void Look();
+
+ private:
+  struct Entry {
+    Pod pod;
+    bool busy = false;  // a step of it is posted or runs
+    std::optional<sdk::AllocationFact> told;
+  };
+  SlurmProvisioner(ProvisionerParts parts, SlurmOptions options);
+
+  Result<JobOptions> OptionsOf(const sdk::AllocationSpec& spec) const;
+  Result<std::vector<JournalEntry>> FindAll();
+  Status AdoptOrphans(std::vector<JournalEntry>& entries);
+  void WatchJobs(const JobRecord& record);
+  void TellLocked(Entry& entry) REQUIRES_LOCK(mutex_);
+  void WakeLocked() REQUIRES_LOCK(mutex_);
+
+  // provisioner_watch.cc
+  void Watch(const std::stop_token& stop);
+  void AskCluster();
+  void TakePoll(const Poll& poll);
+  void TakeStrangers(const std::vector<Job>& jobs);
+  void CancelUnwanted(const Call& call, const Poll& poll);
+  void PostDue();
+  SteadyTime NextLook();
+
+  // Steps: each runs in the lane of its sandbox, on a copy of what is known. An error is tried
+  // again, later each time.
+  void RunStep(const SandboxId& id, NextStep step);
+  Status StepOf(Pod& pod, NextStep step);
+  // provisioner_submit.cc
+  Status SubmitOnce(Pod& pod);
+  Submission SubmissionOf(const Pod& pod, const sdk::AgentTicket& ticket) const;
+  Status TakeOutcome(Pod& pod, const SubmitOutcome& outcome);
+  // provisioner_end.cc
+  Status TakeBack(Pod& pod);
+  Status Settle(Pod& pod);
+  Status SettleUnclaimed(Pod& pod);
+  Status SettleForgotten(Pod& pod);
+  Status SettleFolderless(Pod& pod);
+  Status SettleOwned(Pod& pod);
+  Status EndUnstarted(Pod& pod, const std::string& reason, const std::string& message);
+  Status EndByLease(Pod& pod, sdk::AllocationFact fact);
+  void CancelNow(const Pod& pod);
+  Status End(Pod& pod, sdk::AllocationFact fact);
+  std::optional<Job> AccountedJob(const Pod& pod);
+
+  const ProvisionerParts parts_;
+  const SlurmOptions options_;
+  const Clock& clock_;
+  engine::EngineOptions engine_;  // an agent's
+  sdk::Description description_;
+  JobFolder folder_;
+  Journal journal_;
+  Observer observer_;
+  std::string agent_;  // as compute nodes see it; set by Recover
+
+  // The watcher's own.
+  Cancellations cancellations_;
+  bool reached_ = true;  // the last squeue was answered
+
+  Mutex mutex_;
+  CondVar wake_;
+  bool hurry_ GUARDED_BY(mutex_) = false;
+  bool recovered_ GUARDED_BY(mutex_) = false;
+  std::map<SandboxId, Entry> pods_ GUARDED_BY(mutex_);
+  std::set<SandboxId> chased_ GUARDED_BY(mutex_);  // of nobody: their jobs are cancelled
+
+  StepPool steps_;
+  std::jthread watcher_;
+};
+
+}  // namespace interlink::slurm
+
+#endif  // INTERLINK_PLUGINS_SLURM_PROVISIONER_H_

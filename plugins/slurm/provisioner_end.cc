@@ -1,0 +1,195 @@
+// Proofs of an end: the claim, or the fence (DESIGN 6.5, 9). Runs in the sandbox's lane.
+#include <utility>
+
+#include "slurm/accounting.h"
+#include "slurm/claim.h"
+#include "slurm/job_name.h"
+#include "slurm/provisioner.h"
+
+namespace interlink::slurm {
+namespace {
+
+using sdk::AllocationFact;
+using Stage = JobRecord::Stage;
+
+constexpr Duration kLookAgain = std::chrono::seconds(1);
+constexpr auto kCommandWithin = std::chrono::seconds(20);
+constexpr int64_t kAccountingMargin = 3600;  // clocks of several machines
+
+// The newest that says something of the pod.
+const Job* LastWord(const std::vector<Job>& jobs) {
+  const Job* last = nullptr;
+  for (const Job& job : jobs) {
+    if (ViewOf(job, true).phase != Phase::kClaimLost) last = &job;
+  }
+  return last;
+}
+
+}  // namespace
+
+Status SlurmProvisioner::TakeBack(Pod& pod) {
+  RETURN_IF_ERROR(EndUnstarted(pod, "Cancelled", "its job was given back before it ran"));
+  CancelNow(pod);
+  return {};
+}
+
+// Once, to be quick: Cancellations goes on until it is proven.
+void SlurmProvisioner::CancelNow(const Pod& pod) {
+  if (pod.record.submissions == 0) return;
+  const SandboxId& id = pod.record.sandbox;
+  const Status cancelled = CancelJobs(Call::WithTimeout(kCommandWithin), *parts_.commands,
+                                      JobName(parts_.host.lineage(), id), parts_.user);
+  if (!cancelled.ok()) {
+    parts_.host.log().Debug("a cancellation is repeated later",
+                            {{"sandbox", id.str()}, {"why", cancelled.message()}});
+  }
+  observer_.Hurry();
+}
+
+Status SlurmProvisioner::EndUnstarted(Pod& pod, const std::string& reason,
+                                      const std::string& message) {
+  const SandboxId& id = pod.record.sandbox;
+  if (pod.record.submissions > 0) {
+    const auto claim = TakeClaim(folder_.PodFolder(id));
+    if (claim.status().code() == Code::kNotFound) return SettleFolderless(pod);
+    if (!claim.ok()) return claim.status().WithContext("take the pod's claim");
+    if (!claim->IsSite()) {
+      pod.owner = *claim;
+      return {};
+    }
+  }
+  {
+    const MutexLock lock(mutex_);
+    const auto found = pods_.find(id);
+    if (found != pods_.end()) pod.released = found->second.pod.released;
+  }
+  return End(pod, NeverStartedFact(pod, reason, message));
+}
+
+Status SlurmProvisioner::End(Pod& pod, AllocationFact fact) {
+  RETURN_IF_ERROR(journal_.WriteEnded(fact));
+  parts_.host.log().Info(
+      "a pod's job has ended",
+      {{"sandbox", fact.sandbox.str()}, {"job", fact.allocation}, {"message", fact.message}});
+  pod.ended = std::move(fact);
+  return {};
+}
+
+Status SlurmProvisioner::Settle(Pod& pod) {
+  if (pod.owner) return SettleOwned(pod);
+  const auto claim = ReadClaim(folder_.PodFolder(pod.record.sandbox));
+  if (claim.status().code() == Code::kNotFound) return SettleFolderless(pod);
+  if (!claim.ok()) return claim.status().WithContext("read the pod's claim");
+  if (!claim->has_value() || (*claim)->IsSite()) return SettleUnclaimed(pod);
+  pod.owner = **claim;
+  return SettleOwned(pod);
+}
+
+// No job has run it, and those that SLURM has told of are over.
+Status SlurmProvisioner::SettleUnclaimed(Pod& pod) {
+  if (!AllOver(pod)) {
+    pod.due = clock_.Steady() + kLookAgain;
+    return {};
+  }
+  if (pod.seen->jobs.empty()) return SettleForgotten(pod);
+  const Job* last = LastWord(pod.seen->jobs);
+  // Its link may be seen here later than there.
+  if (last == nullptr) return Unavailable("a job has lost the pod's claim, which is not there");
+  return EndUnstarted(pod, last->state, ViewOf(*last, pod.released).message);
+}
+
+// SLURM knows no job of it: it ended while nobody looked, or a controller has lost it.
+Status SlurmProvisioner::SettleForgotten(Pod& pod) {
+  if (const auto job = AccountedJob(pod)) {
+    return EndUnstarted(pod, job->state, ViewOf(*job, pod.released).message);
+  }
+  const bool again =
+      !pod.released && !pod.record.orphan && pod.record.submissions < kMostSubmissions;
+  if (!again) {
+    return EndUnstarted(pod, "Lost",
+                        "SLURM has lost the job, " + std::to_string(pod.record.submissions) +
+                            " times: it never ran");
+  }
+  parts_.host.log().Warning("SLURM knows no job of this pod: it is submitted again",
+                            {{"sandbox", pod.record.sandbox.str()}});
+  JobRecord wanted = pod.record;
+  wanted.stage = Stage::kWanted;
+  RETURN_IF_ERROR(journal_.Write(wanted));
+  pod.record = std::move(wanted);
+  return {};
+}
+
+// Somebody took the pod's folder away: no job can begin (its script needs the folder), and an agent
+// that runs cannot beat.
+Status SlurmProvisioner::SettleFolderless(Pod& pod) {
+  RETURN_IF_ERROR(folder_.CheckMounted());
+  if (!pod.raised) {
+    pod.raised = clock_.Steady();
+    parts_.host.log().Warning("a pod's folder is gone", {{"sandbox", pod.record.sandbox.str()}});
+  }
+  pod.due = clock_.Steady() + kLookAgain;
+  if (!pod.seen || !AllOver(pod)) return {};
+  AllocationFact fact = pod.owner ? EndedFact(pod, OwnerJob(pod), "") : LivingFact(pod);
+  fact.state = AllocationFact::State::kEnded;
+  fact.message =
+      "its folder in JobFolder was removed by somebody, and with it what its agent wrote";
+  return EndByLease(pod, std::move(fact));
+}
+
+Status SlurmProvisioner::SettleOwned(Pod& pod) {
+  if (!pod.seen || !OwnerOver(pod)) {
+    pod.due = clock_.Steady() + kLookAgain;
+    return {};
+  }
+  const std::string folder = folder_.PodFolder(pod.record.sandbox);
+  const auto word = ReadAgentWord(folder, pod.owner->nonce);
+  if (!word.ok()) return word.status().WithContext("read the agent's last word");
+  auto last = OwnerJob(pod);
+  if (!last) last = AccountedJob(pod);
+  AllocationFact fact = EndedFact(pod, last, folder);
+  if (*word == AgentWord::kEnded) return End(pod, std::move(fact));
+  if (!pod.raised) {
+    const Status raised = RaiseFence(folder);
+    if (raised.code() == Code::kNotFound) return SettleFolderless(pod);
+    if (!raised.ok()) return raised.WithContext("raise the fence");
+    pod.raised = clock_.Steady();
+    parts_.host.log().Warning("a job has ended without its agent's word: its lease is waited for",
+                              {{"sandbox", pod.record.sandbox.str()}, {"message", fact.message}});
+  }
+  fact.message += *word == AgentWord::kUnsure
+                      ? "; its agent could not end everything within its time"
+                      : "; its agent left no word, and its lease is over";
+  return EndByLease(pod, std::move(fact));
+}
+
+// REQUIRES: raised.
+Status SlurmProvisioner::EndByLease(Pod& pod, AllocationFact fact) {
+  const auto silence = parts_.desk.Silence(pod.record.sandbox);
+  if (LeaseIsOver(clock_.Steady(), *pod.raised, silence, options_.lease)) {
+    return End(pod, std::move(fact));
+  }
+  pod.due = clock_.Steady() + kLookAgain;
+  return {};
+}
+
+std::optional<Job> SlurmProvisioner::AccountedJob(const Pod& pod) {
+  if (pod.record.submissions == 0) return {};
+  const std::string name = JobName(parts_.host.lineage(), pod.record.sandbox);
+  const auto rows =
+      AskAccounting(Call::WithTimeout(kCommandWithin), *parts_.commands, parts_.user, {name},
+                    std::max<int64_t>(0, pod.record.since - kAccountingMargin));
+  if (!rows.ok()) {
+    // Many sites have none; it would only have told how the job ended.
+    parts_.host.log().Debug("sacct does not tell of a job", {{"sandbox", pod.record.sandbox.str()},
+                                                             {"why", rows.status().message()}});
+    return {};
+  }
+  std::optional<Job> found;
+  for (const Job& row : *rows) {
+    const bool right = !pod.owner || row.identity.id == pod.owner->job;
+    if (right && row.identity.name == name && IsFinal(ViewOf(row, true).phase)) found = row;
+  }
+  return found;
+}
+
+}  // namespace interlink::slurm

@@ -1,0 +1,92 @@
+// sbatch, and what came of it. Runs in the sandbox's lane.
+#include <utility>
+
+#include "slurm/job_name.h"
+#include "slurm/provisioner.h"
+
+namespace interlink::slurm {
+namespace {
+
+using Stage = JobRecord::Stage;
+
+constexpr auto kSubmitWithin = std::chrono::seconds(20);
+constexpr int64_t kNanosPerSecondOfSubmit = 1'000'000'000;
+
+}  // namespace
+
+Status SlurmProvisioner::SubmitOnce(Pod& pod) {
+  const SandboxId id = pod.record.sandbox;
+  const sdk::AgentTicket ticket = parts_.desk.TicketFor(id);
+  if (pod.record.submissions == 0) RETURN_IF_ERROR(folder_.MakePod(id, ticket));
+  const Submission submission = SubmissionOf(pod, ticket);
+  JobRecord begun = pod.record;
+  begun.stage = Stage::kDoubt;
+  ++begun.submissions;
+  if (begun.since == 0) begun.since = clock_.WallNanos() / kNanosPerSecondOfSubmit;
+  RETURN_IF_ERROR(journal_.Write(begun));
+  pod.record = std::move(begun);
+  {
+    // What was seen before says nothing of this job.
+    const MutexLock lock(mutex_);
+    const auto found = pods_.find(id);
+    if (found != pods_.end()) {
+      found->second.pod.seen.reset();
+      found->second.pod.gone.clear();
+    }
+  }
+  const auto outcome =
+      slurm::Submit(Call::WithTimeout(kSubmitWithin), *parts_.commands, submission);
+  observer_.Watch(id);
+  if (!outcome.ok()) return EndUnstarted(pod, "Refused", outcome.status().message());
+  return TakeOutcome(pod, *outcome);
+}
+
+Submission SlurmProvisioner::SubmissionOf(const Pod& pod, const sdk::AgentTicket& ticket) const {
+  AgentCommand command;
+  command.agent = agent_;
+  command.sandbox = pod.record.sandbox;
+  command.pod_folder = folder_.PodFolder(pod.record.sandbox);
+  command.hub = ticket.hub;
+  command.server_name = ticket.server_name;
+  command.runtime = options_.runtime;
+  command.state_folder = options_.state_folder;
+  command.leave_within = options_.leave_within;
+  command.allow_root = options_.allow_root_agents;
+  Submission submission;
+  submission.job_name = JobName(parts_.host.lineage(), pod.record.sandbox);
+  submission.comment = pod.record.comment;
+  submission.options = pod.record.options;
+  submission.script = {command.pod_folder, AgentCommandWords(command)};
+  submission.runtime_none = parts_.runtime_none;
+  return submission;
+}
+
+Status SlurmProvisioner::TakeOutcome(Pod& pod, const SubmitOutcome& outcome) {
+  const SandboxId& id = pod.record.sandbox;
+  switch (outcome.kind) {
+    case SubmitOutcome::Kind::kAccepted:
+      pod.record.stage = Stage::kSubmitted;
+      pod.record.job = outcome.job;
+      observer_.Know(id, {outcome.job, JobName(parts_.host.lineage(), id), 0});
+      parts_.host.log().Info("a job was submitted",
+                             {{"sandbox", id.str()}, {"job", std::to_string(outcome.job)}});
+      // Unwritten it stays a doubt, which its name settles.
+      return journal_.Write(pod.record);
+    case SubmitOutcome::Kind::kRefused:
+      return EndUnstarted(pod, "Refused", "SLURM refuses the job: " + outcome.words);
+    case SubmitOutcome::Kind::kNotReached: {
+      pod.record.stage = Stage::kWanted;
+      --pod.record.submissions;
+      RETURN_IF_ERROR(journal_.Write(pod.record));
+      return Unavailable("SLURM cannot be reached: " + outcome.words);
+    }
+    case SubmitOutcome::Kind::kUnknown:
+      break;
+  }
+  observer_.Doubt(id);
+  parts_.host.log().Warning("it is not known whether a job was submitted: looking for it",
+                            {{"sandbox", id.str()}, {"why", outcome.words}});
+  return {};
+}
+
+}  // namespace interlink::slurm

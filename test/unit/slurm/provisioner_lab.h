@@ -1,0 +1,135 @@
+// A provisioner on a cluster that does what a test says, with a clock that the test moves. Jobs
+// "run" by what their script would leave in the pod's folder.
+#ifndef INTERLINK_TEST_UNIT_SLURM_PROVISIONER_LAB_H_
+#define INTERLINK_TEST_UNIT_SLURM_PROVISIONER_LAB_H_
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "runtime/v1/api.pb.h"
+#include "slurm/provisioner.h"
+#include "support/fake_commands.h"
+#include "support/manual_clock.h"
+#include "support/temporary_folder.h"
+
+namespace interlink::slurm {
+
+using Fact = sdk::AllocationFact;
+
+// What the plugin has of a site. Thread-safe.
+class LabSite final : public sdk::Host, public sdk::AgentDesk {
+ public:
+  LabSite(std::string data_folder, const Clock& clock)
+      : data_folder_(std::move(data_folder)), clock_(clock) {}
+
+  void Report(std::vector<sdk::Observation>) override {}
+  void LogGrew(const ContainerId&) override {}
+  Result<sdk::UnpackedImage> HoldImage(const ContainerId&, const std::string&) override {
+    return NotFound("no image");
+  }
+  void ReleaseImages(const ContainerId&) override {}
+  const Lineage& lineage() const override { return lineage_; }
+  const std::string& data_folder() const override { return data_folder_; }
+  Log& log() override { return log_; }
+  Metrics& metrics() override { return metrics_; }
+  const Clock& clock() override { return clock_; }
+
+  sdk::AgentTicket TicketFor(const SandboxId& id) override {
+    return {"site:7443", "site", "-----CA-----\n", "secret-" + id.str()};
+  }
+  void Report(std::vector<Fact> facts) override;
+  Result<std::optional<std::string>> CloseTo(const SandboxId&) override {
+    return std::optional<std::string>();
+  }
+  std::optional<Duration> Silence(const SandboxId&) override;
+
+  void SetSilence(std::optional<Duration> silence);
+  std::vector<Fact> Told(const SandboxId& id);
+
+ private:
+  const std::string data_folder_;
+  const Clock& clock_;
+  const Lineage lineage_ = MintLineage();
+  NullLog log_;
+  NullMetrics metrics_;
+  Mutex mutex_;
+  std::map<SandboxId, std::vector<Fact>> told_ GUARDED_BY(mutex_);
+  std::optional<Duration> silence_ GUARDED_BY(mutex_);
+};
+
+class ProvisionerLab {
+ public:
+  struct Job {
+    uint64_t id = 0;
+    std::string name;
+    std::string state = "PENDING";
+    std::string reason = "Resources";
+    std::string exit = "0:0";
+    int64_t submit = 100;
+  };
+
+  ProvisionerLab();
+
+  // A start of the site: what was in memory is gone.
+  void Start();
+  Status TryStart();
+  // Looks, and lets `pace` pass, until it holds.
+  bool Until(const std::function<bool()>& holds, Duration pace = std::chrono::milliseconds(500));
+  // Looks for so long; what is not there then will not come.
+  void Pass(Duration time);
+
+  Status Submit(const SandboxId& id);
+  Fact Latest(const SandboxId& id);
+  bool Ended(const SandboxId& id) { return Latest(id).state == Fact::State::kEnded; }
+  // The end, which must come.
+  Fact End(const SandboxId& id, Duration pace = std::chrono::milliseconds(500));
+
+  std::string PodFolder(const SandboxId& id) const { return job_folder + "/pods/" + id.str(); }
+  JobRecord Record(const SandboxId& id) const;
+  Journal journal() const { return Journal(folder.File("site/jobs")); }
+
+  // The cluster. A job's state, whatever it was.
+  void SetJob(uint64_t id, const std::string& state, const std::string& exit = "0:0");
+  void MakeHopeless(uint64_t id);
+  uint64_t AddJob(const std::string& name, const std::string& state = "PENDING");
+  void ForgetJobs();
+  std::vector<Job> Jobs();
+  // As the job's script: it has the claim now, or not.
+  bool RunScript(const SandboxId& id, uint64_t job, const std::string& nonce = kNonce);
+  void Say(const SandboxId& id, const std::string& file, const std::string& word,
+           const std::string& nonce = kNonce);
+  size_t Count(const std::string& command) const { return commands->Count(command); }
+
+  static constexpr const char* kNonce = "0123456789abcdef0123456789abcdef";
+
+  test::TemporaryFolder folder;
+  const std::string job_folder = folder.File("shared");
+  test::ManualClock clock;
+  LabSite site{folder.File("site"), clock};
+  SlurmOptions options;
+  std::unique_ptr<SlurmProvisioner> provisioner;
+  test::FakeCommands* commands = nullptr;  // of the provisioner
+
+  // What the next sbatch does besides, and answers.
+  bool sbatch_makes_job = true;
+  std::optional<Result<Answer>> sbatch_answer;
+  bool down = false;      // no controller
+  std::string accounted;  // what sacct prints
+
+ private:
+  Result<Answer> Answered(const test::FakeCommands::Ran& ran);
+  Result<Answer> Sbatch(const test::FakeCommands::Ran& ran) REQUIRES_LOCK(mutex_);
+  std::string Listing(const std::string& format) REQUIRES_LOCK(mutex_);
+
+  Mutex mutex_;
+  std::vector<Job> jobs_ GUARDED_BY(mutex_);
+  uint64_t next_job_ GUARDED_BY(mutex_) = 7;
+};
+
+}  // namespace interlink::slurm
+
+#endif  // INTERLINK_TEST_UNIT_SLURM_PROVISIONER_LAB_H_

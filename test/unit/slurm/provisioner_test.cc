@@ -1,0 +1,345 @@
+// A pod's life as a job: what is asked of SLURM, what is told, and what counts as its end.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "base/file.h"
+#include "slurm/job_name.h"
+#include "unit/slurm/provisioner_lab.h"
+#include "unit/slurm/soon.h"
+
+namespace interlink::slurm {
+namespace {
+
+using State = Fact::State;
+using std::chrono::seconds;
+
+const SandboxId kPod(std::string(64, 'a'));
+
+bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+mode_t ModeOf(const std::string& path) {
+  struct stat about {};
+  REQUIRE(stat(path.c_str(), &about) == 0);
+  return about.st_mode & 0777U;
+}
+
+// A pod whose job 7 waits in the queue.
+void SubmitOne(ProvisionerLab& lab) {
+  lab.Start();
+  REQUIRE(lab.Submit(kPod).ok());
+  REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "Resources"; }));
+}
+
+// One whose job runs its agent.
+void RunOne(ProvisionerLab& lab) {
+  SubmitOne(lab);
+  REQUIRE(lab.RunScript(kPod, 7));
+  REQUIRE(lab.Until([&] { return lab.Latest(kPod).state == State::kGranted; }));
+}
+
+}  // namespace
+
+TEST_CASE("A pod is queued, granted, and ended by its job's end and its agent's word") {
+  ProvisionerLab lab;
+  SubmitOne(lab);
+  CHECK(lab.Latest(kPod).state == State::kPending);
+  CHECK(lab.Latest(kPod).allocation == "7");
+  CHECK(lab.Latest(kPod).message.find("queued as job 7, PENDING (Resources)") == 0);
+
+  REQUIRE(lab.RunScript(kPod, 7));
+  REQUIRE(lab.Until([&] { return lab.Latest(kPod).state == State::kGranted; }));
+  lab.Say(kPod, "left", "ended");
+  lab.Pass(seconds(30));
+  CHECK_FALSE(lab.Ended(kPod));  // its job still runs
+  lab.SetJob(7, "COMPLETED");
+  const SteadyTime over = lab.clock.Steady();
+
+  const Fact end = lab.End(kPod);
+  CHECK(lab.clock.Steady() - over < seconds(60));  // without waiting for a lease
+  CHECK(end.allocation == "7");
+  CHECK(end.reason == "COMPLETED");
+  CHECK(end.exit_code == 255);  // of a container without a record: no success that nobody saw
+  CHECK_FALSE(end.refused);
+  CHECK(end.pod_folder == lab.PodFolder(kPod));
+  CHECK(Exists(lab.PodFolder(kPod) + "/heartbeat"));
+  CHECK(lab.Count("sbatch") == 1);
+}
+
+TEST_CASE("Secrets of a pod are in files of its owner only, never in a command or a script") {
+  ProvisionerLab lab;
+  SubmitOne(lab);
+  const std::string pod = lab.PodFolder(kPod);
+  CHECK(ModeOf(pod) == 0700);
+  CHECK(ModeOf(pod + "/heartbeat") == 0700);
+  CHECK(ModeOf(pod + "/token") == 0600);
+  CHECK(ModeOf(pod + "/ca.pem") == 0600);
+  CHECK(ReadFile(pod + "/token").value_or("") == "secret-" + kPod.str() + "\n");
+  for (const auto& ran : lab.commands->calls()) {
+    std::string all = ran.input;
+    for (const std::string& word : ran.argv) all += word;
+    CHECK(all.find("secret-") == std::string::npos);
+  }
+}
+
+TEST_CASE("What handler, node and pod ask for becomes the job's") {
+  ProvisionerLab lab;
+  SubmitOne(lab);
+  const auto calls = lab.commands->calls();
+  const auto sbatch = std::find_if(calls.begin(), calls.end(),
+                                   [](const auto& ran) { return ran.argv[0] == "sbatch"; });
+  REQUIRE(sbatch != calls.end());
+  const std::vector<std::string> arguments = {"--partition=debug", "--qos=long", "--time=30",
+                                              "--job-name=" + JobName(lab.site.lineage(), kPod)};
+  for (const std::string& wanted : arguments) {
+    CAPTURE(wanted);
+    CHECK(std::count(sbatch->argv.begin(), sbatch->argv.end(), wanted) == 1);
+  }
+  for (const char* word : {"'--hub' 'site:7443'", "'--shared-folder'", "'--leave-within' '25'",
+                           "'--runtime' '/usr/bin/crun'"}) {
+    CAPTURE(word);
+    CHECK(sbatch->input.find(word) != std::string::npos);
+  }
+  CHECK(sbatch->input.find("--allow-root") == std::string::npos);
+}
+
+TEST_CASE("A submission repeated is one job; one that was given back is refused") {
+  ProvisionerLab lab;
+  SubmitOne(lab);
+  REQUIRE(lab.Submit(kPod).ok());
+  lab.Pass(seconds(20));
+  CHECK(lab.Count("sbatch") == 1);
+  REQUIRE(lab.provisioner->Release(Soon(), kPod).ok());
+  CHECK(lab.Submit(kPod).code() == Code::kFailedPrecondition);
+}
+
+TEST_CASE("What SLURM refuses ends in its words, and nothing can start any more") {
+  ProvisionerLab lab;
+  lab.Start();
+  lab.sbatch_makes_job = false;
+  lab.sbatch_answer = Answer{
+      1, 0, "", "sbatch: error: Batch job submission failed: Invalid partition name specified\n"};
+  REQUIRE(lab.Submit(kPod).ok());
+
+  const Fact end = lab.End(kPod);
+  CHECK(end.refused);
+  CHECK(end.message.find("Invalid partition name specified") != std::string::npos);
+  CHECK(end.pod_folder.empty());
+  CHECK(ReadClaim(lab.PodFolder(kPod))->value().IsSite());
+  CHECK(lab.Count("sbatch") == 1);
+}
+
+TEST_CASE("While SLURM cannot be reached a pod waits and says so; then it is submitted once") {
+  ProvisionerLab lab;
+  lab.Start();
+  lab.down = true;
+  REQUIRE(lab.Submit(kPod).ok());
+  REQUIRE(lab.Until([&] {
+    return lab.Latest(kPod).message.find("SLURM cannot be reached") != std::string::npos;
+  }));
+  CHECK(lab.Latest(kPod).state == State::kPending);
+  lab.Pass(seconds(60));
+  CHECK(lab.Count("sbatch") <= 8);  // less and less often
+
+  lab.down = false;
+  REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "Resources"; }));
+  CHECK(lab.Jobs().size() == 1);
+  CHECK(lab.Record(kPod).submissions == 1);
+}
+
+TEST_CASE("A submission in doubt that made a job is not repeated") {
+  ProvisionerLab lab;
+  lab.Start();
+  lab.sbatch_answer = Result<Answer>(DeadlineExceeded("sbatch was killed"));
+  REQUIRE(lab.Submit(kPod).ok());
+  REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "Resources"; }));
+  lab.Pass(seconds(60));
+  CHECK(lab.Count("sbatch") == 1);
+
+  REQUIRE(lab.RunScript(kPod, 7));
+  lab.Say(kPod, "left", "ended");
+  lab.SetJob(7, "COMPLETED");
+  CHECK(lab.End(kPod).allocation == "7");
+}
+
+TEST_CASE("A submission in doubt without a job is repeated, but not before the doubt is settled") {
+  ProvisionerLab lab;
+  lab.Start();
+  lab.sbatch_makes_job = false;
+  lab.sbatch_answer = Result<Answer>(DeadlineExceeded("sbatch was killed"));
+  REQUIRE(lab.Submit(kPod).ok());
+  REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "InDoubt"; }));
+  const SteadyTime doubted = lab.clock.Steady();
+  lab.sbatch_makes_job = true;
+  lab.sbatch_answer.reset();
+
+  REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "Resources"; }));
+  CHECK(lab.clock.Steady() - doubted > lab.options.message_timeout);
+  CHECK(lab.Count("sbatch") == 2);
+}
+
+TEST_CASE("A job that a controller has lost is submitted again, a few times") {
+  ProvisionerLab lab;
+  SubmitOne(lab);
+  for (int lost = 1; lost < kMostSubmissions; ++lost) {
+    lab.ForgetJobs();
+    REQUIRE(lab.Until([&] { return lab.Jobs().size() == 1; }));
+    REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "Resources"; }));
+  }
+  lab.ForgetJobs();
+  const Fact end = lab.End(kPod);
+  CHECK(end.refused);
+  CHECK(end.reason == "Lost");
+  CHECK(lab.Count("sbatch") == kMostSubmissions);
+}
+
+TEST_CASE("A job that ended before it ran while nobody looked is not submitted again") {
+  ProvisionerLab lab;
+  SubmitOne(lab);
+  lab.accounted =
+      "7|CANCELLED by 1001|100|None|160|None assigned|" + JobName(lab.site.lineage(), kPod) + "\n";
+  lab.ForgetJobs();
+  const Fact end = lab.End(kPod);
+  CHECK(end.refused);
+  CHECK(end.message.find("was cancelled by somebody else") != std::string::npos);
+  CHECK(lab.Count("sbatch") == 1);
+}
+
+TEST_CASE("A job that will never start is cancelled and its pod has failed") {
+  ProvisionerLab lab;
+  SubmitOne(lab);
+  lab.MakeHopeless(7);
+  const Fact end = lab.End(kPod);
+  CHECK(end.refused);
+  CHECK(lab.Count("scancel") >= 1);
+  CHECK(lab.Jobs()[0].state == "CANCELLED");
+}
+
+// --- given back
+
+TEST_CASE("A pod given back while it waits has the site's claim and is over at once") {
+  ProvisionerLab lab;
+  SubmitOne(lab);
+  REQUIRE(lab.provisioner->Release(Soon(), kPod).ok());
+  REQUIRE(lab.provisioner->Release(Soon(), kPod).ok());
+  const Fact end = lab.End(kPod);
+  CHECK_FALSE(end.refused);
+  CHECK(ReadClaim(lab.PodFolder(kPod))->value().IsSite());
+  CHECK_FALSE(lab.RunScript(kPod, 7));
+  REQUIRE(lab.Until([&] { return lab.Count("scancel") >= 1; }));
+}
+
+TEST_CASE("A pod given back before anything was sent needs no SLURM to be over") {
+  ProvisionerLab lab;
+  lab.Start();
+  lab.down = true;
+  REQUIRE(lab.Submit(kPod).ok());
+  REQUIRE(lab.Until([&] { return lab.Count("sbatch") > 0; }));
+  REQUIRE(lab.provisioner->Release(Soon(), kPod).ok());
+  CHECK_FALSE(lab.End(kPod).refused);
+}
+
+TEST_CASE("A pod given back while it runs is cancelled, and over when job and agent say so") {
+  ProvisionerLab lab;
+  RunOne(lab);
+  REQUIRE(lab.provisioner->Release(Soon(), kPod).ok());
+  REQUIRE(lab.Until([&] { return lab.Count("scancel") >= 1; }));
+  lab.Pass(seconds(30));
+  CHECK_FALSE(lab.Ended(kPod));
+  lab.Say(kPod, "left", "ended");
+  lab.SetJob(7, "CANCELLED", "0:15");
+  const Fact end = lab.End(kPod);
+  CHECK(end.exit_code == 137);
+  CHECK(end.message.find("somebody else") == std::string::npos);
+  CHECK(end.pod_folder == lab.PodFolder(kPod));
+}
+
+TEST_CASE("What was never submitted is over when it is given back, and removed") {
+  ProvisionerLab lab;
+  lab.Start();
+  REQUIRE(lab.provisioner->Release(Soon(), kPod).ok());
+  CHECK(lab.Ended(kPod));
+  CHECK_FALSE(lab.Latest(kPod).refused);
+  CHECK(lab.provisioner->Remove(Soon(), kPod).ok());
+}
+
+TEST_CASE("A removed pod leaves nothing, and one that lives is not removed") {
+  ProvisionerLab lab;
+  RunOne(lab);
+  CHECK(lab.provisioner->Remove(Soon(), kPod).code() == Code::kUnavailable);
+  lab.Say(kPod, "left", "ended");
+  lab.SetJob(7, "COMPLETED");
+  lab.End(kPod);
+  REQUIRE(lab.Until([&] { return lab.provisioner->Remove(Soon(), kPod).ok(); }));
+  CHECK_FALSE(Exists(lab.PodFolder(kPod)));
+  CHECK_FALSE(Exists(lab.folder.File("site/jobs/" + kPod.str())));
+  CHECK(lab.provisioner->Remove(Soon(), kPod).ok());
+  lab.Start();
+  CHECK(lab.provisioner->Recover(Soon())->empty());
+}
+
+TEST_CASE("Jobs of pods that nobody knows are cancelled, those of others are not touched") {
+  ProvisionerLab lab;
+  SubmitOne(lab);
+  const SandboxId stranger(std::string(64, 'b'));
+  lab.AddJob(JobName(lab.site.lineage(), stranger));
+  lab.AddJob(JobName(MintLineage(), stranger));
+  REQUIRE(lab.Until([&] { return lab.Jobs()[1].state == "CANCELLED"; }));
+  lab.Pass(seconds(30));
+  CHECK(lab.Jobs()[0].state == "PENDING");
+  CHECK(lab.Jobs()[2].state == "PENDING");
+}
+
+TEST_CASE("A person sees the job") {
+  ProvisionerLab lab;
+  RunOne(lab);
+  const auto text = lab.provisioner->Inspect(Soon(), kPod);
+  REQUIRE(text.ok());
+  for (const char* part : {"\"job\":\"7\"", "\"state\":\"RUNNING\"", "\"host\":\"n1\"",
+                           "\"partition\":\"debug\"", "\"reason\":"}) {
+    CAPTURE(part);
+    CHECK(text->find(part) != std::string::npos);
+  }
+  CHECK(lab.provisioner->Inspect(Soon(), SandboxId(std::string(64, 'b'))).status().code() ==
+        Code::kNotFound);
+}
+
+TEST_CASE("What an agent of one id cannot do is refused before anything is stored") {
+  ProvisionerLab lab;
+  lab.Start();
+  runtime::v1::PodSandboxConfig config;
+  config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(
+      runtime::v1::CONTAINER);
+  sdk::AllocationSpec spec{kPod, NodeId("node"), "hpc", config, {}};
+  CHECK(lab.provisioner->Check(spec).ok());
+  config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(
+      runtime::v1::POD);
+  CHECK(lab.provisioner->Check(spec).code() == Code::kUnimplemented);
+  (*config.mutable_annotations())["slurm.interlink.io/partition"] = "gold";
+  CHECK(lab.provisioner->Check(spec).code() == Code::kPermissionDenied);
+  spec.handler = "other";
+  CHECK(lab.provisioner->Check(spec).code() == Code::kInvalidArgument);
+}
+
+TEST_CASE("What another machine cannot have is not described, and resources are the job's") {
+  ProvisionerLab lab;
+  lab.Start();
+  const sdk::Description& described = lab.provisioner->Describe();
+  REQUIRE(described.handlers.size() == 1);
+  CHECK(described.handlers[0].name == "hpc");
+  CHECK_FALSE(described.handlers[0].kubelet_host);
+  const auto has = [](const std::vector<std::string>& list, const std::string& path) {
+    return std::find(list.begin(), list.end(), path) != list.end();
+  };
+  CHECK_FALSE(has(described.container.honoured, "mounts.host_path"));
+  CHECK_FALSE(has(described.container.honoured, "devices"));
+  CHECK(has(described.container.honoured, "mounts.image"));
+  CHECK(has(described.container.bounded, "linux.resources"));
+  CHECK(has(described.sandbox.bounded, "linux.resources"));
+  CHECK(has(described.sandbox.honoured, "annotations"));
+}
+
+}  // namespace interlink::slurm
