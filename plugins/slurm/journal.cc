@@ -71,7 +71,8 @@ json ToJson(const JobRecord& record) {
           {"submissions", record.submissions},
           {"job", record.job},
           {"since", record.since},
-          {"orphan", record.orphan}};
+          {"orphan", record.orphan},
+          {"doom", record.doom}};
 }
 
 JobRecord RecordFrom(const json& from) {
@@ -86,6 +87,7 @@ JobRecord RecordFrom(const json& from) {
   from.at("job").get_to(record.job);
   from.at("since").get_to(record.since);
   from.at("orphan").get_to(record.orphan);
+  from.at("doom").get_to(record.doom);
   return record;
 }
 

@@ -38,6 +38,7 @@ struct JobRecord {
   uint64_t job = 0;     // the last that was accepted or seen
   int64_t since = 0;    // of the first submission: seconds of 1970
   bool orphan = false;  // found without a journal: never submitted again
+  std::string doom;     // why its jobs are cancelled without anybody's wish; empty: they are not
 };
 
 struct JournalEntry {

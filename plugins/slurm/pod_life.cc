@@ -55,6 +55,7 @@ NextStep NextStepOf(const Pod& pod, SteadyTime now) {
   if (pod.ended || now < pod.due) return NextStep::kNone;
   if (pod.released && !pod.owner) return NextStep::kTakeBack;
   if (pod.record.stage == Stage::kWanted && !pod.owner) return NextStep::kSubmit;
+  if (pod.record.doom.empty() && !OddMessage(pod).empty()) return NextStep::kDoom;
   return StepOfSeen(pod);
 }
 
@@ -84,14 +85,18 @@ std::optional<Job> OwnerJob(const Pod& pod) {
 }
 
 bool WantsCancel(const Pod& pod) {
-  if (!pod.seen) return pod.released || pod.ended.has_value();
-  const auto& jobs = pod.seen->jobs;
-  const bool odd = std::any_of(jobs.begin(), jobs.end(), [](const Job& job) {
-    return PhaseOf(job) == Phase::kNeverStarts || PhaseOf(job) == Phase::kRepeated;
-  });
-  const bool unwanted = pod.released || pod.ended.has_value();
-  const bool some = !std::all_of(jobs.begin(), jobs.end(), IsOver);
-  return odd || (unwanted && (some || pod.seen->in_doubt));
+  const bool unwanted = pod.released || pod.ended || !pod.record.doom.empty();
+  if (!unwanted || !pod.seen) return unwanted;
+  return pod.seen->in_doubt || !std::all_of(pod.seen->jobs.begin(), pod.seen->jobs.end(), IsOver);
+}
+
+std::string OddMessage(const Pod& pod) {
+  if (!pod.seen) return "";
+  for (const Job& job : pod.seen->jobs) {
+    const JobView view = ViewOf(job, true);
+    if (view.phase == Phase::kNeverStarts || view.phase == Phase::kRepeated) return view.message;
+  }
+  return "";
 }
 
 sdk::AllocationFact LivingFact(const Pod& pod) {
@@ -149,9 +154,9 @@ sdk::AllocationFact EndedFact(const Pod& pod, const std::optional<Job>& last,
   fact.message = "job " + fact.allocation + " on " + pod.owner->host +
                  " has ended; SLURM does not know it any more";
   if (!last) return fact;
-  const JobView view = ViewOf(*last, pod.released);
+  const JobView view = ViewOf(*last, pod.released || !pod.record.doom.empty());
   fact.reason = last->state;
-  fact.message = view.message;
+  fact.message = pod.record.doom.empty() ? view.message : pod.record.doom + "; " + view.message;
   fact.out_of_memory = view.out_of_memory;
   // 113 is of a second run of the same id, which says nothing of the first.
   if (view.phase != Phase::kClaimLost && view.exit_code != 0) fact.exit_code = view.exit_code;

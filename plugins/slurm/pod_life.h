@@ -34,6 +34,7 @@ struct Pod {
   std::set<uint64_t> gone;           // jobs of it that SLURM has forgotten, since then
   std::optional<Claim> owner;        // a job has the claim
   std::optional<SteadyTime> raised;  // the fence
+  SteadyTime submitted{};            // when the last sbatch was back
   SteadyTime due{};                  // nothing is tried before
   int failures = 0;                  // in a row
   std::string trouble;               // what the last of them said
@@ -42,6 +43,7 @@ struct Pod {
 enum class NextStep {
   kNone,
   kSubmit,    // run sbatch
+  kDoom,      // SLURM does with a job what must not be: store it, then cancel
   kTakeBack,  // released: take the claim, so that nothing starts
   kSettle,    // its jobs are over, in part or all: look at claim and fence
 };
@@ -54,9 +56,10 @@ bool OwnerOver(const Pod& pod);
 // The owner's job as it was last seen.
 std::optional<Job> OwnerJob(const Pod& pod);
 
-// Jobs that must be cancelled: it was released or has ended, or SLURM does with one what must not
-// be.
+// Jobs that must be cancelled: it was released or has ended or is doomed, and some are not over.
 bool WantsCancel(const Pod& pod);
+// Of a job that never starts, or that SLURM runs again: why it is cancelled. Empty: there is none.
+std::string OddMessage(const Pod& pod);
 
 // What the site may know now. REQUIRES: not ended.
 sdk::AllocationFact LivingFact(const Pod& pod);

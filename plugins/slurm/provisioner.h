@@ -86,7 +86,7 @@ class SlurmProvisioner final : public sdk::Provisioner {
   // provisioner_watch.cc
   void Watch(const std::stop_token& stop);
   void AskCluster();
-  void TakePoll(const Poll& poll);
+  void TakePoll(const Poll& poll, SteadyTime asked);
   void TakeStrangers(const std::vector<Job>& jobs);
   void CancelUnwanted(const Call& call, const Poll& poll);
   void PostDue();
@@ -102,12 +102,14 @@ class SlurmProvisioner final : public sdk::Provisioner {
   Status TakeOutcome(Pod& pod, const SubmitOutcome& outcome);
   // provisioner_end.cc
   Status TakeBack(Pod& pod);
+  Status Doom(Pod& pod);
   Status Settle(Pod& pod);
   Status SettleUnclaimed(Pod& pod);
   Status SettleForgotten(Pod& pod);
   Status SettleFolderless(Pod& pod);
   Status SettleOwned(Pod& pod);
   Status EndUnstarted(Pod& pod, const std::string& reason, const std::string& message);
+  Status EndByView(Pod& pod);
   Status EndByLease(Pod& pod, sdk::AllocationFact fact);
   void CancelNow(const Pod& pod);
   Status End(Pod& pod, sdk::AllocationFact fact);

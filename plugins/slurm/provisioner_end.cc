@@ -33,6 +33,18 @@ Status SlurmProvisioner::TakeBack(Pod& pod) {
   return {};
 }
 
+// SLURM does with a job of it what must not be: that is stored, then the job is cancelled.
+Status SlurmProvisioner::Doom(Pod& pod) {
+  JobRecord doomed = pod.record;
+  doomed.doom = OddMessage(pod);
+  RETURN_IF_ERROR(journal_.Write(doomed));
+  pod.record = std::move(doomed);
+  parts_.host.log().Warning("a job is cancelled",
+                            {{"sandbox", pod.record.sandbox.str()}, {"why", pod.record.doom}});
+  CancelNow(pod);
+  return {};
+}
+
 // Once, to be quick: Cancellations goes on until it is proven.
 void SlurmProvisioner::CancelNow(const Pod& pod) {
   if (pod.record.submissions == 0) return;
@@ -80,7 +92,9 @@ Status SlurmProvisioner::Settle(Pod& pod) {
   const auto claim = ReadClaim(folder_.PodFolder(pod.record.sandbox));
   if (claim.status().code() == Code::kNotFound) return SettleFolderless(pod);
   if (!claim.ok()) return claim.status().WithContext("read the pod's claim");
-  if (!claim->has_value() || (*claim)->IsSite()) return SettleUnclaimed(pod);
+  if (!claim->has_value()) return SettleUnclaimed(pod);
+  // A crash came between it and the end that it proves.
+  if ((*claim)->IsSite()) return EndByView(pod);
   pod.owner = **claim;
   return SettleOwned(pod);
 }
@@ -92,10 +106,20 @@ Status SlurmProvisioner::SettleUnclaimed(Pod& pod) {
     return {};
   }
   if (pod.seen->jobs.empty()) return SettleForgotten(pod);
-  const Job* last = LastWord(pod.seen->jobs);
   // Its link may be seen here later than there.
-  if (last == nullptr) return Unavailable("a job has lost the pod's claim, which is not there");
-  return EndUnstarted(pod, last->state, ViewOf(*last, pod.released).message);
+  if (LastWord(pod.seen->jobs) == nullptr) {
+    return Unavailable("a job has lost the pod's claim, which is not there");
+  }
+  return EndByView(pod);
+}
+
+// What SLURM says of it is why nothing ran. REQUIRES: seen.
+Status SlurmProvisioner::EndByView(Pod& pod) {
+  const Job* last = LastWord(pod.seen->jobs);
+  const std::string reason = last == nullptr ? "Cancelled" : last->state;
+  if (!pod.record.doom.empty()) return EndUnstarted(pod, reason, pod.record.doom);
+  if (last == nullptr) return EndUnstarted(pod, reason, "the site had given it up before it ran");
+  return EndUnstarted(pod, reason, ViewOf(*last, pod.released).message);
 }
 
 // SLURM knows no job of it: it ended while nobody looked, or a controller has lost it.
@@ -103,8 +127,9 @@ Status SlurmProvisioner::SettleForgotten(Pod& pod) {
   if (const auto job = AccountedJob(pod)) {
     return EndUnstarted(pod, job->state, ViewOf(*job, pod.released).message);
   }
-  const bool again =
-      !pod.released && !pod.record.orphan && pod.record.submissions < kMostSubmissions;
+  const bool again = !pod.released && !pod.record.orphan && pod.record.doom.empty() &&
+                     pod.record.submissions < kMostSubmissions;
+  if (!again && !pod.record.doom.empty()) return EndUnstarted(pod, "Cancelled", pod.record.doom);
   if (!again) {
     return EndUnstarted(pod, "Lost",
                         "SLURM has lost the job, " + std::to_string(pod.record.submissions) +

@@ -25,6 +25,9 @@ Status SlurmProvisioner::SubmitOnce(Pod& pod) {
   if (begun.since == 0) begun.since = clock_.WallNanos() / kNanosPerSecondOfSubmit;
   RETURN_IF_ERROR(journal_.Write(begun));
   pod.record = std::move(begun);
+  const auto outcome =
+      slurm::Submit(Call::WithTimeout(kSubmitWithin), *parts_.commands, submission);
+  observer_.Watch(id);
   {
     // What was seen before says nothing of this job.
     const MutexLock lock(mutex_);
@@ -32,11 +35,9 @@ Status SlurmProvisioner::SubmitOnce(Pod& pod) {
     if (found != pods_.end()) {
       found->second.pod.seen.reset();
       found->second.pod.gone.clear();
+      found->second.pod.submitted = clock_.Steady();
     }
   }
-  const auto outcome =
-      slurm::Submit(Call::WithTimeout(kSubmitWithin), *parts_.commands, submission);
-  observer_.Watch(id);
   if (!outcome.ok()) return EndUnstarted(pod, "Refused", outcome.status().message());
   return TakeOutcome(pod, *outcome);
 }

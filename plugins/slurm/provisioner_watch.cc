@@ -10,15 +10,15 @@ namespace {
 
 constexpr auto kAskWithin = std::chrono::seconds(20);
 constexpr auto kCancelWithin = std::chrono::seconds(60);
-constexpr Duration kShortestPause = std::chrono::milliseconds(20);
-constexpr Duration kLongestPause = std::chrono::seconds(1);
+constexpr Duration kShortestRest = std::chrono::milliseconds(20);
+constexpr Duration kLongestRest = std::chrono::seconds(1);
 
 }  // namespace
 
 void SlurmProvisioner::Watch(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     Look();
-    const Duration pause = std::clamp(NextLook() - clock_.Steady(), kShortestPause, kLongestPause);
+    const Duration pause = std::clamp(NextLook() - clock_.Steady(), kShortestRest, kLongestRest);
     const MutexLock lock(mutex_);
     const auto woken = [&]() NO_LOCK_ANALYSIS { return hurry_ || stop.stop_requested(); };
     wake_.WaitFor(mutex_, pause, woken);
@@ -32,15 +32,19 @@ void SlurmProvisioner::Look() {
 }
 
 SteadyTime SlurmProvisioner::NextLook() {
+  // What is due already was posted, or waits for what wakes the watcher.
+  const SteadyTime now = clock_.Steady();
   SteadyTime next = observer_.NextPoll();
   const MutexLock lock(mutex_);
   for (const auto& [id, entry] : pods_) {
-    if (!entry.busy && !entry.pod.ended) next = std::min(next, entry.pod.due);
+    if (!entry.busy && !entry.pod.ended && entry.pod.due > now)
+      next = std::min(next, entry.pod.due);
   }
   return next;
 }
 
 void SlurmProvisioner::AskCluster() {
+  const SteadyTime asked = clock_.Steady();
   const auto poll = observer_.Ask(Call::WithTimeout(kAskWithin));
   if (!poll.ok()) {
     // Once: it may last for hours, and says nothing of any pod.
@@ -50,19 +54,21 @@ void SlurmProvisioner::AskCluster() {
     return;
   }
   if (!std::exchange(reached_, true)) parts_.host.log().Info("SLURM answers again");
-  TakePoll(*poll);
+  TakePoll(*poll, asked);
   TakeStrangers(poll->strangers);
   CancelUnwanted(Call::WithTimeout(kCancelWithin), *poll);
 }
 
-void SlurmProvisioner::TakePoll(const Poll& poll) {
+void SlurmProvisioner::TakePoll(const Poll& poll, SteadyTime asked) {
   const MutexLock lock(mutex_);
   for (const Sighting& sighting : poll.sightings) {
     const auto found = pods_.find(sighting.sandbox);
     if (found == pods_.end()) continue;
     Pod& pod = found->second.pod;
+    if (asked <= pod.submitted) continue;  // it says nothing of the last job
     pod.seen = sighting;
     for (const JobIdentity& job : sighting.gone) pod.gone.insert(job.id);
+    TellLocked(found->second);
   }
 }
 
@@ -118,7 +124,6 @@ void SlurmProvisioner::PostDue() {
     const MutexLock lock(mutex_);
     for (auto& [id, entry] : pods_) {
       if (entry.busy) continue;
-      TellLocked(entry);
       const NextStep step = NextStepOf(entry.pod, now);
       if (step == NextStep::kNone) continue;
       entry.busy = true;
@@ -141,6 +146,8 @@ Status SlurmProvisioner::StepOf(Pod& pod, NextStep step) {
       return SubmitOnce(pod);
     case NextStep::kTakeBack:
       return TakeBack(pod);
+    case NextStep::kDoom:
+      return Doom(pod);
     case NextStep::kSettle:
       break;
   }

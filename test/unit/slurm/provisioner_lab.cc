@@ -85,7 +85,8 @@ bool ProvisionerLab::Until(const std::function<bool()>& holds, Duration pace) {
 
 void ProvisionerLab::Pass(Duration time) {
   const SteadyTime until = clock.Steady() + time;
-  REQUIRE(Until([&] { return clock.Steady() >= until; }));
+  const Duration pace = std::max<Duration>(std::chrono::milliseconds(500), time / 60);
+  REQUIRE(Until([&] { return clock.Steady() >= until; }, pace));
 }
 
 Status ProvisionerLab::Submit(const SandboxId& id) {
