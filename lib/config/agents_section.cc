@@ -42,11 +42,13 @@ Keys AgentKeys(AgentsConfig* a) {
                           "Who has signed TLS.CertFile, PEM: agents trust nobody else. Default: "
                           "TLS.CACertFile."),
                   "\"/etc/interlink/api/tls/ca.crt\""),
-      NeverKey("Agents.Lease", &a->lease,
-               "An agent that hears nothing of the site for so long, neither by its connection nor "
-               "in its pod's shared folder, stops its containers and ends; only then, and 90 s "
-               "later, can a pod of a lost machine be given up. At least three Agents.Heartbeat. "
-               "never: it goes on, and such a pod ends only by its time limit or a person's word."),
+      NeverKey(
+          "Agents.Lease", &a->lease,
+          "An agent that hears nothing of the site for so long, neither by its connection nor "
+          "in its pod's shared folder, stops its containers and ends; only then, and 90 s "
+          "later, can a pod of a lost machine be given up. At least three Agents.Heartbeat. "
+          "never: it goes on, and such a pod ends only by a person's word. Make it shorter only "
+          "while no agent is out of reach."),
       DurationKey("Agents.Heartbeat", &a->heartbeat, second, std::chrono::minutes(1),
                   "Agents and the site tell each other so often that they are there."),
       NumberKey("Agents.MaxAgents", &a->max_agents, 1, 100'000,

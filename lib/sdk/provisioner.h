@@ -70,7 +70,8 @@ struct AllocationSpec {
   NodeId node;
   std::string handler;
   const runtime::v1::PodSandboxConfig& config;
-  std::map<std::string, std::string> node_options;  // the node's PluginConfig
+  // The node's PluginConfig: only keys of Description::node_options.
+  std::map<std::string, std::string> node_options;
 };
 
 // What the site gives to a provisioner besides sdk::Host. It outlives the provisioner. Thread-safe.
@@ -83,6 +84,9 @@ class AgentDesk {
   // From now on no agent of it is welcome, unless one was before: its nonce is the answer then,
   // else nothing. Durable.
   virtual Result<std::optional<std::string>> CloseTo(const SandboxId& id) = 0;
+  // Of every agent: one that has not heard of the site for so long stops everything. Zero: none, it
+  // never does. Constant.
+  virtual Duration Lease() const = 0;
   // Since when nothing was heard of its agent; nothing: it never came in since this start.
   virtual std::optional<Duration> Silence(const SandboxId& id) = 0;
 };

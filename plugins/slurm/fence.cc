@@ -47,6 +47,7 @@ Status RaiseFence(const std::string& pod_folder) {
 
 bool LeaseIsOver(SteadyTime now, SteadyTime raised, std::optional<Duration> silence,
                  Duration lease) {
+  if (lease == Duration::zero()) return false;
   const Duration since_raised = now - raised;
   const Duration quiet = silence ? std::min(*silence, since_raised) : since_raised;
   return quiet > lease + kAfterLease;

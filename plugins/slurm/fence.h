@@ -34,7 +34,8 @@ AgentWord ParseAgentWord(std::string_view text, std::string_view nonce);
 Status RaiseFence(const std::string& pod_folder);
 
 // True: an agent that could last renew its lease at `raised`, and was silent at the hub for
-// `silence` (nothing: since before `raised`), is beyond it and has stopped everything.
+// `silence` (nothing: since before `raised`), is beyond it and has stopped everything. Zero: there
+// is no lease, so it never is.
 bool LeaseIsOver(SteadyTime now, SteadyTime raised, std::optional<Duration> silence,
                  Duration lease);
 

@@ -62,6 +62,8 @@ std::string Upper(std::string_view key) {
   return upper;
 }
 
+std::string NodeName(std::string_view key) { return std::string(kNodePrefix) + Upper(key); }
+
 std::string KeysOpenTo(const Rules& rules, Who who) {
   std::vector<std::string> keys;
   for (const auto& [key, rule] : rules) {
@@ -180,9 +182,8 @@ Status ProfileWishes(const OptionSources& sources, std::vector<Wish>& wishes) {
 
 Status NodeWishes(const OptionSources& sources, std::vector<Wish>& wishes) {
   for (const auto& [name, value] : sources.node) {
-    const auto key = std::find_if(
-        kOptionKeys.begin(), kOptionKeys.end(),
-        [&, &wanted = name](auto one) { return std::string(kNodePrefix) + Upper(one) == wanted; });
+    const auto key = std::find_if(kOptionKeys.begin(), kOptionKeys.end(),
+                                  [&wanted = name](auto one) { return NodeName(one) == wanted; });
     if (key == kOptionKeys.end()) {
       return InvalidArgument("the node's PluginConfig has no key \"" + name +
                              "\" for this plugin; there are SLURM_ with: " + Upper(AllKeys()));
@@ -292,6 +293,12 @@ void AddResources(const runtime::v1::LinuxContainerResources& from, PodResources
 }
 
 }  // namespace
+
+std::vector<std::string> NodeOptionNames() {
+  std::vector<std::string> names;
+  for (const std::string_view key : kOptionKeys) names.push_back(NodeName(key));
+  return names;
+}
 
 Rules DefaultRules() {
   Rules rules;

@@ -33,6 +33,10 @@ inline constexpr std::array<std::string_view, 10> kOptionKeys = {
     "partition", "account", "qos",  "reservation", "constraint"};
 inline constexpr std::string_view kAnnotationPrefix = "slurm.interlink.io/";
 
+// Keys of a node's PluginConfig: SLURM_ and a key in capitals. Whether the rules open a key to
+// nodes is said with each pod.
+std::vector<std::string> NodeOptionNames();
+
 using Values = std::map<std::string, std::string>;
 
 // Who besides the profile may set a key, and to what.

@@ -181,7 +181,6 @@ Status ParseOwnOption(const Option& option, SlurmOptions& options) {
   if (key == "RuntimePath") return ParsePathOption(option, options.runtime);
   if (key == "StateFolder") return ParsePathOption(option, options.state_folder);
   if (key == "LeaveWithin") return ParseSeconds(option, 10, kLongest, options.leave_within);
-  if (key == "Lease") return ParseSeconds(option, 30, kLongest, options.lease);
   if (key == "MessageTimeout") return ParseSeconds(option, 1, 600, options.message_timeout);
   if (key == "AllowRootAgents") return ParseFlag(option, options.allow_root_agents);
   if (key == "Queue") return ParseQueue(option);

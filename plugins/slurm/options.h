@@ -29,7 +29,6 @@ struct SlurmOptions {
   std::string runtime = "/usr/bin/crun";  // on compute nodes
   std::string state_folder = "/tmp";      // on compute nodes, of a local file system
   std::chrono::seconds leave_within{25};
-  std::chrono::seconds lease{300};
   std::chrono::seconds message_timeout{10};
   bool allow_root_agents = false;
   std::map<std::string, Profile> profiles;  // by handler

@@ -46,6 +46,7 @@ sdk::Description DescribeAgents(const engine::EngineOptions& agent) {
     Drop(description.sandbox.advisory, path);
     description.sandbox.bounded.emplace_back(path);
   }
+  description.node_options = NodeOptionNames();
   return description;
 }
 

@@ -190,7 +190,7 @@ Status SlurmProvisioner::SettleOwned(Pod& pod) {
 // REQUIRES: raised.
 Status SlurmProvisioner::EndByLease(Pod& pod, AllocationFact fact) {
   const auto silence = parts_.desk.Silence(pod.record.sandbox);
-  if (LeaseIsOver(clock_.Steady(), *pod.raised, silence, options_.lease)) {
+  if (LeaseIsOver(clock_.Steady(), *pod.raised, silence, parts_.desk.Lease())) {
     return End(pod, std::move(fact));
   }
   pod.due = clock_.Steady() + kLookAgain;

@@ -69,6 +69,7 @@ class FakeDesk final : public sdk::AgentDesk {
   Result<std::optional<std::string>> CloseTo(const SandboxId&) override {
     return std::optional<std::string>();
   }
+  Duration Lease() const override { return Duration::zero(); }
   std::optional<Duration> Silence(const SandboxId&) override { return std::nullopt; }
 };
 

@@ -101,6 +101,19 @@ TEST_CASE("An agent that never answers its fence is over after its lease and 90 
   CHECK(end.pod_folder == lab.PodFolder(kFenced));
 }
 
+TEST_CASE("Without a lease an agent that never answers its fence is never over") {
+  ProvisionerLab lab;
+  lab.site.lease = Duration::zero();
+  Claim7(lab);
+  lab.SetJob(7, "NODE_FAIL");
+  REQUIRE(GivenUp(lab));
+  lab.Pass(seconds(2000));
+  CHECK_FALSE(lab.Ended(kFenced));
+
+  lab.Say(kFenced, "fenced", "ended");
+  lab.End(kFenced);
+}
+
 TEST_CASE("While the hub hears of an agent its lease is not over") {
   ProvisionerLab lab;
   Claim7(lab);

@@ -45,10 +45,13 @@ class LabSite final : public sdk::Host, public sdk::AgentDesk {
   Result<std::optional<std::string>> CloseTo(const SandboxId&) override {
     return std::optional<std::string>();
   }
+  Duration Lease() const override { return lease; }
   std::optional<Duration> Silence(const SandboxId&) override;
 
   void SetSilence(std::optional<Duration> silence);
   std::vector<Fact> Told(const SandboxId& id);
+
+  Duration lease = std::chrono::seconds(300);  // set while no provisioner lives
 
  private:
   const std::string data_folder_;

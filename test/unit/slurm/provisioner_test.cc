@@ -339,6 +339,8 @@ TEST_CASE("What another machine cannot have is not described, and resources are 
   CHECK(has(described.container.honoured, "mounts.image"));
   CHECK(has(described.container.bounded, "linux.resources"));
   CHECK(has(described.sandbox.bounded, "linux.resources"));
+  CHECK(described.node_options.size() == kOptionKeys.size());
+  CHECK(has(described.node_options, "SLURM_PARTITION"));
   CHECK(has(described.sandbox.honoured, "annotations"));
 }
 

@@ -63,7 +63,6 @@ TEST_CASE("Without options but a folder there are defaults") {
   CHECK(options->runtime == "/usr/bin/crun");
   CHECK(options->state_folder == "/tmp");
   CHECK(options->leave_within == std::chrono::seconds(25));
-  CHECK(options->lease == std::chrono::seconds(300));
   CHECK(options->message_timeout == std::chrono::seconds(10));
   CHECK_FALSE(options->allow_root_agents);
   CHECK(options->profiles.size() == 2);
@@ -78,7 +77,6 @@ TEST_CASE("Each option has its place") {
                                {"RuntimePath", "/opt/crun"},
                                {"StateFolder", "/local"},
                                {"LeaveWithin", "40"},
-                               {"Lease", "600"},
                                {"MessageTimeout", "30"},
                                {"AllowRootAgents", "true"},
                                {"Queue", "at-run"},
@@ -103,7 +101,6 @@ TEST_CASE("Each option has its place") {
   CHECK(options->runtime == "/opt/crun");
   CHECK(options->state_folder == "/local");
   CHECK(options->leave_within == std::chrono::seconds(40));
-  CHECK(options->lease == std::chrono::seconds(600));
   CHECK(options->message_timeout == std::chrono::seconds(30));
   CHECK(options->allow_root_agents);
   const Profile& profile = options->profiles.at("hpc");
@@ -124,7 +121,8 @@ TEST_CASE("What is wrong is refused with its place and what would be right") {
       {"StateFolder", "/a\nb", "an absolute path"},
       {"AgentPath", "", "an absolute path"},
       {"LeaveWithin", "9", "from 10 to 86400"},
-      {"Lease", "5m", "a number of seconds"},
+      {"LeaveWithin", "5m", "a number of seconds"},
+      {"Lease", "300", "unknown option"},
       {"MessageTimeout", "0", "from 1 to 600"},
       {"AllowRootAgents", "yes", "true or false"},
       {"Queue", "at-start", "at-run"},
