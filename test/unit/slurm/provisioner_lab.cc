@@ -21,26 +21,6 @@ std::string ValueOf(const std::vector<std::string>& argv, const std::string& opt
 
 }  // namespace
 
-void LabSite::Report(std::vector<Fact> facts) {
-  const MutexLock lock(mutex_);
-  for (Fact& fact : facts) told_[fact.sandbox].push_back(std::move(fact));
-}
-
-std::optional<Duration> LabSite::Silence(const SandboxId&) {
-  const MutexLock lock(mutex_);
-  return silence_;
-}
-
-void LabSite::SetSilence(std::optional<Duration> silence) {
-  const MutexLock lock(mutex_);
-  silence_ = silence;
-}
-
-std::vector<Fact> LabSite::Told(const SandboxId& id) {
-  const MutexLock lock(mutex_);
-  return told_[id];
-}
-
 ProvisionerLab::ProvisionerLab() {
   REQUIRE(WriteFileAtomically(folder.File("agent"), "#!/bin/sh\n", 0700).ok());
   REQUIRE(MakeDirectories(folder.File("site"), 0700).ok());

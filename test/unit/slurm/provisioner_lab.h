@@ -14,55 +14,12 @@
 #include "slurm/provisioner.h"
 #include "support/fake_commands.h"
 #include "support/manual_clock.h"
+#include "support/provisioner_site.h"
 #include "support/temporary_folder.h"
 
 namespace interlink::slurm {
 
 using Fact = sdk::AllocationFact;
-
-// What the plugin has of a site. Thread-safe.
-class LabSite final : public sdk::Host, public sdk::AgentDesk {
- public:
-  LabSite(std::string data_folder, const Clock& clock)
-      : data_folder_(std::move(data_folder)), clock_(clock) {}
-
-  void Report(std::vector<sdk::Observation>) override {}
-  void LogGrew(const ContainerId&) override {}
-  Result<sdk::UnpackedImage> HoldImage(const ContainerId&, const std::string&) override {
-    return NotFound("no image");
-  }
-  void ReleaseImages(const ContainerId&) override {}
-  const Lineage& lineage() const override { return lineage_; }
-  const std::string& data_folder() const override { return data_folder_; }
-  Log& log() override { return log_; }
-  Metrics& metrics() override { return metrics_; }
-  const Clock& clock() override { return clock_; }
-
-  sdk::AgentTicket TicketFor(const SandboxId& id) override {
-    return {"site:7443", "site", "-----CA-----\n", "secret-" + id.str()};
-  }
-  void Report(std::vector<Fact> facts) override;
-  Result<std::optional<std::string>> CloseTo(const SandboxId&) override {
-    return std::optional<std::string>();
-  }
-  Duration Lease() const override { return lease; }
-  std::optional<Duration> Silence(const SandboxId&) override;
-
-  void SetSilence(std::optional<Duration> silence);
-  std::vector<Fact> Told(const SandboxId& id);
-
-  Duration lease = std::chrono::seconds(300);  // set while no provisioner lives
-
- private:
-  const std::string data_folder_;
-  const Clock& clock_;
-  const Lineage lineage_ = MintLineage();
-  NullLog log_;
-  NullMetrics metrics_;
-  Mutex mutex_;
-  std::map<SandboxId, std::vector<Fact>> told_ GUARDED_BY(mutex_);
-  std::optional<Duration> silence_ GUARDED_BY(mutex_);
-};
 
 class ProvisionerLab {
  public:
@@ -76,6 +33,8 @@ class ProvisionerLab {
   };
 
   ProvisionerLab();
+  // Its steps use the cluster.
+  ~ProvisionerLab() { provisioner.reset(); }
 
   // A start of the site: what was in memory is gone.
   void Start();
@@ -112,7 +71,7 @@ class ProvisionerLab {
   test::TemporaryFolder folder;
   const std::string job_folder = folder.File("shared");
   test::ManualClock clock;
-  LabSite site{folder.File("site"), clock};
+  test::ProvisionerSite site{folder.File("site"), clock};
   SlurmOptions options;
   std::unique_ptr<SlurmProvisioner> provisioner;
   test::FakeCommands* commands = nullptr;  // of the provisioner
