@@ -33,7 +33,7 @@ class ProvisionerSite final : public sdk::Host, public sdk::AgentDesk {
   const Clock& clock() override { return clock_; }
 
   sdk::AgentTicket TicketFor(const SandboxId& id) override {
-    return {"site:7443", "site", ca_pem, "secret-" + id.str()};
+    return {"site:7443", "site", ca_pem, token_prefix + id.str()};
   }
   void Report(std::vector<sdk::AllocationFact> facts) override {
     const MutexLock lock(mutex_);
@@ -56,7 +56,9 @@ class ProvisionerSite final : public sdk::Host, public sdk::AgentDesk {
     return told_[id];
   }
 
+  // Of the tickets.
   std::string ca_pem = "-----CA-----\n";
+  std::string token_prefix = "secret-";
 
  private:
   const std::string data_folder_;
