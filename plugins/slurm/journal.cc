@@ -156,8 +156,8 @@ Result<JournalEntry> Journal::LoadOne(const SandboxId& id) const {
   JournalEntry entry;
   const std::string path = PathOf(id);
   ASSIGN_OR_RETURN(entry.record, ReadJson(path + kJobFile, id, RecordFrom));
-  auto ended = ReadJson(path + kEndedFile, id, FactFrom);
-  if (ended.ok()) entry.ended = *std::move(ended);
+  const auto ended = ReadJson(path + kEndedFile, id, FactFrom);
+  if (ended.ok()) entry.ended = *ended;
   if (!ended.ok() && ended.status().code() != Code::kNotFound) return ended.status();
   const auto released = ReadFile(path + kReleaseFile, kMaxJournalFile);
   entry.released = released.ok();

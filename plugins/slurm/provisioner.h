@@ -11,6 +11,7 @@
 #ifndef INTERLINK_PLUGINS_SLURM_PROVISIONER_H_
 #define INTERLINK_PLUGINS_SLURM_PROVISIONER_H_
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <set>
@@ -110,7 +111,8 @@ class SlurmProvisioner final : public sdk::Provisioner {
   Status SettleOwned(Pod& pod);
   Status EndUnstarted(Pod& pod, const std::string& reason, const std::string& message);
   Status EndByView(Pod& pod);
-  Status EndByLease(Pod& pod, sdk::AllocationFact fact);
+  bool LeaseOver(Pod& pod);
+  std::optional<Job> LastOfOwner(const Pod& pod);
   void CancelNow(const Pod& pod);
   Status End(Pod& pod, sdk::AllocationFact fact);
   std::optional<Job> AccountedJob(const Pod& pod);
@@ -127,7 +129,9 @@ class SlurmProvisioner final : public sdk::Provisioner {
 
   // The watcher's own.
   Cancellations cancellations_;
-  bool reached_ = true;  // the last squeue was answered
+  std::string silence_;  // why the last squeue had no answer
+  // The last squeue was answered. Until then no lane waits for SLURM: others have work without it.
+  std::atomic<bool> reached_ = true;
 
   Mutex mutex_;
   CondVar wake_;

@@ -12,7 +12,7 @@ namespace {
 using sdk::AllocationFact;
 using Stage = JobRecord::Stage;
 
-constexpr Duration kLookAgain = std::chrono::seconds(1);
+constexpr Duration kSettleAgain = std::chrono::seconds(1);
 constexpr auto kCommandWithin = std::chrono::seconds(20);
 constexpr int64_t kAccountingMargin = 3600;  // clocks of several machines
 
@@ -47,7 +47,7 @@ Status SlurmProvisioner::Doom(Pod& pod) {
 
 // Once, to be quick: Cancellations goes on until it is proven.
 void SlurmProvisioner::CancelNow(const Pod& pod) {
-  if (pod.record.submissions == 0) return;
+  if (pod.record.submissions == 0 || !reached_) return;
   const SandboxId& id = pod.record.sandbox;
   const Status cancelled = CancelJobs(Call::WithTimeout(kCommandWithin), *parts_.commands,
                                       JobName(parts_.host.lineage(), id), parts_.user);
@@ -61,14 +61,14 @@ void SlurmProvisioner::CancelNow(const Pod& pod) {
 Status SlurmProvisioner::EndUnstarted(Pod& pod, const std::string& reason,
                                       const std::string& message) {
   const SandboxId& id = pod.record.sandbox;
-  if (pod.record.submissions > 0) {
-    const auto claim = TakeClaim(folder_.PodFolder(id));
-    if (claim.status().code() == Code::kNotFound) return SettleFolderless(pod);
-    if (!claim.ok()) return claim.status().WithContext("take the pod's claim");
-    if (!claim->IsSite()) {
-      pod.owner = *claim;
-      return {};
-    }
+  const auto claim = TakeClaim(folder_.PodFolder(id));
+  // Without a submission there need not be a folder.
+  const bool nothing = pod.record.submissions == 0 && claim.status().code() == Code::kNotFound;
+  if (claim.status().code() == Code::kNotFound && !nothing) return SettleFolderless(pod);
+  if (!claim.ok() && !nothing) return claim.status().WithContext("take the pod's claim");
+  if (claim.ok() && !claim->IsSite()) {
+    pod.owner = *claim;
+    return {};
   }
   {
     const MutexLock lock(mutex_);
@@ -102,7 +102,7 @@ Status SlurmProvisioner::Settle(Pod& pod) {
 // No job has run it, and those that SLURM has told of are over.
 Status SlurmProvisioner::SettleUnclaimed(Pod& pod) {
   if (!AllOver(pod)) {
-    pod.due = clock_.Steady() + kLookAgain;
+    pod.due = clock_.Steady() + kSettleAgain;
     return {};
   }
   if (pod.seen->jobs.empty()) return SettleForgotten(pod);
@@ -152,49 +152,51 @@ Status SlurmProvisioner::SettleFolderless(Pod& pod) {
     pod.raised = clock_.Steady();
     parts_.host.log().Warning("a pod's folder is gone", {{"sandbox", pod.record.sandbox.str()}});
   }
-  pod.due = clock_.Steady() + kLookAgain;
-  if (!pod.seen || !AllOver(pod)) return {};
+  if (!LeaseOver(pod) || !pod.seen || !AllOver(pod)) return {};
   AllocationFact fact = pod.owner ? EndedFact(pod, OwnerJob(pod), "") : LivingFact(pod);
   fact.state = AllocationFact::State::kEnded;
   fact.message =
       "its folder in JobFolder was removed by somebody, and with it what its agent wrote";
-  return EndByLease(pod, std::move(fact));
+  return End(pod, std::move(fact));
 }
 
 Status SlurmProvisioner::SettleOwned(Pod& pod) {
   if (!pod.seen || !OwnerOver(pod)) {
-    pod.due = clock_.Steady() + kLookAgain;
+    pod.due = clock_.Steady() + kSettleAgain;
     return {};
   }
   const std::string folder = folder_.PodFolder(pod.record.sandbox);
   const auto word = ReadAgentWord(folder, pod.owner->nonce);
   if (!word.ok()) return word.status().WithContext("read the agent's last word");
-  auto last = OwnerJob(pod);
-  if (!last) last = AccountedJob(pod);
-  AllocationFact fact = EndedFact(pod, last, folder);
-  if (*word == AgentWord::kEnded) return End(pod, std::move(fact));
+  if (*word == AgentWord::kEnded) return End(pod, EndedFact(pod, LastOfOwner(pod), folder));
   if (!pod.raised) {
     const Status raised = RaiseFence(folder);
     if (raised.code() == Code::kNotFound) return SettleFolderless(pod);
     if (!raised.ok()) return raised.WithContext("raise the fence");
     pod.raised = clock_.Steady();
-    parts_.host.log().Warning("a job has ended without its agent's word: its lease is waited for",
-                              {{"sandbox", pod.record.sandbox.str()}, {"message", fact.message}});
+    parts_.host.log().Warning(
+        "a job has ended without its agent's word: its lease is waited for",
+        {{"sandbox", pod.record.sandbox.str()}, {"job", std::to_string(pod.owner->job)}});
   }
+  if (!LeaseOver(pod)) return {};
+  AllocationFact fact = EndedFact(pod, LastOfOwner(pod), folder);
   fact.message += *word == AgentWord::kUnsure
                       ? "; its agent could not end everything within its time"
                       : "; its agent left no word, and its lease is over";
-  return EndByLease(pod, std::move(fact));
+  return End(pod, std::move(fact));
 }
 
-// REQUIRES: raised.
-Status SlurmProvisioner::EndByLease(Pod& pod, AllocationFact fact) {
-  const auto silence = parts_.desk.Silence(pod.record.sandbox);
-  if (LeaseIsOver(clock_.Steady(), *pod.raised, silence, parts_.desk.Lease())) {
-    return End(pod, std::move(fact));
-  }
-  pod.due = clock_.Steady() + kLookAgain;
-  return {};
+// False: to be asked again. REQUIRES: raised.
+bool SlurmProvisioner::LeaseOver(Pod& pod) {
+  const SteadyTime now = clock_.Steady();
+  pod.due = now + kSettleAgain;
+  return LeaseIsOver(now, *pod.raised, parts_.desk.Silence(pod.record.sandbox),
+                     parts_.desk.Lease());
+}
+
+std::optional<Job> SlurmProvisioner::LastOfOwner(const Pod& pod) {
+  if (auto job = OwnerJob(pod)) return job;
+  return AccountedJob(pod);
 }
 
 std::optional<Job> SlurmProvisioner::AccountedJob(const Pod& pod) {

@@ -47,13 +47,14 @@ void SlurmProvisioner::AskCluster() {
   const SteadyTime asked = clock_.Steady();
   const auto poll = observer_.Ask(Call::WithTimeout(kAskWithin));
   if (!poll.ok()) {
+    silence_ = "SLURM does not answer: " + poll.status().message();
     // Once: it may last for hours, and says nothing of any pod.
-    if (std::exchange(reached_, false)) {
+    if (reached_.exchange(false)) {
       parts_.host.log().Warning("SLURM does not answer", {{"why", poll.status().ToString()}});
     }
     return;
   }
-  if (!std::exchange(reached_, true)) parts_.host.log().Info("SLURM answers again");
+  if (!reached_.exchange(true)) parts_.host.log().Info("SLURM answers again");
   TakePoll(*poll, asked);
   TakeStrangers(poll->strangers);
   CancelUnwanted(Call::WithTimeout(kCancelWithin), *poll);
@@ -126,6 +127,11 @@ void SlurmProvisioner::PostDue() {
       if (entry.busy) continue;
       const NextStep step = NextStepOf(entry.pod, now);
       if (step == NextStep::kNone) continue;
+      if (step == NextStep::kSubmit && !reached_) {
+        entry.pod.trouble = silence_;
+        TellLocked(entry);
+        continue;
+      }
       entry.busy = true;
       due.emplace_back(id, step);
     }
