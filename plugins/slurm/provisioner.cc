@@ -230,10 +230,12 @@ Status SlurmProvisioner::Submit(const Call&, const sdk::AllocationSpec& spec) {
   record.options = std::move(job_options);
   RETURN_IF_ERROR(journal_.Write(record));
   observer_.Watch(spec.id);  // before its first job
-  const MutexLock lock(mutex_);
-  pods_[spec.id].pod.record = std::move(record);
-  TellLocked(pods_[spec.id]);
-  WakeLocked();
+  {
+    const MutexLock lock(mutex_);
+    pods_[spec.id].pod.record = std::move(record);
+    TellLocked(pods_[spec.id]);
+  }
+  PostNext(spec.id);
   return {};
 }
 
@@ -255,12 +257,15 @@ Status SlurmProvisioner::Release(const Call&, const SandboxId& id) {
   }
   RETURN_IF_ERROR(journal_.WriteRelease(id));
   observer_.Hurry();
-  const MutexLock lock(mutex_);
-  const auto found = pods_.find(id);
-  if (found == pods_.end()) return {};
-  found->second.pod.released = true;
-  found->second.pod.due = {};
-  WakeLocked();
+  {
+    const MutexLock lock(mutex_);
+    const auto found = pods_.find(id);
+    if (found == pods_.end()) return {};
+    found->second.pod.released = true;
+    found->second.pod.due = {};
+    WakeLocked();
+  }
+  PostNext(id);
   return {};
 }
 

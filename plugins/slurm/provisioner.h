@@ -91,12 +91,14 @@ class SlurmProvisioner final : public sdk::Provisioner {
   void TakeStrangers(const std::vector<Job>& jobs);
   void CancelUnwanted(const Call& call, const Poll& poll);
   void PostDue();
+  void PostNext(const SandboxId& id);
   SteadyTime NextLook();
 
   // Steps: each runs in the lane of its sandbox, on a copy of what is known. An error is tried
   // again, later each time.
   void RunStep(const SandboxId& id, NextStep step);
   Status StepOf(Pod& pod, NextStep step);
+  void KeepPod(const SandboxId& id, const Pod& pod);
   // provisioner_submit.cc
   Status SubmitOnce(Pod& pod);
   Submission SubmissionOf(const Pod& pod, const sdk::AgentTicket& ticket) const;
@@ -129,13 +131,13 @@ class SlurmProvisioner final : public sdk::Provisioner {
 
   // The watcher's own.
   Cancellations cancellations_;
-  std::string silence_;  // why the last squeue had no answer
   // The last squeue was answered. Until then no lane waits for SLURM: others have work without it.
   std::atomic<bool> reached_ = true;
 
   Mutex mutex_;
   CondVar wake_;
   bool hurry_ GUARDED_BY(mutex_) = false;
+  std::string silence_ GUARDED_BY(mutex_);  // why the last squeue had no answer
   bool recovered_ GUARDED_BY(mutex_) = false;
   std::map<SandboxId, Entry> pods_ GUARDED_BY(mutex_);
   std::set<SandboxId> chased_ GUARDED_BY(mutex_);  // of nobody: their jobs are cancelled

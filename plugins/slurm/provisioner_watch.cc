@@ -47,7 +47,10 @@ void SlurmProvisioner::AskCluster() {
   const SteadyTime asked = clock_.Steady();
   const auto poll = observer_.Ask(Call::WithTimeout(kAskWithin));
   if (!poll.ok()) {
-    silence_ = "SLURM does not answer: " + poll.status().message();
+    {
+      const MutexLock lock(mutex_);
+      silence_ = "SLURM does not answer: " + poll.status().message();
+    }
     // Once: it may last for hours, and says nothing of any pod.
     if (reached_.exchange(false)) {
       parts_.host.log().Warning("SLURM does not answer", {{"why", poll.status().ToString()}});
@@ -119,29 +122,35 @@ void SlurmProvisioner::CancelUnwanted(const Call& call, const Poll& poll) {
 }
 
 void SlurmProvisioner::PostDue() {
-  std::vector<std::pair<SandboxId, NextStep>> due;
+  std::vector<SandboxId> due;
   const SteadyTime now = clock_.Steady();
   {
     const MutexLock lock(mutex_);
-    for (auto& [id, entry] : pods_) {
-      if (entry.busy) continue;
-      const NextStep step = NextStepOf(entry.pod, now);
-      if (step == NextStep::kNone) continue;
-      if (step == NextStep::kSubmit && !reached_) {
-        entry.pod.trouble = silence_;
-        TellLocked(entry);
-        continue;
-      }
-      entry.busy = true;
-      due.emplace_back(id, step);
+    for (const auto& [id, entry] : pods_) {
+      if (!entry.busy && NextStepOf(entry.pod, now) != NextStep::kNone) due.push_back(id);
     }
   }
-  for (const auto& [id, step] : due) {
-    const Status posted =
-        steps_.PostAlways(id.str(), [this, id = id, step = step] { RunStep(id, step); });
-    // Only at the end of the daemon.
-    if (!posted.ok()) parts_.host.log().Debug("a step was not taken", {{"why", posted.message()}});
+  for (const SandboxId& id : due) PostNext(id);
+}
+
+void SlurmProvisioner::PostNext(const SandboxId& id) {
+  NextStep step = NextStep::kNone;
+  {
+    const MutexLock lock(mutex_);
+    const auto found = pods_.find(id);
+    if (found == pods_.end() || found->second.busy) return;
+    step = NextStepOf(found->second.pod, clock_.Steady());
+    if (step == NextStep::kNone) return;
+    if (step == NextStep::kSubmit && !reached_) {
+      found->second.pod.trouble = silence_;
+      TellLocked(found->second);
+      return;
+    }
+    found->second.busy = true;
   }
+  const Status posted = steps_.PostAlways(id.str(), [this, id, step] { RunStep(id, step); });
+  // Only at the end of the daemon.
+  if (!posted.ok()) parts_.host.log().Debug("a step was not taken", {{"why", posted.message()}});
 }
 
 Status SlurmProvisioner::StepOf(Pod& pod, NextStep step) {
@@ -179,6 +188,11 @@ void SlurmProvisioner::RunStep(const SandboxId& id, NextStep step) {
                                 {{"sandbox", id.str()}, {"why", done.ToString()}});
     }
   }
+  KeepPod(id, pod);
+  PostNext(id);
+}
+
+void SlurmProvisioner::KeepPod(const SandboxId& id, const Pod& pod) {
   const MutexLock lock(mutex_);
   const auto found = pods_.find(id);
   if (found == pods_.end()) return;
