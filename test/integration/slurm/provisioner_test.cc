@@ -6,26 +6,6 @@
 #include "slurm_site.h"
 
 namespace interlink::slurm {
-namespace {
-
-// A killed controller gives ids to new jobs that machines still hold old ones by, and may kill such
-// a job: the next case shall not be the one that notices.
-void AwaitCalm(Cluster& cluster) {
-  cluster.Lab("mend");
-  Bench bench(cluster);
-  const bool calm = test::Eventually([&] {
-    const auto probe = bench.MakePod("true");
-    if (bench.Send(probe).kind != Kind::kAccepted) return false;
-    const Sighting seen = bench.Await(probe, [](const Sighting& sighting) {
-      return !sighting.jobs.empty() && IsFinal(ViewOf(sighting.jobs[0], false).phase);
-    });
-    return seen.jobs[0].state == "COMPLETED";
-  });
-  REQUIRE(calm);
-}
-
-}  // namespace
-
 TEST_CASE("A pod runs in one job, ends by itself without waiting for a lease, and leaves nothing") {
   SlurmSite site;
   const SandboxId pod = site.Submit();
@@ -92,7 +72,8 @@ TEST_CASE("A request that SLURM cannot serve fails the pod in SLURM's words") {
 }
 
 TEST_CASE("A controller that is killed after a submission makes a pod run once, later perhaps") {
-  SlurmSite site;
+  // A job that runs already may be killed by the controller's next start: not what is asked here.
+  SlurmSite site({"--begin=now+4"});
   SlurmSite waiting({"--begin=now+1hour"});
   // Its state is written now, and not again for some seconds.
   const SandboxId first = waiting.Submit();
@@ -109,7 +90,7 @@ TEST_CASE("A controller that is killed after a submission makes a pod run once, 
   REQUIRE(WriteFileAtomically(site.PodFolder(pod) + "/leave", "", 0600).ok());
   REQUIRE(site.Await([&] { return site.Ended(pod); }));
   CHECK(site.Runs(pod).size() == 1);
-  AwaitCalm(site.cluster);
+  site.cluster.Lab("mend");
 }
 
 }  // namespace interlink::slurm
