@@ -17,6 +17,7 @@
 #include "rest/rest.h"
 #include "site/site.h"
 #include "site_store/site_store.h"
+#include "site_volumes/volume_files.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
 
@@ -137,6 +138,9 @@ Status Run(const config::ApiConfig& config, Log& log) {
   ASSIGN_OR_RETURN(const auto images, OpenImages(config, log));
   const auto metrics = telemetry::OpenMetrics();
   const SystemClock clock;
+  ASSIGN_OR_RETURN(
+      const auto volumes,
+      site_volumes::Open({.folder = config.data_root_folder + "/volumes"}, log, clock));
   Timer timer;
   std::unique_ptr<auth::TokenFile> tokens;
   if (!config.auth.token_file.empty()) {
@@ -152,7 +156,7 @@ Status Run(const config::ApiConfig& config, Log& log) {
   ASSIGN_OR_RETURN(options.artefact_lineage,
                    ArtefactLineage(config.data_root_folder, store->lineage()));
   ASSIGN_OR_RETURN(const auto site,
-                   site::Site::Create(options, {*store, *images, log, *metrics, clock}));
+                   site::Site::Create(options, {*store, *images, *volumes, log, *metrics, clock}));
   RETURN_IF_ERROR(LoadPlugins(config, *site, log));
   net::Io io;
   rest::Edge edge(

@@ -9,6 +9,7 @@
 #include "cri/http.h"
 #include "cri/server.h"
 #include "cri_log/cri_log.h"
+#include "kubelet_volumes/kubelet_volumes.h"
 #include "net/io.h"
 #include "node/node.h"
 #include "node_store/node_store.h"
@@ -77,13 +78,14 @@ Status Run(const config::CriConfig& config, Log& log) {
   }
   const auto site = site_client::Create(io, std::move(site_options), log);
   const auto logs = cri_log::Open(log, *metrics);
+  const auto volumes = kubelet_volumes::Open(config.cri.kubelet_folder);
   ASSIGN_OR_RETURN(streaming::Options stream_options, StreamOptions(config));
   auto streams = streaming::Server::Create(std::move(stream_options), {io, log, *metrics, clock});
   if (!streams.ok())
     return streams.status().WithContext("CRI.StreamServerAddress, CRI.StreamServerPort");
-  ASSIGN_OR_RETURN(const auto node,
-                   node::Node::Create(NodeOptions(config, endpoint.Name()),
-                                      {*store, *site, *logs, log, *metrics, clock, **streams}));
+  ASSIGN_OR_RETURN(const auto node, node::Node::Create(NodeOptions(config, endpoint.Name()),
+                                                       {*store, *site, *logs, *volumes, log,
+                                                        *metrics, clock, **streams}));
   node->Start();
   (*streams)->Start(node->sessions());
   const auto http = cri::HttpOf(*node, [&metrics] { return metrics->Expose(); });

@@ -95,12 +95,18 @@ Status Commands::Create(const Call& call, const v1::CreateContainer& what) {
   RETURN_IF_ERROR(RefuseGone(what.container_id()));
   host_.SetImage(what.image());
   RETURN_IF_ERROR(backend_.PrepareImage(call, what.image().id()));
+  std::map<std::string, std::shared_ptr<const interlink::v1::MountContent>> contents;
+  for (const auto& [host_path, content] : what.contents()) {
+    contents[host_path] = std::make_shared<const interlink::v1::MountContent>(content);
+  }
   const sdk::ContainerSpec spec{ContainerId(what.container_id()),
                                 sandbox_,
                                 NodeId(what.node_id()),
                                 what.image().id(),
                                 what.config(),
-                                what.sandbox_config()};
+                                what.sandbox_config(),
+                                {},
+                                std::move(contents)};
   return backend_.CreateContainer(call, spec);
 }
 

@@ -81,6 +81,9 @@ Status AgentCalls::CreateContainer(const Call& call, const sdk::ContainerSpec& s
   FillImage(image, what->mutable_image());
   *what->mutable_config() = spec.config;
   *what->mutable_sandbox_config() = spec.sandbox_config;
+  for (const auto& [host_path, content] : spec.contents) {
+    (*what->mutable_contents())[host_path] = *content;
+  }
   return hub_.Ask(call, spec.sandbox, std::move(command)).status();
 }
 

@@ -265,6 +265,9 @@ Keys CriKeys(CriConfig* c) {
                           "CRI.RuntimeHandler. none: pods without a RuntimeClass are refused. "
                           "Default: the site's own default."),
                   "\"local\""),
+      PathKey("CRI.KubeletFolder", &c->cri.kubelet_folder,
+              "Kubelet's --root-dir. A site on another machine gets copies of ConfigMaps, Secrets, "
+              "tokens and other small files that kubelet keeps below it for a pod."),
       DurationKey("CRI.RequestTimeout", &c->cri.request_timeout, second, std::chrono::hours(24),
                   "Bounds calls that come without a deadline. Pulls end after that time without "
                   "progress."),

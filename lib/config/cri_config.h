@@ -23,6 +23,7 @@ struct CriConfig {
     std::string socket_path = "unix:///var/run/interlink/cri.sock";
     std::string runtime_handler = "interlink";
     std::string default_handler;  // "": the site's; "none": pods without a RuntimeClass are refused
+    std::string kubelet_folder = "/var/lib/kubelet";
     Duration request_timeout = std::chrono::minutes(15);
     std::string stream_server_address = "127.0.0.1";
     int64_t stream_server_port = 0;  // 0: any free one

@@ -29,8 +29,8 @@ struct OwnedSpec {
   explicit OwnedSpec(const sdk::ContainerSpec& spec)
       : config(spec.config),
         sandbox_config(spec.sandbox_config),
-        own{spec.id, spec.sandbox,   spec.node,         spec.image_id,
-            config,  sandbox_config, spec.volume_images} {}
+        own{spec.id, spec.sandbox,   spec.node,          spec.image_id,
+            config,  sandbox_config, spec.volume_images, spec.contents} {}
   const runtime::v1::ContainerConfig config;
   const runtime::v1::PodSandboxConfig sandbox_config;
   const sdk::ContainerSpec own;
@@ -102,6 +102,7 @@ Status Engine::MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec,
                        MayLowerOomScore(),
                        cgroups_.features(),
                        features_.recursive_read_only};
+  place.contents = spec.contents;
   RETURN_IF_ERROR(CheckContainer(place, spec.config));
   ASSIGN_OR_RETURN(const VolumeLayers volumes, HoldVolumes(spec));
   ASSIGN_OR_RETURN(const PidNamespaceToJoin pid_namespace, PidNamespace(pod, spec));
@@ -131,6 +132,8 @@ Status Engine::MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec,
   ASSIGN_OR_RETURN(place.volumes, AttachVolumes(volumes, folder.Volumes(spec.id),
                                                 {user_namespace, folder.MappedLayers(spec.id)}));
   ASSIGN_OR_RETURN(const Rootfs root, Rootfs::Open(overlay.target, users.host_id));
+  ASSIGN_OR_RETURN(place.content_places,
+                   MakeContents(spec.contents, folder, spec.id, !options_.rootless));
   std::vector<HostMount> host_mounts;
   ASSIGN_OR_RETURN(
       const std::string config,

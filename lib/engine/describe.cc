@@ -103,6 +103,7 @@ sdk::Description DescribeEngine(const EngineOptions& options, const EngineFeatur
     sdk::HandlerDescription handler;
     handler.name = name;
     handler.kubelet_host = options.kubelet_host;
+    handler.takes_contents = !options.kubelet_host;
     handler.user_namespaces = features.user_namespaces;
     handler.real_memory_stats = !options.rootless;
     handler.recursive_read_only_mounts = features.recursive_read_only;

@@ -6,6 +6,7 @@
 #include <csignal>
 
 #include "engine/engine.h"
+#include "engine/mount_contents.h"
 #include "shim/layout.h"
 
 namespace interlink::engine {
@@ -145,9 +146,11 @@ Result<bool> Engine::TakeExit(const PodView& pod, const ContainerId& id) {
   if (!exit.ok()) return exit.status();
   if (!exit->has_value()) return false;
   const uint64_t log_end = LogSize(pod.folder, id);
+  const std::string message = TerminationMessage(pod.folder, id);
   MoveContainer(pod.record.id, id, [&](sdk::Observation& fact) {
     FillEnd(**exit, fact);
     fact.log_end = log_end;
+    fact.termination_message = message;
   });
   return true;
 }
@@ -167,9 +170,11 @@ Status Engine::ForceEnd(const Call& call, const SandboxId& sandbox, const Contai
   RETURN_IF_ERROR(shim_.DeleteContainer(call, pod->folder.RuntimeRoot(), id.str()));
   RETURN_IF_ERROR(cgroups_.Kill(call, record.cgroup));
   const uint64_t log_end = LogSize(pod->folder, id);
+  const std::string message = TerminationMessage(pod->folder, id);
   MoveContainer(sandbox, id, [&](sdk::Observation& fact) {
     FillEnd(record.end, fact);
     fact.log_end = log_end;
+    fact.termination_message = message;
   });
   return {};
 }

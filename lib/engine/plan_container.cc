@@ -103,6 +103,7 @@ Status CheckMount(const ContainerPlace& place, const ContainerConfig& config,
   const Status mapped = IsMapped(mount, place.pod.users).status().WithContext(name);
   if (IsImageVolume(mount)) return ImageVolumeFailure(mapped);
   RETURN_IF_ERROR(mapped);
+  if (place.contents.count(mount.host_path()) != 0) return {};
   return AllowedHostPath(mount.host_path(), AllowedFolders(place)).status();
 }
 
@@ -279,6 +280,16 @@ Status MakeMissing(const std::string& source) {
   return MakeDirectories(source, 0755);
 }
 
+// Without links.
+Result<std::string> SourceOf(const ContainerPlace& place, const runtime::v1::Mount& mount) {
+  const auto content = place.content_places.find(mount.host_path());
+  if (content != place.content_places.end()) return ResolveHostPath(content->second);
+  ASSIGN_OR_RETURN(const std::string source,
+                   AllowedHostPath(mount.host_path(), AllowedFolders(place)));
+  RETURN_IF_ERROR(MakeMissing(source));
+  return source;
+}
+
 Result<HostMount> OpenSource(const ContainerPlace& place, const runtime::v1::Mount& mount) {
   HostMount held;
   held.connection = ConnectionOf(mount);
@@ -291,9 +302,7 @@ Result<HostMount> OpenSource(const ContainerPlace& place, const runtime::v1::Mou
     ASSIGN_OR_RETURN(held.source, OpenVolume(image->second, mount));
     return held;
   }
-  ASSIGN_OR_RETURN(const std::string source,
-                   AllowedHostPath(mount.host_path(), AllowedFolders(place)));
-  RETURN_IF_ERROR(MakeMissing(source));
+  ASSIGN_OR_RETURN(const std::string source, SourceOf(place, mount));
   ASSIGN_OR_RETURN(held.source, OpenResolved(source));
   ASSIGN_OR_RETURN(const bool mapped, IsMapped(mount, place.pod.users));
   if (mapped) held.user_namespace = place.folder.Namespace("user");
@@ -371,6 +380,10 @@ Status CheckContainer(const ContainerPlace& place, const ContainerConfig& config
     return PermissionDenied("devices: AllowDevices of this handler is not set");
   }
   if (config.cdi_devices_size() > 0) return Unimplemented("CDI_devices are not supported");
+  if (place.options.kubelet_host && !place.contents.empty()) {
+    return InvalidArgument("this machine is kubelet's: it has the files of its volumes itself");
+  }
+  RETURN_IF_ERROR(CheckContents(place.contents));
   for (const auto& mount : config.mounts()) RETURN_IF_ERROR(CheckMount(place, config, mount));
   RETURN_IF_ERROR(CheckCapabilities(place, security, policy));
   RETURN_IF_ERROR(OciResources(place.features, config.linux().resources()).status());

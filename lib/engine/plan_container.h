@@ -3,6 +3,7 @@
 #ifndef INTERLINK_ENGINE_PLAN_CONTAINER_H_
 #define INTERLINK_ENGINE_PLAN_CONTAINER_H_
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "engine/capabilities.h"
 #include "engine/host_mounts.h"
 #include "engine/image_volumes.h"
+#include "engine/mount_contents.h"
 #include "engine/oci_spec.h"
 #include "engine/options.h"
 #include "engine/pod_files.h"
@@ -35,6 +37,8 @@ struct ContainerPlace {
   CgroupFeatures features;
   bool recursive_read_only = false;  // CanMountRecursivelyReadOnly
   VolumeRoots volumes = {};          // of each image that a mount names
+  MountContents contents = {};       // of mounts whose host path is another machine's
+  std::map<std::string, std::string> content_places = {};  // MakeContents
 };
 
 // kPermissionDenied, kInvalidArgument, kUnimplemented: refused, the message names field or key.

@@ -7,6 +7,7 @@
 //     shm/                       tmpfs, /dev/shm of the containers
 //     cni                        ADD has begun: the network must be taken down
 //     resolv.conf hostname       bound into the containers
+//     empty/NAME                 emptyDirs of a kubelet on another machine
 //     crun/                      the runtime's own state
 //     c/CONTAINER/               0700
 //       container.json           ContainerRecord
@@ -15,6 +16,8 @@
 //       mnt/N                    what it mounts, mounted there while the container is created
 //       volumes/N                images that it mounts, whole, until mnt/N is there
 //       layers/N                 an image's, with mapped owners, while its overlay is mounted
+//       contents/N                 snapshots of that kubelet's volumes
+//       termination-log            where it reads the termination message
 //       bundle/config.json bundle/rootfs
 #ifndef INTERLINK_ENGINE_POD_FILES_H_
 #define INTERLINK_ENGINE_POD_FILES_H_
@@ -93,6 +96,7 @@ class PodFolder {
   std::string NetworkBegun() const { return path_ + "/cni"; }
   std::string ResolvConf() const { return path_ + "/resolv.conf"; }
   std::string Hostname() const { return path_ + "/hostname"; }
+  std::string EmptyFolders() const { return path_ + "/empty"; }
   std::string RuntimeRoot() const { return path_ + "/crun"; }
   std::string Containers() const { return path_ + "/c"; }
   std::string Container(const ContainerId& id) const { return Containers() + "/" + id.str(); }
@@ -101,6 +105,10 @@ class PodFolder {
   }
   std::string Shim(const ContainerId& id) const { return Container(id) + "/shim"; }
   std::string HostMounts(const ContainerId& id) const { return Container(id) + "/mnt"; }
+  std::string Contents(const ContainerId& id) const { return Container(id) + "/contents"; }
+  std::string TerminationLog(const ContainerId& id) const {
+    return Container(id) + "/termination-log";
+  }
   std::string MappedLayers(const ContainerId& id) const { return Container(id) + "/layers"; }
   std::string Volumes(const ContainerId& id) const { return Container(id) + "/volumes"; }
   // Where something may be mounted while the container is created, and only then.

@@ -146,6 +146,7 @@ bool LiveNode::ApplyLocked(const ContainerRecord& record, Change& change) {
   if (container->stored.exit_shown() && record.seen() == interlink::v1::SEEN_DOWN) return false;
   const ContainerRecord before = std::exchange(*fact, record);
   fact->clear_request();
+  if (record.seen() >= interlink::v1::SEEN_CREATED) container->stored.clear_snapshots();
   if (fact->started_ns() == 0) fact->set_started_ns(before.started_ns());
   if (WasStarted(record)) container->stored.set_started(true);
   const auto wanted_before = container->stored.wanted();

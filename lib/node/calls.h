@@ -72,8 +72,20 @@ class LiveNode::ContainerCalls final : public Containers {
   Result<Slices> List(const runtime::v1::ContainerFilter& filter) const override;
 
  private:
+  // By host path: of the mounts that a site on another machine gets something in the place of.
+  using Taken = std::map<std::string, TakenMount>;
+  struct ToTake {
+    std::string pod_uid;
+    std::vector<std::string> host_paths;
+  };
+  // Nothing is to be taken: by the handler, the mounts, or because the container is known already.
+  ToTake MountsToTakeLocked(const runtime::v1::CreateContainerRequest& request) const
+      REQUIRES_LOCK(node_.mutex_);
+  // A step.
+  void TakeAndCreate(const Call& call, const runtime::v1::CreateContainerRequest& request,
+                     const ToTake& mounts, Reply<runtime::v1::CreateContainerResponse> reply);
   Status CreateLocked(const Call& call, const runtime::v1::CreateContainerRequest& request,
-                      const Reply<runtime::v1::CreateContainerResponse>& reply)
+                      const Taken& taken, const Reply<runtime::v1::CreateContainerResponse>& reply)
       REQUIRES_LOCK(node_.mutex_);
   void End(const Call& call, const std::string& id, interlink::v1::Wanted wanted,
            int64_t grace_seconds, std::function<void(Status)> done);

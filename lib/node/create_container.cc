@@ -7,6 +7,9 @@ namespace {
 using runtime::v1::CreateContainerRequest;
 using runtime::v1::CreateContainerResponse;
 
+// With what surrounds them they fit into one message of the agent protocol.
+constexpr size_t kMaxVolumesOfContainer = 12U << 20U;
+
 Status Check(const CreateContainerRequest& request) {
   const auto& config = request.config();
   if (config.metadata().name().empty())
@@ -49,15 +52,70 @@ Status ResolveVolumes(const Tables& tables, interlink::v1::CreateContainerReques
 void LiveNode::ContainerCalls::Create(const Call& call, const CreateContainerRequest& request,
                                       Reply<CreateContainerResponse> reply) {
   Status why = Check(request);
+  ToTake mounts;
   if (why.ok()) {
     MutexLock lock(node_.mutex_);
-    why = node_.stopping_ ? ShuttingDown() : CreateLocked(call, request, reply);
+    mounts = MountsToTakeLocked(request);
+    if (node_.stopping_) {
+      why = ShuttingDown();
+    } else if (mounts.host_paths.empty()) {
+      why = CreateLocked(call, request, {}, reply);
+    }
+  }
+  if (!why.ok()) return reply(why);
+  if (mounts.host_paths.empty()) return;
+  node_.PostOrFail<CreateContainerResponse>(
+      request.pod_sandbox_id(), std::move(reply),
+      [this, call, request, mounts](Reply<CreateContainerResponse> later) {
+        TakeAndCreate(call, request, mounts, std::move(later));
+      });
+}
+
+LiveNode::ContainerCalls::ToTake LiveNode::ContainerCalls::MountsToTakeLocked(
+    const CreateContainerRequest& request) const {
+  ToTake mounts;
+  const auto sandbox_id = node_.tables_.ResolveSandbox(request.pod_sandbox_id());
+  const Sandbox* sandbox = sandbox_id.ok() ? node_.tables_.Find(*sandbox_id) : nullptr;
+  if (sandbox == nullptr || !node_.TakesContentsLocked(sandbox->stored.handler())) return mounts;
+  const auto name = NameOf(*sandbox_id, request.config().metadata());
+  if (node_.tables_.container_names.contains(name)) return mounts;
+  mounts.pod_uid = sandbox->request->config().metadata().uid();
+  for (const auto& mount : request.config().mounts()) {
+    if (node_.ports_.volumes.IsOfPod(mount.host_path(), mounts.pod_uid)) {
+      mounts.host_paths.push_back(mount.host_path());
+    }
+  }
+  return mounts;
+}
+
+void LiveNode::ContainerCalls::TakeAndCreate(const Call& call,
+                                             const CreateContainerRequest& request,
+                                             const ToTake& mounts,
+                                             Reply<CreateContainerResponse> reply) {
+  Taken taken;
+  size_t bytes = 0;
+  for (const std::string& path : mounts.host_paths) {
+    auto mount = node_.ports_.volumes.Take(path, mounts.pod_uid);
+    if (!mount.ok()) return reply(mount.status().WithContext("mounts.host_path"));
+    bytes += mount->snapshot.size();
+    taken[path] = *std::move(mount);
+  }
+  if (bytes > kMaxVolumesOfContainer) {
+    return reply(ResourceExhausted(
+        "the volumes of this container have " + std::to_string(bytes) + " bytes, more than the " +
+        std::to_string(kMaxVolumesOfContainer) + " that a site on another machine gets copies of"));
+  }
+  Status why;
+  {
+    MutexLock lock(node_.mutex_);
+    why = node_.stopping_ ? ShuttingDown() : CreateLocked(call, request, taken, reply);
   }
   if (!why.ok()) reply(why);
 }
 
 Status LiveNode::ContainerCalls::CreateLocked(const Call& call,
                                               const CreateContainerRequest& request,
+                                              const Taken& taken,
                                               const Reply<CreateContainerResponse>& reply) {
   Tables& tables = node_.tables_;
   ASSIGN_OR_RETURN(const SandboxId sandbox_id, tables.ResolveSandbox(request.pod_sandbox_id()));
@@ -103,6 +161,12 @@ Status LiveNode::ContainerCalls::CreateLocked(const Call& call,
   body.set_image_id(image->image().id());
   body.set_created_ns(node_.MintCreatedLocked());
   interlink::v1::StoredNodeContainer stored;
+  for (const auto& [host_path, mount] : taken) {
+    (*body.mutable_sources())[host_path] = mount.source;
+    if (mount.source.has_snapshot()) {
+      (*stored.mutable_snapshots())[mount.source.snapshot()] = mount.snapshot;
+    }
+  }
   stored.set_version(1);
   stored.set_id(id.str());
   stored.set_sandbox_id(sandbox_id.str());

@@ -42,6 +42,7 @@ void LiveNode::DriveContainer(const ContainerId& id) {
 
 void LiveNode::DriveCreate(const ContainerId& id) {
   std::string body;
+  std::map<std::string, std::string> snapshots;
   SandboxId sandbox;
   LinkNumber link = 0;
   {
@@ -52,10 +53,16 @@ void LiveNode::DriveCreate(const ContainerId& id) {
     const Sandbox* owner = tables_.Find(container->sandbox());
     if (owner == nullptr || owner->stored.fact().seen() != interlink::v1::SEEN_UP) return;
     body = container->stored.body();
+    snapshots = {container->stored.snapshots().begin(), container->stored.snapshots().end()};
     sandbox = container->sandbox();
     link = link_;
   }
-  auto record = ports_.site.CreateContainer(NewRequest().call, link, sandbox, id, body);
+  Result<interlink::v1::ContainerRecord> record = Unavailable("not asked yet");
+  if (const Status put = PutVolumes(link, snapshots); put.ok()) {
+    record = ports_.site.CreateContainer(NewRequest().call, link, sandbox, id, body);
+  } else {
+    record = put;
+  }
   int attempts = 0;
   {
     MutexLock lock(mutex_);
@@ -71,6 +78,15 @@ void LiveNode::DriveCreate(const ContainerId& id) {
   if (IsRepeatable(record.status().code()))
     return StepFailed(sandbox, link, record.status(), attempts);
   GiveUpContainer(id, record.status());
+}
+
+// Always: the site lets go of what no container waits for.
+Status LiveNode::PutVolumes(LinkNumber link, const std::map<std::string, std::string>& snapshots) {
+  for (const auto& [digest, bytes] : snapshots) {
+    RETURN_IF_ERROR(
+        ports_.site.PutVolume(NewRequest().call, link, digest, bytes).WithContext("send a volume"));
+  }
+  return {};
 }
 
 void LiveNode::GiveUpContainer(const ContainerId& id, const Status& why) {

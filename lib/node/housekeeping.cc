@@ -138,6 +138,13 @@ bool LiveNode::KubeletHostLocked(const std::string& name) const {
   return false;
 }
 
+bool LiveNode::TakesContentsLocked(const std::string& name) const {
+  for (const auto& handler : meta_.info().handlers()) {
+    if (handler.name() == name) return handler.takes_contents();
+  }
+  return false;
+}
+
 Status LiveNode::ListsReadyLocked() const {
   if (lists_ready_) return {};
   if (!link_refused_.ok())

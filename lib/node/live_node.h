@@ -166,6 +166,7 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   void DriveSandboxEnd(const SandboxId& id);
   void DriveContainer(const ContainerId& id);
   void DriveCreate(const ContainerId& id);
+  Status PutVolumes(LinkNumber link, const std::map<std::string, std::string>& snapshots);
   void DriveStart(const ContainerId& id);
   void DriveContainerEnd(const ContainerId& id);
   void SettleMissing(const SandboxId& id);
@@ -236,6 +237,7 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   // Logs, when it has changed, which keys of PluginConfig no handler takes.
   void TellUntakenKeysLocked() REQUIRES_LOCK(mutex_);
   bool KubeletHostLocked(const std::string& handler) const REQUIRES_LOCK(mutex_);
+  bool TakesContentsLocked(const std::string& handler) const REQUIRES_LOCK(mutex_);
   Status ListsReadyLocked() const REQUIRES_LOCK(mutex_);
   void NoteListed();
   template <typename T>

@@ -18,6 +18,7 @@
 #include "node/containers.h"
 #include "node/events.h"
 #include "node/images.h"
+#include "node/kubelet_volumes.h"
 #include "node/log_files.h"
 #include "node/runtime.h"
 #include "node/sandboxes.h"
@@ -47,6 +48,7 @@ struct Ports {
   Store& store;
   Site& site;
   LogFiles& log_files;
+  KubeletVolumes& volumes;
   Log& log;
   Metrics& metrics;
   const Clock& clock;

@@ -73,6 +73,9 @@ class Site {
                                                              const std::string& handler) = 0;
   virtual Status UpdateSandbox(const Call& call, LinkNumber link, const SandboxId& id,
                                const interlink::v1::UpdateSandboxRequest& request) = 0;
+  // Keeps the bytes of a VolumeSnapshot at the site, for an hour at least; as often as it is asked.
+  virtual Status PutVolume(const Call& call, LinkNumber link, const std::string& digest,
+                           const std::string& bytes) = 0;
   // `body`: the stored bytes of a CreateContainerRequest.
   virtual Result<interlink::v1::ContainerRecord> CreateContainer(const Call& call, LinkNumber link,
                                                                  const SandboxId& sandbox,

@@ -48,4 +48,11 @@ net::HttpResponse TextAnswer(int http_status, std::string text) {
   return response;
 }
 
+void RunBlocking(const ExchangePtr& exchange, const Answer& answer,
+                 std::function<net::HttpResponse()> work) {
+  const Status posted = exchange->state->blocking.Post(
+      exchange->call.request_id().str(), [answer, work = std::move(work)] { answer(work()); });
+  if (!posted.ok()) answer(ProblemAnswer(*exchange, posted));
+}
+
 }  // namespace interlink::rest

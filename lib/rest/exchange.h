@@ -51,6 +51,10 @@ net::HttpResponse MessageAnswer(const Exchange& exchange, int http_status,
                                 const google::protobuf::Message& message);
 net::HttpResponse TextAnswer(int http_status, std::string text);
 
+// Runs `work` where files may be read; a full queue is told to the caller.
+void RunBlocking(const ExchangePtr& exchange, const Answer& answer,
+                 std::function<net::HttpResponse()> work);
+
 // The body as a message. kInvalidArgument.
 template <typename Message>
 Result<Message> ReadBody(const Exchange& exchange) {

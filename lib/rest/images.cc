@@ -3,14 +3,6 @@
 namespace interlink::rest {
 namespace {
 
-// Runs `work` where files may be read; a full queue is told to the caller.
-void RunBlocking(const ExchangePtr& exchange, const Answer& answer,
-                 std::function<net::HttpResponse()> work) {
-  const Status posted = exchange->state->blocking.Post(
-      exchange->call.request_id().str(), [answer, work = std::move(work)] { answer(work()); });
-  if (!posted.ok()) answer(ProblemAnswer(*exchange, posted));
-}
-
 net::HttpResponse ListAnswer(const Exchange& exchange,
                              std::vector<interlink::v1::ImageRecord> images) {
   interlink::v1::ImageList list;

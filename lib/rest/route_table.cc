@@ -36,6 +36,7 @@ constexpr Entry kFunctions[] = {
     {Route::kRemoveImage, RemoveImage},
     {Route::kCancelPull, CancelPull},
     {Route::kImageFilesystems, ImageFilesystems},
+    {Route::kPutVolume, PutVolume},
     {Route::kStats, Stats},
     {Route::kPodMetrics, PodMetrics},
     {Route::kListNodes, ListNodes},

@@ -55,6 +55,9 @@ void ListImages(const ExchangePtr& exchange, Answer answer);
 void RemoveImage(const ExchangePtr& exchange, Answer answer);
 void ImageFilesystems(const ExchangePtr& exchange, Answer answer);
 
+// volumes.cc
+void PutVolume(const ExchangePtr& exchange, Answer answer);
+
 // control.cc: of the control socket
 void ListNodes(const ExchangePtr& exchange, Answer answer);
 void Takeover(const ExchangePtr& exchange, Answer answer);

@@ -44,7 +44,7 @@ net::Awaitable<Status> Open(ExchangePtr exchange, const SessionRoute& route, Ope
   co_return Status::Ok();
 }
 
-net::Awaitable<Status> Answer(std::shared_ptr<net::WebSocket> socket, Status status) {
+net::Awaitable<Status> AnswerOpening(std::shared_ptr<net::WebSocket> socket, Status status) {
   const SteadyTime limit = std::chrono::steady_clock::now() + kFirstMessage;
   interlink::v1::SessionAnswer answer;
   if (status.ok()) {
@@ -70,7 +70,7 @@ net::Awaitable<Status> Serve(ExchangePtr exchange, std::shared_ptr<net::Signal> 
   Opening opening;
   opening.socket = socket;
   const Status opened = co_await Open(exchange, route, opening);
-  const Status answered = co_await Answer(socket, opened);
+  const Status answered = co_await AnswerOpening(socket, opened);
   if (!answered.ok()) co_return answered;
   SessionPump::Parts parts{socket, std::move(opening.end), std::move(opening.counted), signal,
                            [state = exchange->state] { return state->Stopping(); }};

@@ -22,6 +22,7 @@
 
 #include <chrono>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,10 @@ class PodSandboxConfig;
 class PodSandboxMetrics;
 class PodSandboxStats;
 }  // namespace runtime::v1
+
+namespace interlink::v1 {
+class MountContent;
+}
 
 namespace interlink::sdk {
 
@@ -61,6 +66,8 @@ struct ContainerSpec {
   const runtime::v1::PodSandboxConfig& sandbox_config;
   // Of each image that a mount names (mounts.image.image): the id, which PrepareImage has seen.
   std::map<std::string, std::string> volume_images = {};
+  // Of each mount whose host_path is kubelet's, on another machine: what stands in its place.
+  std::map<std::string, std::shared_ptr<const interlink::v1::MountContent>> contents = {};
 };
 
 struct SessionSpec {

@@ -23,6 +23,8 @@ struct HandlerDescription {
   bool recursive_read_only_mounts = false;
   bool user_namespaces = false;
   bool kubelet_host = false;  // the site is the node's machine: host paths are the node's own
+  // Not with kubelet_host: what kubelet keeps for a pod may come as ContainerSpec::contents.
+  bool takes_contents = false;
   bool real_memory_stats = true;
   bool queue_at_start = false;  // DESIGN 6.14
 };

@@ -1,4 +1,5 @@
 // PUT .../containers/{cid} and POST .../start.
+#include <algorithm>
 #include <set>
 
 #include "site/field_walk.h"
@@ -16,6 +17,12 @@ Status IsImageOf(const Images& images, const NodeId& node, const std::string& id
   ASSIGN_OR_RETURN(const auto found, images.Find(node, id));
   if (!found.empty() && found.front().image.id() == id) return {};
   return NotFound("no image \"" + id + "\" of this node: pull it first");
+}
+
+bool TakesContents(const std::vector<sdk::HandlerDescription>& handlers, const std::string& name) {
+  return std::any_of(handlers.begin(), handlers.end(), [&name](const auto& handler) {
+    return handler.name == name && handler.takes_contents;
+  });
 }
 
 // References are per node: what another node pulled is not this one's to run or to read.
@@ -60,13 +67,14 @@ void LiveSite::CreateContainer(const Call& call, const Caller& caller, const San
         InvalidArgument("\"created_ns\" must be the time at which the node minted the id"));
   }
   const ContainerKey key{caller.node, sandbox, id};
-  const Status images = CheckImages(ports_.images, caller.node, request);
+  Status sources = CheckImages(ports_.images, caller.node, request);
+  if (sources.ok()) sources = CheckSources(caller.node, request);
   Status why;
   {
     MutexLock lock(mutex_);
     why = call.Check("create a container");
     if (why.ok()) why = CheckLink(caller);
-    if (why.ok() && tables_.FindContainer(key.node, key.id) == nullptr) why = images;
+    if (why.ok() && tables_.FindContainer(key.node, key.id) == nullptr) why = sources;
     if (why.ok()) why = CreateContainerLocked(key, request, body, wait, reply);
   }
   if (!why.ok()) reply(why);
@@ -118,6 +126,9 @@ Status LiveSite::CreateContainerLocked(const ContainerKey& key,
   RETURN_IF_ERROR(
       RefuseUnsupported(request.config(), plugin->backend->Describe().container, handler)
           .WithContext("container config"));
+  if (!request.sources().empty() && !TakesContents(plugin->backend->Describe().handlers, handler)) {
+    return InvalidArgument("handler \"" + handler + "\" takes no contents of mounts (\"sources\")");
+  }
   if (const Container* other = tables_.OtherLife(key, request)) return OtherLives(*other);
   Container container;
   container.key = key;

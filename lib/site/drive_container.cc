@@ -102,13 +102,22 @@ void LiveSite::DriveCreate(const ContainerKey& key, sdk::Backend& backend) {
       return;
     container->created_unknown = true;
   }
+  auto contents = ContentsOf(key.node, request);
+  if (!contents.ok()) {
+    if (!IsRefusal(contents.status().code())) {
+      return Retry(key.Sandbox(), "read its volumes", contents.status());
+    }
+    return FinishContainer(
+        key, [&](ContainerRecord& record) { MarkFailed(contents.status(), Now(), record); });
+  }
   const sdk::ContainerSpec spec{key.id,
                                 key.sandbox,
                                 key.node,
                                 request.image_id(),
                                 request.config(),
                                 sandbox_request.config(),
-                                {request.volume_images().begin(), request.volume_images().end()}};
+                                {request.volume_images().begin(), request.volume_images().end()},
+                                *std::move(contents)};
   const Status status = backend.CreateContainer(Call::WithTimeout(kStep), spec);
   if (!status.ok()) {
     if (!IsRefusal(status.code())) return Retry(key.Sandbox(), "CreateContainer", status);

@@ -107,6 +107,8 @@ class LiveSite final : public Site {
                  const interlink::v1::PullImageRequest& request, Duration wait,
                  Reply<Answer<interlink::v1::PullRecord>> reply) override;
   Status CancelPull(const Caller& caller, const std::string& pull_id) override;
+  Status PutVolume(const Call& call, const Caller& caller, const std::string& digest,
+                   const std::string& bytes) override;
   void RemoveImage(const Call& call, const Caller& caller, const std::string& image,
                    Reply<std::string> reply) override;
   void OpenExec(const Call& call, const Caller& caller, const SandboxId& sandbox,
@@ -242,6 +244,16 @@ class LiveSite final : public Site {
   // The waiters that have settled; the others' time begins when the record has become durable.
   void TakeSettledLocked(const RecordKey& key, std::vector<std::function<void()>>& fires)
       REQUIRES_LOCK(mutex_);
+
+  // --- contents of mounts (volumes.cc)
+  Status CheckSources(const NodeId& node,
+                      const interlink::v1::CreateContainerRequest& request) const;
+  using MountContents = std::map<std::string, std::shared_ptr<const interlink::v1::MountContent>>;
+  // kFailedPrecondition: a snapshot is not here any more.
+  Result<MountContents> ContentsOf(const NodeId& node,
+                                   const interlink::v1::CreateContainerRequest& request) const;
+  // Lets go of what no container waits for, now and each hour.
+  void SweepVolumes();
 
   // --- use cases, under the lock: an error means that nothing was changed and `reply` was not used
   Status RunSandboxLocked(const Call& call, const Caller& caller, const SandboxKey& key,

@@ -133,6 +133,7 @@ interlink::v1::InfoResponse LiveSite::Info() const {
             item.recursive_read_only_mounts);
         handler->mutable_features()->set_user_namespaces(item.user_namespaces);
         handler->set_kubelet_host(item.kubelet_host);
+        handler->set_takes_contents(item.takes_contents);
         handler->set_real_memory_stats(item.real_memory_stats);
         handler->set_queue_at_start(item.queue_at_start);
         handler->mutable_node_options()->Assign(described.node_options.begin(),

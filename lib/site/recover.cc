@@ -215,8 +215,11 @@ void LiveSite::AfterAllRecovered() {
     counted_holders_ = std::set<ContainerId>(living.begin(), living.end());
   }
   ports_.images.KeepHolders(living);
-  MutexLock lock(mutex_);
-  counted_holders_.reset();
+  {
+    MutexLock lock(mutex_);
+    counted_holders_.reset();
+  }
+  SweepVolumes();
 }
 
 Status LiveSite::CheckHolder(const ContainerId& id) const {

@@ -23,6 +23,7 @@
 #include "sdk/host.h"
 #include "site/images.h"
 #include "site/store.h"
+#include "site/volumes.h"
 
 namespace interlink::site {
 
@@ -74,6 +75,7 @@ struct Options {
 struct Ports {
   Store& store;
   Images& images;
+  Volumes& volumes;
   Log& log;
   Metrics& metrics;
   const Clock& clock;
@@ -199,6 +201,10 @@ class Site {
   virtual Status CancelPull(const Caller& caller, const std::string& pull_id) = 0;
   virtual void RemoveImage(const Call& call, const Caller& caller, const std::string& image,
                            Reply<std::string> reply) = 0;
+  // --- contents of mounts (CreateContainerRequest.sources). `digest`: of exactly these bytes,
+  // which the caller has checked. Blocks on a disk.
+  virtual Status PutVolume(const Call& call, const Caller& caller, const std::string& digest,
+                           const std::string& bytes) = 0;
   virtual std::vector<interlink::v1::ImageRecord> ListImages(const NodeId& node) const = 0;
   virtual Result<std::vector<interlink::v1::ImageRecord>> FindImage(
       const NodeId& node, const std::string& name) const = 0;

@@ -68,6 +68,13 @@ class SiteClient final : public node::Site {
                            &record);
   }
 
+  Status PutVolume(const Call& call, LinkNumber link, const std::string& digest,
+                   const std::string& bytes) override {
+    interlink::v1::Empty nothing;
+    return requests_->Send(
+        call, {.route = Route::kPutVolume, .path = {.digest = digest}, .body = bytes, .link = link},
+        &nothing);
+  }
   Result<ContainerRecord> CreateContainer(const Call& call, LinkNumber link,
                                           const SandboxId& sandbox, const ContainerId& id,
                                           const std::string& body) override {

@@ -36,8 +36,10 @@ struct World {
   Mutex mutex;
   std::map<SandboxId, Pod> pods GUARDED_BY(mutex);
   std::map<ContainerId, Unit> units GUARDED_BY(mutex);
-  std::map<std::string, int> starts GUARDED_BY(mutex);   // of sandboxes and containers, by id
-  std::set<std::string> prepared GUARDED_BY(mutex);      // images
+  std::map<std::string, int> starts GUARDED_BY(mutex);  // of sandboxes and containers, by id
+  std::set<std::string> prepared GUARDED_BY(mutex);     // images
+  bool takes_contents = false;
+  std::map<ContainerId, decltype(sdk::ContainerSpec::contents)> contents;  // as they came
   bool silent GUARDED_BY(mutex) = false;                 // accepts and never reports
   std::map<std::string, Status> fail GUARDED_BY(mutex);  // method -> what it answers
   // What sessions and ports are made of; none: kUnimplemented. Set before the backend is used.
@@ -65,7 +67,7 @@ class ScriptedBackend final : public sdk::Backend {
   ScriptedBackend(World& world, sdk::Host& host, std::string handler = "test")
       : world_(world), host_(host), handler_(std::move(handler)) {
     description_.plugin = "scripted";
-    description_.handlers = {{.name = handler_}};
+    description_.handlers = {{.name = handler_, .takes_contents = world_.takes_contents}};
     description_.node_options = {"SCRIPTED_QUEUE", "SCRIPTED_RANK"};
     description_.sandbox.honoured = {"metadata", "labels", "annotations"};
     description_.container.honoured = {"metadata", "image", "command", "mounts", "linux.resources"};
@@ -141,6 +143,7 @@ class ScriptedBackend final : public sdk::Backend {
   Status CreateContainer(const Call&, const sdk::ContainerSpec& spec) override {
     RETURN_IF_ERROR(Failure("CreateContainer"));
     MutexLock lock(world_.mutex);
+    world_.contents[spec.id] = spec.contents;
     world_.units.try_emplace(spec.id,
                              World::Unit{spec.node, spec.sandbox, World::State::kCreated, 0,
                                          spec.config.SerializeAsString(), spec.volume_images});

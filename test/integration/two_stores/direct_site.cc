@@ -29,7 +29,7 @@ SiteProcess::SiteProcess(SiteDisk& disk, World& world) : store(disk) {
   site::Options options;
   options.name = "lab";
   options.data_folder = std::filesystem::temp_directory_path();
-  auto made = site::Site::Create(options, {store, images, log, metrics, clock});
+  auto made = site::Site::Create(options, {store, images, volumes, log, metrics, clock});
   if (!made.ok()) std::abort();  // a store of this test that cannot be read is the test's error
   site = *std::move(made);
   auto made_backend = std::make_unique<ScriptedBackend>(world, site->HostFor("scripted"));

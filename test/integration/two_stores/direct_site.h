@@ -15,6 +15,7 @@
 #include "node/site.h"
 #include "site/site.h"
 #include "support/memory_site_store.h"
+#include "support/memory_volumes.h"
 #include "support/no_images.h"
 #include "support/scripted_backend.h"
 
@@ -43,6 +44,7 @@ struct SiteProcess {
   bool dead() const { return dead_.load(); }
 
   OneImage images;
+  MemoryVolumes volumes;
   NullLog log;
   NullMetrics metrics;
   SystemClock clock;
@@ -89,6 +91,9 @@ class DirectSite final : public node::Site {
                                                      const std::string& handler) override;
   Status UpdateSandbox(const Call&, node::LinkNumber, const SandboxId&,
                        const interlink::v1::UpdateSandboxRequest&) override {
+    return Unimplemented("not a part of this test");
+  }
+  Status PutVolume(const Call&, node::LinkNumber, const std::string&, const std::string&) override {
     return Unimplemented("not a part of this test");
   }
   Result<interlink::v1::ContainerRecord> CreateContainer(const Call& call, node::LinkNumber link,

@@ -55,8 +55,8 @@ void TwoStoresLab::BootNode() {
   node::Options options;
   options.site_name = "lab:443";
   options.data_folder = "/tmp";
-  auto made =
-      node::Node::Create(options, {*store_, direct, *logs_, log_, metrics_, clock_, streams_});
+  auto made = node::Node::Create(
+      options, {*store_, direct, *logs_, volumes_, log_, metrics_, clock_, streams_});
   REQUIRE(made.ok());
   node_ = *std::move(made);
   node_->Start();

@@ -13,6 +13,7 @@
 #include "direct_site.h"
 #include "node/node.h"
 #include "support/eventually.h"
+#include "support/fake_kubelet_volumes.h"
 #include "support/fake_streams.h"
 #include "support/memory_log_files.h"
 #include "support/memory_node_store.h"
@@ -131,6 +132,7 @@ class TwoStoresLab {
   FakeStreams streams_;
   std::unique_ptr<MemoryNodeStore> store_;
   std::unique_ptr<MemoryLogFiles> logs_;
+  FakeKubeletVolumes volumes_;
   std::unique_ptr<node::Node> node_;
   std::shared_ptr<SiteProcess> process_;
 

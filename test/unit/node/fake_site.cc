@@ -254,6 +254,7 @@ Result<interlink::v1::InfoResponse> FakeSite::Info(const Call&) {
   handler->set_kubelet_host(kubelet_host_);
   handler->mutable_node_options()->Assign(node_options_.begin(), node_options_.end());
   handler->set_unavailable(unavailable_);
+  handler->set_takes_contents(takes_contents_);
   handler->mutable_features()->set_user_namespaces(true);
   info.set_supplemental_groups_policy(true);
   info.set_images_on_this_host(kubelet_host_);
@@ -344,6 +345,21 @@ Status FakeSite::UpdateSandbox(const Call&, node::LinkNumber link, const Sandbox
                                const interlink::v1::UpdateSandboxRequest&) {
   MutexLock lock(mutex_);
   return Admit("UpdateSandbox", link, id.str());
+}
+Status FakeSite::PutVolume(const Call&, node::LinkNumber link, const std::string& digest,
+                           const std::string& bytes) {
+  MutexLock lock(mutex_);
+  RETURN_IF_ERROR(Admit("PutVolume", link, digest));
+  volumes_[digest] = bytes;
+  return Answered("PutVolume");
+}
+void FakeSite::SetTakesContents(bool yes) {
+  MutexLock lock(mutex_);
+  takes_contents_ = yes;
+}
+std::map<std::string, std::string> FakeSite::Volumes() {
+  MutexLock lock(mutex_);
+  return volumes_;
 }
 Result<ContainerRecord> FakeSite::CreateContainer(const Call&, node::LinkNumber link,
                                                   const SandboxId& sandbox, const ContainerId& id,

@@ -37,6 +37,9 @@ class FakeSite final : public node::Site {
   // RunSandbox answers only when its caller has gone.
   void SetHanging(bool hanging);
   void SetKubeletHost(bool yes);
+  void SetTakesContents(bool yes);
+  // By digest.
+  std::map<std::string, std::string> Volumes();
   // Another handler, without features; "": none.
   void SetSecondHandler(const std::string& name);
   // Keys of a node's PluginConfig that the handler takes.
@@ -102,6 +105,8 @@ class FakeSite final : public node::Site {
                                       const std::string& handler) override;
   Status UpdateSandbox(const Call& call, node::LinkNumber link, const SandboxId& id,
                        const interlink::v1::UpdateSandboxRequest& request) override;
+  Status PutVolume(const Call& call, node::LinkNumber link, const std::string& digest,
+                   const std::string& bytes) override;
   Result<ContainerRecord> CreateContainer(const Call& call, node::LinkNumber link,
                                           const SandboxId& sandbox, const ContainerId& id,
                                           const std::string& body) override;
@@ -192,6 +197,8 @@ class FakeSite final : public node::Site {
   std::vector<Opened> sessions_ GUARDED_BY(mutex_);
   bool hold_openings_ GUARDED_BY(mutex_) = false;
   std::vector<std::function<void()>> openings_ GUARDED_BY(mutex_);
+  bool takes_contents_ GUARDED_BY(mutex_) = false;
+  std::map<std::string, std::string> volumes_ GUARDED_BY(mutex_);
   bool kubelet_host_ GUARDED_BY(mutex_) = true;
   std::string second_handler_ GUARDED_BY(mutex_);
   std::vector<std::string> node_options_ GUARDED_BY(mutex_);

@@ -8,6 +8,7 @@
 #include "fake_site.h"
 #include "node/node.h"
 #include "support/eventually.h"
+#include "support/fake_kubelet_volumes.h"
 #include "support/fake_streams.h"
 #include "support/manual_clock.h"
 #include "support/memory_log_files.h"
@@ -30,8 +31,8 @@ struct NodeLab {
     options.site_name = "fake:443";
     options.data_folder = "/tmp";
     options.version = "test";
-    auto made =
-        node::Node::Create(options, {*store, site, *logs, *told_to, metrics, clock, streams});
+    auto made = node::Node::Create(
+        options, {*store, site, *logs, volumes, *told_to, metrics, clock, streams});
     REQUIRE(made.ok());
     node = *std::move(made);
     node->Start();
@@ -217,6 +218,7 @@ struct NodeLab {
   FakeStreams streams;
   std::unique_ptr<MemoryNodeStore> store;
   std::unique_ptr<MemoryLogFiles> logs;
+  FakeKubeletVolumes volumes;
   std::unique_ptr<node::Node> node;
 };
 

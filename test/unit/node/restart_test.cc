@@ -187,8 +187,8 @@ TEST_CASE("A store of an unknown version is refused with what to do") {
   MemoryNodeStore store(lab.disk);
   MemoryLogFiles logs;
 
-  const auto made = node::Node::Create(
-      lab.options, {store, lab.site, logs, lab.log, lab.metrics, lab.clock, lab.streams});
+  const auto made = node::Node::Create(lab.options, {store, lab.site, logs, lab.volumes, lab.log,
+                                                     lab.metrics, lab.clock, lab.streams});
 
   CHECK(made.status().code() == Code::kFailedPrecondition);
   CHECK(made.status().message().find("version 2") != std::string::npos);

@@ -10,6 +10,7 @@
 #include "site/site.h"
 #include "support/eventually.h"
 #include "support/memory_site_store.h"
+#include "support/memory_volumes.h"
 #include "support/no_images.h"
 #include "support/scripted_backend.h"
 
@@ -121,7 +122,7 @@ struct SiteLab {
     options.data_folder = folder;
     options.artefact_lineage = artefact_lineage;
     options.pod_metrics_poll = poll;
-    auto made = site::Site::Create(options, {*writer, images, log, metrics, clock});
+    auto made = site::Site::Create(options, {*writer, images, volumes, log, metrics, clock});
     REQUIRE(made.ok());
     site = *std::move(made);
     auto made_backend = std::make_unique<ScriptedBackend>(world, site->HostFor("scripted"));
@@ -278,6 +279,7 @@ struct SiteLab {
   Lineage artefact_lineage = MintLineage();
   World world;
   AnyImages images;
+  MemoryVolumes volumes;
   NullLog log;
   NullMetrics metrics;
   ShiftedClock clock;
