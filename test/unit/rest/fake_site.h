@@ -265,6 +265,11 @@ class FakeSite final : public site::Site {
     Record({"CancelPull", caller, pull_id, "", {}, {}, {}});
     return {};
   }
+  Status PutVolume(const Call&, const site::Caller& caller, const std::string& digest,
+                   const std::string& bytes) override {
+    Record({"PutVolume", caller, digest, bytes, {}, {}, {}});
+    return {};
+  }
   void RemoveImage(const Call& call, const site::Caller& caller, const std::string& image,
                    Reply<std::string> reply) override {
     Take<std::string>({"RemoveImage", caller, "", image, {}, {}, {}}, call, "sha256:gone",

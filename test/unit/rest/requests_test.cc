@@ -2,7 +2,9 @@
 #include <thread>
 
 #include "fixture.h"
+#include "interlink/v1/volume.pb.h"
 #include "support/eventually.h"
+#include "wire/volume_digest.h"
 
 namespace interlink::test {
 namespace {
@@ -176,9 +178,25 @@ TEST_CASE("unknown paths, methods and queries are refused by name") {
   CHECK(fixture.Ask("HEAD", "/v1/events").status == 405);
 }
 
-TEST_CASE("routes that are not built are refused by name") {
+TEST_CASE("a volume is kept under the digest of exactly its bytes") {
   EdgeFixture fixture;
-  CheckProblem(fixture.Ask("PUT", "/v1/volumes/sha256:" + kId), 501, "UNIMPLEMENTED");
+  interlink::v1::VolumeSnapshot volume;
+  volume.add_entries()->set_file("hosts");
+  const std::string bytes = volume.SerializeAsString();
+  const std::string target = "/v1/volumes/" + wire::VolumeDigest(bytes);
+
+  REQUIRE(fixture.Ask("PUT", target, kProtobuf, bytes).status == 200);
+  const auto asked = fixture.site.asked().back();
+  CHECK(asked.what == "PutVolume");
+  CHECK(asked.id == wire::VolumeDigest(bytes));
+  CHECK(asked.body == bytes);
+  CheckProblem(fixture.Ask("PUT", "/v1/volumes/sha256:" + kId, kProtobuf, bytes), 400,
+               "INVALID_ARGUMENT");
+  CheckProblem(fixture.Ask("PUT", target, kJson, "{}"), 400, "INVALID_ARGUMENT");
+  const std::string large(wire::kMaxVolumeBytes + 1, 'x');
+  CheckProblem(fixture.Ask("PUT", "/v1/volumes/" + wire::VolumeDigest(large), kProtobuf, large),
+               429, "RESOURCE_EXHAUSTED");
+  CHECK(fixture.site.asked().size() == 1);
 }
 
 TEST_CASE("a session's address says that it speaks WebSocket") {
