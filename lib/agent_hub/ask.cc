@@ -39,6 +39,7 @@ Status StatusOf(const agent::v1::Answer& answer) {
 
 Result<agent::v1::Answer> AgentHub::Ask(const Call& call, const SandboxId& id,
                                         agent::v1::Command command) {
+  if (stopping_) return Unavailable("the site is shutting down");
   ASSIGN_OR_RETURN(const auto entry, SlotOf(id, false));
   if (command.ByteSizeLong() > kMaxCommand) {
     return ResourceExhausted("what is asked of the agent has " +

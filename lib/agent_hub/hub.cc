@@ -50,7 +50,9 @@ AgentHub::AgentHub(HubOptions options, HubFiles files, AgentEvents& events, net:
       clock_(clock),
       steps_("agents", kHubThreads, kMaxHubSteps) {}
 
-AgentHub::~AgentHub() {
+AgentHub::~AgentHub() { Stop(); }
+
+void AgentHub::Stop() {
   stopping_ = true;
   timer_.Stop();
   // Calls come and use this object until it returns.

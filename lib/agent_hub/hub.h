@@ -81,8 +81,10 @@ class AgentHub final : private StreamSink {
   // `events`, `io`, `log` and `clock` outlive it. Raises the term.
   static Result<std::unique_ptr<AgentHub>> Start(HubOptions options, AgentEvents& events,
                                                  net::Io& io, Log& log, const Clock& clock);
-  // Ends every stream; no event comes afterwards. The agents go on and look for another hub.
   ~AgentHub() override;
+  // Ends every stream; no event comes afterwards, and whatever is asked is kUnavailable. The agents
+  // go on and look for another hub. Idempotent. REQUIRES: `io` still runs.
+  void Stop();
 
   uint16_t port() const { return server_->port(); }
   uint64_t term() const { return files_.term(); }
