@@ -1,0 +1,157 @@
+// AgentBackend: an sdk::Backend whose pods run in allocations. Its provisioner gets them and proves
+// their ends; each pod's agent, which calls the hub, does everything else. Thread-safe.
+//
+// How it works. What is asked for is stored first (pod_files.h), then posted as Drive(sandbox),
+// which does what is due at the provisioner and at the agent, and comes again until it is done.
+// What agent and provisioner say goes through AgentPod, is stored, and only then told to the site.
+//
+// Locks: mutex_ guards the table; each pod has its own, under which its record is written, so that
+// the order of records is that of changes. No agent or provisioner is asked under any lock.
+#ifndef INTERLINK_AGENT_BACKEND_AGENT_BACKEND_H_
+#define INTERLINK_AGENT_BACKEND_AGENT_BACKEND_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent_backend/agent_directory.h"
+#include "agent_backend/agent_pod.h"
+#include "agent_backend/agents.h"
+#include "agent_backend/pod_files.h"
+#include "base/mutex.h"
+#include "base/step_pool.h"
+#include "base/timer.h"
+#include "sdk/backend.h"
+#include "sdk/host.h"
+#include "sdk/provisioner.h"
+
+namespace interlink::agent_backend {
+
+// How agents reach the site.
+struct AgentBackendOptions {
+  std::string hub;          // "host:port"
+  std::string server_name;  // in the site's certificate
+  std::string ca_pem;
+  int threads = 16;
+  Duration try_again = std::chrono::seconds(2);
+};
+
+class AgentBackend final : public sdk::Backend, public sdk::AgentDesk, private AgentListener {
+ public:
+  // `host`, `agents` and `directory` outlive it. kDataLoss, kFailedPrecondition: a record cannot be
+  // read; it is named.
+  static Result<std::unique_ptr<AgentBackend>> Create(sdk::Host& host,
+                                                      std::shared_ptr<Agents> agents,
+                                                      AgentDirectory& directory,
+                                                      AgentBackendOptions options);
+  ~AgentBackend() override;
+
+  // Once, before anything else is called but TicketFor and Report.
+  void SetProvisioner(std::unique_ptr<sdk::Provisioner> provisioner);
+
+  // sdk::Backend
+  const sdk::Description& Describe() const override { return provisioner_->Describe(); }
+  Result<Observations> Recover(const Call& call, const Observations& last_known) override;
+  Result<Observations> Observe(const Call& call) override;
+  Status RunSandbox(const Call& call, const sdk::SandboxSpec& spec) override;
+  Status StopSandbox(const Call& call, const NodeId& node, const SandboxId& id) override;
+  Status RemoveSandbox(const Call& call, const NodeId& node, const SandboxId& id) override;
+  Status UpdateSandbox(const Call& call, const NodeId& node, const SandboxId& id,
+                       const runtime::v1::LinuxContainerResources& resources,
+                       const runtime::v1::LinuxContainerResources& overhead) override;
+  Status PrepareImage(const Call& call, const std::string& image_id) override;
+  Status CreateContainer(const Call& call, const sdk::ContainerSpec& spec) override;
+  Status StartContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id) override;
+  Status StopContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id,
+                       std::chrono::seconds grace) override;
+  Status RemoveContainer(const Call& call, const SandboxId& sandbox,
+                         const ContainerId& id) override;
+  Status UpdateContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id,
+                         const runtime::v1::LinuxContainerResources& resources) override;
+  Result<UniqueFd> OpenSession(const Call& call, const sdk::SessionSpec& spec) override;
+  Result<UniqueFd> Dial(const Call& call, const SandboxId& sandbox, uint16_t port) override;
+  Result<sdk::LogChunk> ReadLog(const Call& call, const SandboxId& sandbox, const ContainerId& id,
+                                uint64_t offset, size_t max) override;
+  Result<sdk::Usage> Stats(const Call& call) override;
+  Result<std::vector<runtime::v1::PodSandboxMetrics>> Metrics(const Call& call) override;
+  Result<std::string> Inspect(const Call& call, const SandboxId& sandbox,
+                              const ContainerId& container) override;
+
+  // sdk::AgentDesk
+  sdk::AgentTicket TicketFor(const SandboxId& id) override;
+  void Report(std::vector<sdk::AllocationFact> facts) override;
+  Result<std::optional<std::string>> CloseTo(const SandboxId& id) override;
+  std::optional<Duration> Silence(const SandboxId& id) override;
+
+ private:
+  struct Entry {
+    explicit Entry(AgentPod p) : pod(std::move(p)) {}
+    Mutex mutex;
+    AgentPod pod GUARDED_BY(mutex);
+    bool stored GUARDED_BY(mutex) = false;     // its file is there
+    bool removed GUARDED_BY(mutex) = false;    // its file is gone: nothing is stored any more
+    bool connected GUARDED_BY(mutex) = false;  // its agent is here
+    bool told GUARDED_BY(mutex) = false;       // and has said what there is
+    bool stopping GUARDED_BY(mutex) = false;   // and was asked to stop and leave
+    uint64_t visit GUARDED_BY(mutex) = 0;      // counts its agent's connections
+    bool again GUARDED_BY(mutex) = false;      // Drive comes by itself
+  };
+  using EntryPtr = std::shared_ptr<Entry>;  // owners: the table, and steps that work with it
+
+  AgentBackend(sdk::Host& host, std::shared_ptr<Agents> agents, AgentDirectory& directory,
+               AgentBackendOptions options);
+
+  // AgentListener: on the hub's steps.
+  bool Knows(const SandboxId& id) const override;
+  Status MayCome(const SandboxId& id, const agent_hub::AgentPlace& place) override;
+  void CameIn(const SandboxId& id, const agent_hub::AgentPlace& place) override;
+  void WentAway(const SandboxId& id, const Status& why) override;
+  Status Reported(const SandboxId& id, std::vector<sdk::Observation> facts, bool complete) override;
+  void LogGrew(const SandboxId& id, const ContainerId& container) override;
+
+  EntryPtr Find(const SandboxId& id) const;
+  // Of that node; another node's is none.
+  EntryPtr FindOf(const NodeId& node, const SandboxId& id) const;
+  EntryPtr AddTombstone(const NodeId& node, const SandboxId& id);
+  Status SaveLocked(Entry& entry) REQUIRES_LOCK(entry.mutex);
+  // OK: its agent can be asked now. Else why not, in words for kubelet.
+  Status CheckAgent(const SandboxId& id, const EntryPtr& entry) const;
+  // Of a container that is known: else OK to ask is kNotFound.
+  Status CheckContainer(const SandboxId& sandbox, const ContainerId& id) const;
+  Status WantEnd(const EntryPtr& entry, interlink::v1::Wanted wanted);
+
+  // Steps of a sandbox, one at a time (drive_pod.cc).
+  void Post(const SandboxId& id, std::function<void()> step);
+  void Drive(const SandboxId& id);
+  void DriveLater(const SandboxId& id);
+  // True: it must come again.
+  bool DriveRun(const EntryPtr& entry);
+  bool DriveEnd(const EntryPtr& entry);
+  void TakeFact(const sdk::AllocationFact& fact);
+  bool TakeEnd(const EntryPtr& entry, const sdk::AllocationFact& fact);
+  void ReleaseStranger(const sdk::AllocationFact& fact);
+
+  sdk::Host& host_;
+  const std::shared_ptr<Agents> agents_;
+  AgentDirectory& directory_;
+  const AgentBackendOptions options_;
+  const PodFiles files_;
+  std::unique_ptr<sdk::Provisioner> provisioner_;
+
+  mutable Mutex mutex_;
+  std::map<SandboxId, EntryPtr> pods_ GUARDED_BY(mutex_);
+  bool recovered_ GUARDED_BY(mutex_) = false;
+  bool stopping_ GUARDED_BY(mutex_) = false;
+
+  Timer timer_;
+  StepPool steps_;
+  StepPool questions_;  // to many agents at once, for one answer
+};
+
+}  // namespace interlink::agent_backend
+
+#endif  // INTERLINK_AGENT_BACKEND_AGENT_BACKEND_H_

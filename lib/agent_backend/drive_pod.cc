@@ -1,0 +1,239 @@
+// Drive: what is due of a pod at its agent and its provisioner; and what both tell.
+#include "agent_backend/agent_backend.h"
+#include "agent_backend/left_exits.h"
+#include "agent_hub/left_log.h"
+#include "runtime/v1/api.pb.h"
+
+namespace interlink::agent_backend {
+namespace {
+
+constexpr auto kQuestion = std::chrono::seconds(10);
+
+// It will fail again the same way.
+bool IsFinalRefusal(Code code) {
+  return code == Code::kInvalidArgument || code == Code::kUnimplemented ||
+         code == Code::kPermissionDenied || code == Code::kFailedPrecondition;
+}
+
+}  // namespace
+
+void AgentBackend::Post(const SandboxId& id, std::function<void()> step) {
+  // Refused only when we go; what was asked for is stored and goes on with the next start.
+  if (!steps_.PostAlways(id.str(), std::move(step)).ok()) return;
+}
+
+void AgentBackend::Drive(const SandboxId& id) {
+  const EntryPtr entry = Find(id);
+  if (entry == nullptr || provisioner_ == nullptr) return;
+  bool run = false;
+  {
+    MutexLock lock(entry->mutex);
+    if (entry->pod.ended() || entry->removed) return;
+    run = entry->pod.wants_run() && !entry->pod.has_failed();
+  }
+  if (run ? DriveRun(entry) : DriveEnd(entry)) DriveLater(id);
+}
+
+void AgentBackend::DriveLater(const SandboxId& id) {
+  const EntryPtr entry = Find(id);
+  if (entry == nullptr) return;
+  {
+    MutexLock lock(entry->mutex);
+    if (entry->again) return;
+    entry->again = true;
+  }
+  timer_.After(options_.try_again, [this, id] {
+    const EntryPtr late = Find(id);
+    if (late == nullptr) return;
+    {
+      MutexLock lock(late->mutex);
+      late->again = false;
+    }
+    Post(id, [this, id] { Drive(id); });
+  });
+}
+
+// The agent is asked to bring the pod up; its report tells the rest.
+bool AgentBackend::DriveRun(const EntryPtr& entry) {
+  interlink::v1::StoredAgentPod asked;
+  {
+    MutexLock lock(entry->mutex);
+    if (!entry->connected || !entry->told || !entry->pod.is_pending()) return false;
+    asked = entry->pod.stored();
+  }
+  runtime::v1::PodSandboxConfig config;
+  Status run = DataLoss("the stored pod cannot be read");
+  if (config.ParseFromString(asked.config())) {
+    const sdk::SandboxSpec spec{SandboxId(asked.id()), NodeId(asked.node_id()), asked.handler(),
+                                config};
+    run = agents_->RunSandbox(Call::WithTimeout(kQuestion), spec);
+  }
+  if (run.ok()) return false;
+  if (!IsFinalRefusal(run.code()) && run.code() != Code::kDataLoss) return true;
+  Observations news;
+  {
+    MutexLock lock(entry->mutex);
+    news = entry->pod.Fail(run.message(), host_.clock().WallNanos());
+    if (const Status saved = SaveLocked(*entry); !saved.ok()) return true;
+  }
+  host_.Report(std::move(news));
+  return DriveEnd(entry);
+}
+
+// The agent stops what runs and leaves; the allocation is given back in any case.
+bool AgentBackend::DriveEnd(const EntryPtr& entry) {
+  SandboxId id;
+  NodeId node;
+  uint64_t visit = 0;
+  bool ask = false;
+  {
+    MutexLock lock(entry->mutex);
+    id = entry->pod.id();
+    node = entry->pod.node();
+    visit = entry->visit;
+    ask = entry->connected && entry->told && !entry->stopping;
+  }
+  const Call call = Call::WithTimeout(kQuestion);
+  if (ask) {
+    Status left = agents_->StopSandbox(call, node, id);
+    if (left.ok()) left = agents_->Leave(call, id);
+    MutexLock lock(entry->mutex);
+    entry->stopping = left.ok() && entry->visit == visit;
+  }
+  const Status released = provisioner_->Release(call, id);
+  if (released.ok()) return false;
+  host_.log().Warning("an allocation could not be given back yet",
+                      {{"sandbox", id.str()}, {"error", released.ToString()}});
+  return true;
+}
+
+// --- what the provisioner tells
+
+void AgentBackend::TakeFact(const sdk::AllocationFact& fact) {
+  const EntryPtr entry = Find(fact.sandbox);
+  if (entry == nullptr) return;
+  if (fact.state == sdk::AllocationFact::State::kEnded) {
+    if (TakeEnd(entry, fact)) return;
+    // Not settled yet: the folder cannot be read, or the record not be written.
+    timer_.After(options_.try_again,
+                 [this, fact] { Post(fact.sandbox, [this, fact] { TakeFact(fact); }); });
+    return;
+  }
+  Observations news;
+  {
+    MutexLock lock(entry->mutex);
+    const std::string before = entry->pod.stored().allocation();
+    news = entry->pod.TakeAllocation(fact);
+    // Only the allocation's name is stored, and the provisioner tells it again.
+    if (entry->pod.stored().allocation() != before && !SaveLocked(*entry).ok()) return;
+  }
+  host_.Report(std::move(news));
+}
+
+bool AgentBackend::TakeEnd(const EntryPtr& entry, const sdk::AllocationFact& fact) {
+  LeftExits exits;
+  if (!fact.pod_folder.empty()) {
+    auto read = ReadLeftExits(fact.pod_folder, fact.sandbox, host_.log());
+    if (!read.ok()) {
+      host_.log().Warning("the exits of an ended allocation cannot be read yet",
+                          {{"sandbox", fact.sandbox.str()}, {"error", read.status().ToString()}});
+      return false;
+    }
+    exits = *std::move(read);
+  }
+  Observations news;
+  {
+    MutexLock lock(entry->mutex);
+    AgentPod settled = entry->pod;
+    news = settled.TakeEnd(fact, exits, host_.clock().WallNanos());
+    if (news.empty()) return true;
+    if (!entry->removed) {
+      if (const Status saved = files_.Save(settled.stored()); !saved.ok()) {
+        host_.log().Warning("an end cannot be stored yet",
+                            {{"sandbox", fact.sandbox.str()}, {"error", saved.ToString()}});
+        return false;
+      }
+    }
+    entry->stored = true;
+    entry->pod = std::move(settled);
+    entry->connected = false;
+    entry->told = false;
+  }
+  for (const auto& item : news) {
+    if (!item.container.empty()) host_.LogGrew(item.container);
+  }
+  host_.Report(std::move(news));
+  return true;
+}
+
+// Work of our lineage that no record names: it is no pod any more, and must not run on.
+void AgentBackend::ReleaseStranger(const sdk::AllocationFact& fact) {
+  const Call call = Call::WithTimeout(kQuestion);
+  const bool ended = fact.state == sdk::AllocationFact::State::kEnded;
+  const Status status =
+      ended ? provisioner_->Remove(call, fact.sandbox) : provisioner_->Release(call, fact.sandbox);
+  host_.log().Warning(ended ? "an unknown allocation has ended and is removed"
+                            : "an unknown allocation is given back",
+                      {{"sandbox", fact.sandbox.str()},
+                       {"allocation", fact.allocation},
+                       {"result", status.ToString()}});
+}
+
+// --- what the agent tells
+
+bool AgentBackend::Knows(const SandboxId& id) const { return Find(id) != nullptr; }
+
+Status AgentBackend::MayCome(const SandboxId& id, const agent_hub::AgentPlace&) {
+  const EntryPtr entry = Find(id);
+  if (entry == nullptr) return FailedPrecondition("this site has no pod \"" + id.str() + "\"");
+  MutexLock lock(entry->mutex);
+  if (entry->pod.ended()) return FailedPrecondition("this pod has ended");
+  return {};
+}
+
+void AgentBackend::CameIn(const SandboxId& id, const agent_hub::AgentPlace& place) {
+  const EntryPtr entry = Find(id);
+  if (entry == nullptr) return;
+  host_.log().Info("an agent has called in",
+                   {{"sandbox", id.str()}, {"allocation", place.allocation}, {"host", place.host}});
+  MutexLock lock(entry->mutex);
+  entry->connected = true;
+  entry->told = false;
+  entry->stopping = false;
+  ++entry->visit;
+}
+
+void AgentBackend::WentAway(const SandboxId& id, const Status& why) {
+  const EntryPtr entry = Find(id);
+  if (entry == nullptr) return;
+  host_.log().Info("an agent's connection has ended; what runs goes on",
+                   {{"sandbox", id.str()}, {"why", why.message()}});
+  MutexLock lock(entry->mutex);
+  entry->connected = false;
+  entry->told = false;
+}
+
+Status AgentBackend::Reported(const SandboxId& id, std::vector<sdk::Observation> facts,
+                              bool complete) {
+  const EntryPtr entry = Find(id);
+  if (entry == nullptr) return {};
+  Observations news;
+  {
+    MutexLock lock(entry->mutex);
+    AgentPod changed = entry->pod;
+    news = changed.TakeReport(facts, complete, host_.clock().WallNanos());
+    // Not taken: the agent tells it again.
+    if (!news.empty() && !entry->removed) RETURN_IF_ERROR(files_.Save(changed.stored()));
+    entry->pod = std::move(changed);
+    if (complete) entry->told = true;
+  }
+  host_.Report(std::move(news));
+  Post(id, [this, id] { Drive(id); });
+  return {};
+}
+
+void AgentBackend::LogGrew(const SandboxId&, const ContainerId& container) {
+  host_.LogGrew(container);
+}
+
+}  // namespace interlink::agent_backend

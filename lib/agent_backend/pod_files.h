@@ -1,0 +1,30 @@
+// Internal: the records of pods in allocations, one file each: FOLDER/SANDBOX. Thread-safe for
+// different pods; durable when a method returns.
+#ifndef INTERLINK_AGENT_BACKEND_POD_FILES_H_
+#define INTERLINK_AGENT_BACKEND_POD_FILES_H_
+
+#include <string>
+#include <vector>
+
+#include "base/id.h"
+#include "base/status.h"
+#include "interlink/v1/agent_pod.pb.h"
+
+namespace interlink::agent_backend {
+
+class PodFiles {
+ public:
+  explicit PodFiles(std::string folder) : folder_(std::move(folder)) {}
+
+  // Makes the folder. kDataLoss names a damaged file, kFailedPrecondition one of another version.
+  Result<std::vector<interlink::v1::StoredAgentPod>> Load() const;
+  Status Save(const interlink::v1::StoredAgentPod& pod) const;
+  Status Remove(const SandboxId& id) const;
+
+ private:
+  const std::string folder_;
+};
+
+}  // namespace interlink::agent_backend
+
+#endif  // INTERLINK_AGENT_BACKEND_POD_FILES_H_
