@@ -1,0 +1,127 @@
+// The state of one pod: pure.
+#include "agent_backend/agent_pod.h"
+
+#include <catch2/catch.hpp>
+
+#include "runtime/v1/api.pb.h"
+
+namespace interlink::agent_backend {
+namespace {
+
+using State = sdk::Observation::State;
+
+const SandboxId kPod(std::string(64, 'a'));
+const ContainerId kUnit(std::string(64, 'b'));
+
+AgentPod Up() {
+  const runtime::v1::PodSandboxConfig config;
+  AgentPod pod = AgentPod::Of(sdk::SandboxSpec{kPod, NodeId("n"), "slurm", config});
+  sdk::Observation up;
+  up.sandbox = kPod;
+  up.state = State::kUp;
+  pod.TakeReport({up}, true, 1);
+  return pod;
+}
+
+void AddUnit(AgentPod& pod, bool started) {
+  const runtime::v1::PodSandboxConfig sandbox;
+  const runtime::v1::ContainerConfig config;
+  pod.Add(sdk::ContainerSpec{kUnit, kPod, NodeId("n"), "sha256:i", config, sandbox})
+      .set_started(started);
+}
+
+sdk::Observation Of(State state, int code = 0) {
+  sdk::Observation seen;
+  seen.sandbox = kPod;
+  seen.container = kUnit;
+  seen.state = state;
+  seen.exit_code = code;
+  return seen;
+}
+
+sdk::AllocationFact End() {
+  sdk::AllocationFact end;
+  end.sandbox = kPod;
+  end.state = sdk::AllocationFact::State::kEnded;
+  return end;
+}
+
+TEST_CASE("facts of a container only move forward, and an exit never changes") {
+  AgentPod pod = Up();
+  AddUnit(pod, true);
+
+  CHECK(pod.TakeReport({Of(State::kUp)}, false, 2).size() == 1);
+  CHECK(pod.TakeReport({Of(State::kCreated)}, false, 3).empty());
+  CHECK(pod.TakeReport({Of(State::kDown, 3)}, false, 4).size() == 1);
+  CHECK(pod.TakeReport({Of(State::kDown, 0)}, true, 5).empty());
+  const auto all = pod.TakeEnd(End(), {{kUnit, Of(State::kDown, 7)}}, 6);
+
+  REQUIRE(all.size() == 2);
+  CHECK(all[0].exit_code == 3);
+  CHECK(all[1].state == State::kDown);
+  CHECK(pod.TakeReport({Of(State::kUp)}, true, 7).empty());
+  CHECK(pod.TakeEnd(End(), {}, 8).empty());
+}
+
+TEST_CASE("an unknown exit is what the scheduler says, never 0") {
+  struct Case {
+    int code;
+    bool out_of_memory;
+    int exit_code;
+    std::string reason;
+  };
+  const auto wanted = GENERATE(values<Case>(
+      {{0, false, 255, "Error"}, {143, false, 143, "Error"}, {0, true, 137, "OOMKilled"}}));
+  AgentPod pod = Up();
+  AddUnit(pod, true);
+  sdk::AllocationFact end = End();
+  end.exit_code = wanted.code;
+  end.out_of_memory = wanted.out_of_memory;
+
+  const auto all = pod.TakeEnd(end, {}, 9);
+
+  CHECK(all[0].exit_code == wanted.exit_code);
+  CHECK(all[0].reason == wanted.reason);
+  CHECK(all[0].finished_ns == 9);
+}
+
+TEST_CASE("a recorded KILL is an OOM kill where the scheduler saw one") {
+  AgentPod pod = Up();
+  AddUnit(pod, true);
+  sdk::AllocationFact end = End();
+  end.out_of_memory = true;
+  const int code = GENERATE(137, 1);
+
+  const auto all = pod.TakeEnd(end, {{kUnit, Of(State::kDown, code)}}, 9);
+
+  CHECK((all[0].reason == "OOMKilled") == (code == 137));
+}
+
+TEST_CASE("a container that was never started is not said to have run") {
+  AgentPod pod = Up();
+  AddUnit(pod, false);
+  pod.TakeReport({Of(State::kCreated)}, false, 2);
+
+  const auto all = pod.TakeEnd(End(), {}, 9);
+
+  CHECK(all[0].state == State::kDown);
+  CHECK(all[0].exit_code == 137);
+  CHECK(all[0].started_ns == 0);
+}
+
+TEST_CASE("a container that is being created is not lost because a report does not have it yet") {
+  AgentPod pod = Up();
+  AddUnit(pod, false);
+
+  CHECK(pod.TakeReport({}, true, 2).empty());
+}
+
+TEST_CASE("wanted only rises") {
+  AgentPod pod = Up();
+  CHECK(pod.Want(interlink::v1::WANTED_REMOVE));
+  CHECK_FALSE(pod.Want(interlink::v1::WANTED_STOP));
+  CHECK_FALSE(pod.wants_run());
+}
+
+}  // namespace
+}  // namespace interlink::agent_backend
