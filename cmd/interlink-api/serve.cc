@@ -2,6 +2,7 @@
 #include <csignal>
 #include <iostream>
 
+#include "agent_side.h"
 #include "auth/authenticator.h"
 #include "auth/token_file.h"
 #include "base/file.h"
@@ -68,20 +69,28 @@ Result<Lineage> ArtefactLineage(const std::string& data_folder, const Lineage& f
   return first;
 }
 
-// For a scheduler's plugin, which needs one.
-Result<sdk::AgentDesk*> NoDesk(const config::ApiConfig& config) {
-  if (config.agents.port == 0) return NeedsAgents();
-  return FailedPrecondition("this site has no hub that its agents could call");
+// A scheduler's plugin is a provisioner: what it gets, and what its agents run, is one backend.
+Result<std::unique_ptr<sdk::Backend>> LoadBackend(const config::PluginConfig& plugin,
+                                                  sdk::Host& host, AgentSide& agents) {
+  std::unique_ptr<agent_backend::AgentBackend> waiting;
+  const auto desk = [&]() -> Result<sdk::AgentDesk*> {
+    ASSIGN_OR_RETURN(waiting, agents.MakeBackend(host));
+    return waiting.get();
+  };
+  ASSIGN_OR_RETURN(loader::Loaded made,
+                   loader::Load(PluginPath(plugin), host, desk, plugin.options));
+  if (made.provisioner == nullptr) return std::move(made.backend);
+  waiting->SetProvisioner(std::move(made.provisioner));
+  return std::unique_ptr<sdk::Backend>(std::move(waiting));
 }
 
 // A plugin that cannot be loaded leaves the others served; a mistake in its options ends the start.
-Status LoadPlugins(const config::ApiConfig& config, site::Site& site, Log& log) {
+Status LoadPlugins(const config::ApiConfig& config, AgentSide& agents, site::Site& site, Log& log) {
   for (const config::PluginConfig& plugin : config.plugins) {
     const std::string& name = plugin.options.name;
-    const auto desk = [&config] { return NoDesk(config); };
-    auto made = loader::Load(PluginPath(plugin), site.HostFor(name), desk, plugin.options);
+    auto made = LoadBackend(plugin, site.HostFor(name), agents);
     if (made.ok()) {
-      RETURN_IF_ERROR(site.AddBackend(name, plugin.options.handlers, std::move(made->backend))
+      RETURN_IF_ERROR(site.AddBackend(name, plugin.options.handlers, *std::move(made))
                           .WithContext(plugin.where));
       continue;
     }
@@ -132,7 +141,6 @@ Status Listen(const config::ApiConfig& config, net::Io& io, rest::Edge& edge, Lo
 Status Run(const config::ApiConfig& config, Log& log) {
   const sigset_t signals = BlockSignals();
   RaiseOpenFilesLimit(log);
-  RETURN_IF_ERROR(CheckAgents(config));
   RETURN_IF_ERROR(MakeDirectories(config.data_root_folder, 0700));
   ASSIGN_OR_RETURN(const auto store, site_store::Open(config.data_root_folder + "/store"));
   ASSIGN_OR_RETURN(const auto images, OpenImages(config, log));
@@ -155,10 +163,12 @@ Status Run(const config::ApiConfig& config, Log& log) {
   site::Options options = SiteOptions(config);
   ASSIGN_OR_RETURN(options.artefact_lineage,
                    ArtefactLineage(config.data_root_folder, store->lineage()));
+  net::Io io;
+  // Before the site, whose backends ask the hub until they are gone.
+  ASSIGN_OR_RETURN(const auto agents, AgentSide::Start(config, io, log, clock));
   ASSIGN_OR_RETURN(const auto site,
                    site::Site::Create(options, {*store, *images, *volumes, log, *metrics, clock}));
-  RETURN_IF_ERROR(LoadPlugins(config, *site, log));
-  net::Io io;
+  RETURN_IF_ERROR(LoadPlugins(config, *agents, *site, log));
   rest::Edge edge(
       {.site = config.site_name,
        .max_connections = static_cast<size_t>(config.limits.connections),
@@ -178,6 +188,7 @@ Status Run(const config::ApiConfig& config, Log& log) {
   }
   edge.Stop(kDrain);
   site->Stop();
+  agents->Stop();
   io.Stop();
   return listening;
 }

@@ -36,6 +36,7 @@ struct AgentBackendOptions {
   std::string hub;          // "host:port"
   std::string server_name;  // in the site's certificate
   std::string ca_pem;
+  Duration lease{};  // of the hub
   int threads = 16;
   Duration try_again = std::chrono::seconds(2);
 };
@@ -85,6 +86,7 @@ class AgentBackend final : public sdk::Backend, public sdk::AgentDesk, private A
   sdk::AgentTicket TicketFor(const SandboxId& id) override;
   void Report(std::vector<sdk::AllocationFact> facts) override;
   Result<std::optional<std::string>> CloseTo(const SandboxId& id) override;
+  Duration Lease() const override { return options_.lease; }
   std::optional<Duration> Silence(const SandboxId& id) override;
 
  private:

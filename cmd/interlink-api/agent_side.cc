@@ -1,0 +1,58 @@
+#include "agent_side.h"
+
+#include "base/file.h"
+#include "parts.h"
+
+namespace interlink::cmd_api {
+namespace {
+
+constexpr size_t kMaxCaFile = 1U << 20U;
+
+std::chrono::milliseconds Milliseconds(Duration duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<AgentSide>> AgentSide::Start(const config::ApiConfig& config, net::Io& io,
+                                                    Log& log, const Clock& clock) {
+  const config::AgentsConfig& agents = config.agents;
+  std::unique_ptr<AgentSide> side(new AgentSide(agents));  // NOLINT: private constructor
+  if (agents.port == 0) return side;
+  RETURN_IF_ERROR(CheckAgents(config));
+  ASSIGN_OR_RETURN(side->ca_pem_, ReadFile(agents.ca_cert_file, kMaxCaFile));
+  agent_hub::HubOptions options;
+  options.folder = config.data_root_folder + "/agents";
+  options.address = agents.address;
+  options.port = agents.port;
+  options.cert_file = config.tls.files.cert_file;
+  options.key_file = config.tls.files.key_file;
+  options.site = config.site_name;
+  options.heartbeat = Milliseconds(agents.heartbeat);
+  options.lease = Milliseconds(agents.lease);
+  options.max_agents = static_cast<size_t>(agents.max_agents);
+  auto hub = agent_hub::AgentHub::Start(std::move(options), side->directory_, io, log, clock);
+  if (!hub.ok()) return hub.status().WithContext("Agents");
+  side->hub_ = *std::move(hub);
+  log.Info("agents may call in", {{"address", agents.address},
+                                  {"port", std::to_string(side->hub_->port())},
+                                  {"as", agents.public_address}});
+  return side;
+}
+
+Result<std::unique_ptr<agent_backend::AgentBackend>> AgentSide::MakeBackend(sdk::Host& host) {
+  if (hub_ == nullptr) return NeedsAgents();
+  agent_backend::AgentBackendOptions options;
+  options.hub = config_.public_address;
+  options.server_name = config_.server_name;
+  options.ca_pem = ca_pem_;
+  options.lease = config_.lease;
+  return agent_backend::AgentBackend::Create(host, agent_backend::AgentsOf(*hub_), directory_,
+                                             std::move(options));
+}
+
+void AgentSide::Stop() {
+  if (hub_ != nullptr) hub_->Stop();
+}
+
+}  // namespace interlink::cmd_api
