@@ -31,16 +31,17 @@ USAGE = """A complete private system in a folder.
 
   test/lab up DIR [--fake] [--nodes N] [--masquerade] [--conformance] [--peer] [--build FOLDER] [--verbose]
      [--kubernetes [--gates NAME=true,...] [--privileged]]
-     [--plugin slurm [--accounting] [--enforce] [--slurm KEY=VALUE]... [--only-cluster]]
+     [--plugin slurm [--accounting] [--enforce] [--slurm KEY=VALUE]... [--lease DURATION] [--only-cluster]]
                         makes DIR and starts all in it; prints the socket and file names
                         --conformance: what critest needs; its images, and kernel settings of this machine until down
                         --peer: containerd with crun beside it, same registry and network, to compare with
                         --kubernetes: also etcd, API server, controller manager, scheduler and a kubelet on node 1, with
                         deploy/kubelet's configuration. --gates: kubelet's feature gates. --privileged: the site takes
                         privileged pods, host namespaces and any hostPath
-                        --plugin slurm: also a SLURM of three machines with four fake GPUs each. --accounting: with
-                        slurmdbd, MariaDB, an account 'lab' and a QOS 'quick' (5 minutes). --enforce: memory limits by
-                        cgroup v1. --slurm: a line of slurm.conf. --only-cluster: nothing but the SLURM
+                        --plugin slurm: also a SLURM of three machines with four fake GPUs each; the site's handler slurm, its
+                        default, runs pods as jobs there (not with --fake). --accounting: with slurmdbd, MariaDB, an account
+                        'lab' and a QOS 'quick' (5 minutes). --enforce: memory limits by cgroup v1. --slurm: a line of
+                        slurm.conf. --lease: of agents (1m). --only-cluster: nothing but the SLURM
   test/lab env DIR [N]  shell exports for node N (default 1): CONTAINER_RUNTIME_ENDPOINT, CRI_CONFIG_FILE, LAB_...;
                         with Kubernetes also KUBECONFIG, and PATH with kubectl
   test/lab status DIR   the processes, and whether they answer
@@ -239,8 +240,8 @@ def check_usage(args, folder):
         raise LabError("--kubernetes takes neither --fake (its pods do not run) nor --nodes (one kubelet for each lab)")
     if (args.gates or args.privileged) and not args.kubernetes:
         raise LabError("--gates and --privileged belong to --kubernetes")
-    if args.plugin != "slurm" and (args.accounting or args.enforce or args.slurm or args.only_cluster):
-        raise LabError("--accounting, --enforce, --slurm and --only-cluster belong to --plugin slurm")
+    if args.plugin != "slurm" and (args.accounting or args.enforce or args.slurm or args.lease or args.only_cluster):
+        raise LabError("--accounting, --enforce, --slurm, --lease and --only-cluster belong to --plugin slurm")
     if args.only_cluster and (args.kubernetes or args.peer or args.conformance or args.fake or args.nodes > 1):
         raise LabError("--only-cluster starts nothing of --kubernetes, --peer, --conformance, --fake and --nodes")
 
@@ -251,6 +252,8 @@ def up(args):
     check_usage(args, folder)
     if not args.only_cluster:
         check_machine(build, args.fake, args.peer)
+    if args.plugin == "slurm" and not args.only_cluster and not args.fake and not os.path.exists(build + "/bin/interlink-agent"):
+        raise LabError(f"{build}/bin/interlink-agent is not built: it runs the pods of --plugin slurm")
     tag = settings.tag_of(folder)
     if args.kubernetes:
         machine.refuse_another_kubelet()
@@ -259,7 +262,7 @@ def up(args):
         "masquerade": args.masquerade, "conformance": args.conformance, "peer": args.peer, "bridge": "il" + tag,
         "network": "lab-" + tag, "only_cluster": args.only_cluster,
         "subnet": settings.choose_subnet(tag), "registry_port": settings.free_port(),
-        "site_port": settings.free_port(), "operator_port": settings.free_port(),
+        "site_port": settings.free_port(), "operator_port": settings.free_port(), "agents_port": settings.free_port(),
         "kubernetes": kubernetes.choose(tag, args.gates, args.privileged) if args.kubernetes else None,
         "slurm": slurm.choose(tag, args) if args.plugin == "slurm" else None,
     })
@@ -435,6 +438,7 @@ def main():
             command.add_argument("--accounting", action="store_true")
             command.add_argument("--enforce", action="store_true")
             command.add_argument("--slurm", action="append", default=[])
+            command.add_argument("--lease", default="")
             command.add_argument("--only-cluster", action="store_true")
             command.add_argument("--build")
             command.add_argument("--verbose", action="store_true")

@@ -73,11 +73,44 @@ TLS:
   CACertFile: "{d}/pki/ca.crt"
 DataRootFolder: "{d}/site"
 VerboseLogging: {str(state['verbose']).lower()}
-Images:
+{agents(state)}Images:
   DefaultRegistry: "docker.io"
   Mirrors:
-{mirrors}Plugins:
-{fake_plugin(state) if state['fake'] else local_plugin(state)}"""
+{mirrors}{'DefaultHandler: "slurm"' + chr(10) if runs_jobs(state) else ''}Plugins:
+{fake_plugin(state) if state['fake'] else local_plugin(state)}{slurm_plugin(state) if runs_jobs(state) else ''}"""
+
+
+def runs_jobs(state):
+    """The site's pods are jobs of the lab's SLURM."""
+    return bool(state.get("slurm")) and not state["fake"] and not state["only_cluster"]
+
+
+def agents(state):
+    """Compute nodes of a lab are this machine."""
+    if not runs_jobs(state):
+        return ""
+    port = state["agents_port"]
+    return f"""Agents:
+  Address: "127.0.0.1"
+  Port: {port}
+  PublicAddress: "127.0.0.1:{port}"
+  Lease: {state['slurm']['lease']}
+  Heartbeat: 2s
+"""
+
+
+def slurm_plugin(state):
+    d = state["dir"] + "/slurm"
+    return f"""  - Name: slurm
+    Handlers:
+      - Name: slurm
+    Options:
+      SlurmConf: "{d}/etc/slurm.conf"
+      JobFolder: "{d}/jobs"
+      StateFolder: "{d}/local"
+      LeaveWithin: 12
+      AllowRootAgents: {str(os.geteuid() == 0).lower()}
+"""
 
 
 def fake_plugin(state):

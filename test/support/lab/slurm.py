@@ -39,7 +39,7 @@ def choose(tag, args):
         "cluster": "lab" + tag, "machines": [f"lab-{tag}-{n}" for n in range(1, 4)], "user": getpass.getuser(),
         "accounting": args.accounting, "enforce": args.enforce, "overrides": overrides,
         "slurmctld_port": settings.free_port(), "slurmd_ports": [settings.free_port() for _ in range(3)],
-        "slurmdbd_port": settings.free_port(),
+        "slurmdbd_port": settings.free_port(), "lease": args.lease or "1m",
     }
 
 
@@ -104,11 +104,12 @@ class Slurm:
     # --- parts
 
     def make(self):
-        for folder in ("etc", "run", "munge", "dev", "state", "jobs", *("spool-" + name for name in self.own["machines"])):
+        for folder in ("etc", "run", "munge", "dev", "state", "jobs", "local", *("spool-" + name for name in self.own["machines"])):
             os.makedirs(f"{self.dir}/{folder}")
         if os.geteuid() == 0:  # jobs of other users find munge's socket and their own folder
             os.chmod(self.state["dir"], 0o711)
             os.chmod(self.dir + "/jobs", 0o1777)
+            os.chmod(self.dir + "/local", 0o1777)
         with open(os.open(self.dir + "/munge/key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as key:
             key.write(os.urandom(1024))
         settings.write(self.dir + "/etc/gres.conf", f"Name=gpu Type=a100 File={self.make_devices()}\n")
@@ -149,6 +150,8 @@ class Slurm:
                 "AccountingStorageType": "accounting_storage/slurmdbd", "AccountingStorageHost": "127.0.0.1",
                 "AccountingStoragePort": own["slurmdbd_port"], "AccountingStoragePass": d + "/munge/socket",
                 "AccountingStorageEnforce": "associations,limits,qos", "AccountingStoreFlags": "job_comment"})
+        if settings.runs_jobs(self.state):  # from TERM to KILL: an agent leaves before
+            values["KillWait"] = 15
         values.update(own["overrides"])
         lines = [f"{key}={value}" for key, value in values.items()]
         lines += [f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=16 RealMemory=20000 "

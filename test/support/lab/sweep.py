@@ -44,6 +44,23 @@ def own_processes(folder):
     return found
 
 
+def in_containers(folder):
+    """{pid: start time} of processes whose root is an overlay below this folder: containers of jobs have no cgroup of
+    their own."""
+    found = {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        for line in _read(f"/proc/{entry}/mountinfo").decode(errors="replace").splitlines():
+            fields = line.split()
+            if len(fields) > 4 and fields[4] == "/" and f"upperdir={folder}/" in line:
+                begin = start_time(int(entry))
+                if begin is not None:
+                    found[int(entry)] = begin
+                break
+    return found
+
+
 def ids_in(folder):
     """Sandbox and container ids, from the names of files and folders."""
     found = set()
@@ -108,6 +125,7 @@ def end_processes(state, report):
         victims = own_processes(folder)
         if state.get("slurm"):
             victims.update(slurm.own_processes(state))
+            victims.update(in_containers(folder))
         for cgroup in own_cgroups(tag, ids):
             for pid in _read(cgroup + "/cgroup.procs").split():
                 begin = start_time(int(pid))
