@@ -46,6 +46,9 @@ std::vector<std::string> AgentCommandWords(const AgentCommand& command) {
                                     command.runtime,
                                     "--leave-within",
                                     std::to_string(command.leave_within.count())};
+  if (command.lease.count() > 0) {
+    words.insert(words.end(), {"--shim-lease", std::to_string(command.lease.count())});
+  }
   if (!command.server_name.empty()) {
     words.insert(words.end(), {"--server-name", command.server_name});
   }

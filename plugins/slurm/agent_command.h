@@ -20,6 +20,7 @@ struct AgentCommand {
   std::string runtime;
   std::string state_folder;  // of the compute node
   std::chrono::seconds leave_within{25};
+  std::chrono::seconds lease{0};  // that containers live on without an agent; 0: for ever
   bool allow_root = false;
 };
 

@@ -2,6 +2,7 @@
 // calls for one sandbox are the caller's to serialise.
 //
 //   JOBFOLDER/
+//     layers-LINEAGE/       image layers as jobs read them (job_layers.h)
 //     agents/LINEAGE/interlink-agent-HASH   what jobs run: a copy of the site's; one that runs is
 //                                           never replaced
 //     pods/                 0700

@@ -36,12 +36,11 @@ void Drop(std::vector<std::string>& list, std::string_view path) {
   list.erase(std::remove(list.begin(), list.end(), path), list.end());
 }
 
-// An agent's, without what is another machine's there. A pod's resources are its job's.
+// An agent's, without what is another machine's there: of host paths only those whose contents come
+// along are had. A pod's resources are its job's.
 sdk::Description DescribeAgents(const engine::EngineOptions& agent) {
   sdk::Description description = engine::DescribeEngine(agent, {});
-  for (const char* path : {"mounts.host_path", "mounts.propagation", "devices"}) {
-    Drop(description.container.honoured, path);
-  }
+  Drop(description.container.honoured, "devices");
   for (const char* path : {"linux.resources", "linux.overhead"}) {
     Drop(description.sandbox.advisory, path);
     description.sandbox.bounded.emplace_back(path);
@@ -149,6 +148,12 @@ Result<std::vector<JournalEntry>> SlurmProvisioner::FindAll() {
   ASSIGN_OR_RETURN(auto entries, journal_.Load());
   RETURN_IF_ERROR(folder_.Open(!entries.empty()));
   ASSIGN_OR_RETURN(agent_, folder_.InstallAgent(options_.agent));
+  if (layers_ == nullptr) {
+    // Two sites of one user in one JobFolder must not have the same.
+    const std::string root = options_.job_folder + "/layers-" + parts_.host.lineage().str();
+    ASSIGN_OR_RETURN(layers_, JobLayers::Create({.root = root, .owner = {geteuid(), getegid()}},
+                                                clock_, parts_.host.log()));
+  }
   RETURN_IF_ERROR(AdoptOrphans(entries));
   return entries;
 }
@@ -207,10 +212,10 @@ Status SlurmProvisioner::Check(const sdk::AllocationSpec& spec) {
 
 Status SlurmProvisioner::Submit(const Call&, const sdk::AllocationSpec& spec) {
   if (!IsFullId(spec.id.str())) return InvalidArgument("the sandbox id is not 64 hex digits");
+  RETURN_IF_ERROR(CheckRecovered());
   ASSIGN_OR_RETURN(JobOptions job_options, OptionsOf(spec));
   {
     const MutexLock lock(mutex_);
-    if (!recovered_) return Unavailable("the jobs of earlier days are not found yet");
     if (chased_.count(spec.id) != 0) {
       return Unavailable("jobs of an earlier life of this sandbox are being cancelled");
     }
@@ -241,9 +246,9 @@ Status SlurmProvisioner::Submit(const Call&, const sdk::AllocationSpec& spec) {
 
 Status SlurmProvisioner::Release(const Call&, const SandboxId& id) {
   if (!IsFullId(id.str())) return InvalidArgument("the sandbox id is not 64 hex digits");
+  RETURN_IF_ERROR(CheckRecovered());
   {
     const MutexLock lock(mutex_);
-    if (!recovered_) return Unavailable("the jobs of earlier days are not found yet");
     const auto found = pods_.find(id);
     if (found == pods_.end()) {
       Pod never;
@@ -271,9 +276,9 @@ Status SlurmProvisioner::Release(const Call&, const SandboxId& id) {
 
 Status SlurmProvisioner::Remove(const Call&, const SandboxId& id) {
   if (!IsFullId(id.str())) return InvalidArgument("the sandbox id is not 64 hex digits");
+  RETURN_IF_ERROR(CheckRecovered());
   {
     const MutexLock lock(mutex_);
-    if (!recovered_) return Unavailable("the jobs of earlier days are not found yet");
     const auto found = pods_.find(id);
     if (found != pods_.end() && (!found->second.pod.ended || found->second.busy)) {
       return Unavailable("its job has not ended yet");
@@ -287,16 +292,27 @@ Status SlurmProvisioner::Remove(const Call&, const SandboxId& id) {
   return {};
 }
 
-// --- images: the site's own layers, which compute nodes must see under the same names
+// --- images
 
-Status SlurmProvisioner::PrepareImage(const Call&, const sdk::UnpackedImage&) { return {}; }
-
-Result<sdk::UnpackedImage> SlurmProvisioner::HoldImage(const ContainerId&,
-                                                       const sdk::UnpackedImage& image) {
-  return image;
+Status SlurmProvisioner::CheckRecovered() {
+  const MutexLock lock(mutex_);
+  return recovered_ ? Status() : Unavailable("the jobs of earlier days are not found yet");
 }
 
-void SlurmProvisioner::ReleaseImages(const ContainerId&) {}
+Status SlurmProvisioner::PrepareImage(const Call& call, const sdk::UnpackedImage& image) {
+  RETURN_IF_ERROR(CheckRecovered());
+  return layers_->Prepare(call, image);
+}
+
+Result<sdk::UnpackedImage> SlurmProvisioner::HoldImage(const ContainerId& holder,
+                                                       const sdk::UnpackedImage& image) {
+  RETURN_IF_ERROR(CheckRecovered());
+  return layers_->Hold(holder, image);
+}
+
+void SlurmProvisioner::ReleaseImages(const ContainerId& holder) {
+  if (CheckRecovered().ok()) layers_->Release(holder);
+}
 
 Result<std::string> SlurmProvisioner::Inspect(const Call&, const SandboxId& id) {
   Pod pod;

@@ -28,6 +28,7 @@
 #include "slurm/commands.h"
 #include "slurm/fence.h"
 #include "slurm/job_folder.h"
+#include "slurm/job_layers.h"
 #include "slurm/journal.h"
 #include "slurm/observer.h"
 #include "slurm/options.h"
@@ -80,6 +81,7 @@ class SlurmProvisioner final : public sdk::Provisioner {
   Result<JobOptions> OptionsOf(const sdk::AllocationSpec& spec) const;
   Result<std::vector<JournalEntry>> FindAll();
   Status AdoptOrphans(std::vector<JournalEntry>& entries);
+  Status CheckRecovered();
   void WatchJobs(const JobRecord& record);
   void TellLocked(Entry& entry) REQUIRES_LOCK(mutex_);
   void WakeLocked() REQUIRES_LOCK(mutex_);
@@ -127,7 +129,9 @@ class SlurmProvisioner final : public sdk::Provisioner {
   JobFolder folder_;
   Journal journal_;
   Observer observer_;
-  std::string agent_;  // as compute nodes see it; set by Recover
+  // Recover makes both.
+  std::string agent_;  // as compute nodes see it
+  std::unique_ptr<JobLayers> layers_;
 
   // The watcher's own.
   Cancellations cancellations_;

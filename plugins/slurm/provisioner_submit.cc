@@ -52,6 +52,7 @@ Submission SlurmProvisioner::SubmissionOf(const Pod& pod, const sdk::AgentTicket
   command.runtime = options_.runtime;
   command.state_folder = options_.state_folder;
   command.leave_within = options_.leave_within;
+  command.lease = std::chrono::ceil<std::chrono::seconds>(parts_.desk.Lease());
   command.allow_root = options_.allow_root_agents;
   Submission submission;
   submission.job_name = JobName(parts_.host.lineage(), pod.record.sandbox);

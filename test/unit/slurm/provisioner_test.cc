@@ -19,9 +19,9 @@ using std::chrono::seconds;
 
 const SandboxId kPod(std::string(64, 'a'));
 
-bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+bool Present(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
-mode_t ModeOf(const std::string& path) {
+mode_t PermissionsOf(const std::string& path) {
   struct stat about {};
   REQUIRE(stat(path.c_str(), &about) == 0);
   return about.st_mode & 0777U;
@@ -65,7 +65,7 @@ TEST_CASE("A pod is queued, granted, and ended by its job's end and its agent's 
   CHECK(end.exit_code == 255);  // of a container without a record: no success that nobody saw
   CHECK_FALSE(end.refused);
   CHECK(end.pod_folder == lab.PodFolder(kPod));
-  CHECK(Exists(lab.PodFolder(kPod) + "/heartbeat"));
+  CHECK(Present(lab.PodFolder(kPod) + "/heartbeat"));
   CHECK(lab.Count("sbatch") == 1);
 }
 
@@ -73,10 +73,10 @@ TEST_CASE("Secrets of a pod are in files of its owner only, never in a command o
   ProvisionerLab lab;
   SubmitOne(lab);
   const std::string pod = lab.PodFolder(kPod);
-  CHECK(ModeOf(pod) == 0700);
-  CHECK(ModeOf(pod + "/heartbeat") == 0700);
-  CHECK(ModeOf(pod + "/token") == 0600);
-  CHECK(ModeOf(pod + "/ca.pem") == 0600);
+  CHECK(PermissionsOf(pod) == 0700);
+  CHECK(PermissionsOf(pod + "/heartbeat") == 0700);
+  CHECK(PermissionsOf(pod + "/token") == 0600);
+  CHECK(PermissionsOf(pod + "/ca.pem") == 0600);
   CHECK(ReadFile(pod + "/token").value_or("") == "secret-" + kPod.str() + "\n");
   for (const auto& ran : lab.commands->calls()) {
     std::string all = ran.input;
@@ -99,7 +99,7 @@ TEST_CASE("What handler, node and pod ask for becomes the job's") {
     CHECK(std::count(sbatch->argv.begin(), sbatch->argv.end(), wanted) == 1);
   }
   for (const char* word : {"'--hub' 'site:7443'", "'--shared-folder'", "'--leave-within' '25'",
-                           "'--runtime' '/usr/bin/crun'"}) {
+                           "'--shim-lease' '300'", "'--runtime' '/usr/bin/crun'"}) {
     CAPTURE(word);
     CHECK(sbatch->input.find(word) != std::string::npos);
   }
@@ -279,8 +279,8 @@ TEST_CASE("A removed pod leaves nothing, and one that lives is not removed") {
   lab.SetJob(7, "COMPLETED");
   lab.End(kPod);
   REQUIRE(lab.Until([&] { return lab.provisioner->Remove(Soon(), kPod).ok(); }));
-  CHECK_FALSE(Exists(lab.PodFolder(kPod)));
-  CHECK_FALSE(Exists(lab.folder.File("site/jobs/" + kPod.str())));
+  CHECK_FALSE(Present(lab.PodFolder(kPod)));
+  CHECK_FALSE(Present(lab.folder.File("site/jobs/" + kPod.str())));
   CHECK(lab.provisioner->Remove(Soon(), kPod).ok());
   lab.Start();
   CHECK(lab.provisioner->Recover(Soon())->empty());
@@ -296,6 +296,27 @@ TEST_CASE("Jobs of pods that nobody knows are cancelled, those of others are not
   lab.Pass(seconds(30));
   CHECK(lab.Jobs()[0].state == "PENDING");
   CHECK(lab.Jobs()[2].state == "PENDING");
+}
+
+TEST_CASE("An image's layers are copied to where jobs read them, and held through a restart") {
+  ProvisionerLab lab;
+  sdk::UnpackedImage image;
+  image.id = "sha256:1";
+  image.layers = {lab.folder.File("layer")};
+  REQUIRE(MakeDirectories(image.layers[0] + "/etc", 0755).ok());
+  const ContainerId holder(std::string(64, 'e'));
+  lab.Start();
+  CHECK(lab.provisioner->HoldImage(holder, image).status().code() == Code::kFailedPrecondition);
+  REQUIRE(lab.provisioner->PrepareImage(Soon(), image).ok());
+  const auto held = lab.provisioner->HoldImage(holder, image);
+  REQUIRE(held.ok());
+  REQUIRE(held->layers.size() == 1);
+  CHECK(held->layers[0].find(lab.job_folder + "/layers-" + lab.site.lineage().str() + "/") == 0);
+  CHECK(Present(held->layers[0] + "/etc"));
+
+  lab.Start();
+  CHECK(Present(held->layers[0]));
+  lab.provisioner->ReleaseImages(holder);
 }
 
 TEST_CASE("A person sees the job") {
@@ -339,7 +360,8 @@ TEST_CASE("What another machine cannot have is not described, and resources are 
   const auto has = [](const std::vector<std::string>& list, const std::string& path) {
     return std::find(list.begin(), list.end(), path) != list.end();
   };
-  CHECK_FALSE(has(described.container.honoured, "mounts.host_path"));
+  CHECK(described.handlers[0].takes_contents);
+  CHECK(has(described.container.honoured, "mounts.host_path"));  // by its contents
   CHECK_FALSE(has(described.container.honoured, "devices"));
   CHECK(has(described.container.honoured, "mounts.image"));
   CHECK(has(described.container.bounded, "linux.resources"));
