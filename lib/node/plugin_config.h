@@ -1,4 +1,4 @@
-// Which keys of the node's PluginConfig go where (docs/adr/0011). Pure.
+// Which keys of the node's PluginConfig go where (docs/adr/0012). Pure.
 #ifndef INTERLINK_NODE_PLUGIN_CONFIG_H_
 #define INTERLINK_NODE_PLUGIN_CONFIG_H_
 

@@ -42,6 +42,7 @@ class ProvisionerSite final : public sdk::Host, public sdk::AgentDesk {
   Result<std::optional<std::string>> CloseTo(const SandboxId&) override {
     return std::optional<std::string>();
   }
+  Duration Lease() const override { return lease; }
   std::optional<Duration> Silence(const SandboxId&) override {
     const MutexLock lock(mutex_);
     return silence_;
@@ -56,6 +57,7 @@ class ProvisionerSite final : public sdk::Host, public sdk::AgentDesk {
     return told_[id];
   }
 
+  Duration lease = std::chrono::seconds(300);  // set while no provisioner lives
   // Of the tickets.
   std::string ca_pem = "-----CA-----\n";
   std::string token_prefix = "secret-";
