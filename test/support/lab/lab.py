@@ -179,7 +179,7 @@ class Lab:
             "LAB_NODE_NAME": f"node-{self.state['tag']}-{number}", "LAB_NODE_CONFIG": f"{self.dir}/node-{number}.yaml",
             "LAB_NODE_LOG": self.nodes[number - 1].log, "LAB_NODE_PID": str(self.nodes[number - 1].pid() or ""),
             "LAB_SOCKET": settings.socket_path(self.dir, number), "LAB_LOGS": self.dir + "/logs",
-            "LAB_PKI": self.dir + "/pki", "LAB_REGISTRY": f"127.0.0.1:{self.state['registry_port']}",
+            "LAB_PKI": self.dir + "/pki", "LAB_KUBELET": settings.kubelet_folder(self.state), "LAB_REGISTRY": f"127.0.0.1:{self.state['registry_port']}",
             "LAB_BRIDGE": self.state["bridge"], "LAB_NETWORK": self.state["network"],
             "LAB_PEER_SOCKET": peer.socket_path(self.state) if self.state["peer"] else "",
             **(self.kubernetes.environment() if self.kubernetes else {}),

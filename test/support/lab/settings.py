@@ -132,7 +132,7 @@ def local_plugin(state):
     """crictl may do everything here; pods of a kubelet only what an administrator allows by default, unless asked."""
     kubernetes = state.get("kubernetes")
     allowed = EVERYTHING if not kubernetes or kubernetes["privileged"] else ""
-    folder = f"      KubeletFolder: \"{state['dir']}/kubernetes/kubelet\"\n" if kubernetes else ""
+    folder = f"      KubeletFolder: \"{kubelet_folder(state)}\"\n" if kubernetes else ""
     return f"""  - Name: local
     Handlers:
       - Name: local
@@ -144,6 +144,11 @@ def local_plugin(state):
 """
 
 
+def kubelet_folder(state):
+    """Of the lab's kubelet; without one a test may play it there."""
+    return state["dir"] + ("/kubernetes/kubelet" if state.get("kubernetes") else "/kubelet")
+
+
 def node_config(state, number):
     d = state["dir"]
     return f"""InterlinkAddress: "https://127.0.0.1"
@@ -151,6 +156,7 @@ Interlinkport: "{state['site_port']}"
 CRI:
   SocketPath: "unix://{socket_path(d, number)}"
   RuntimeHandler: "interlink"
+  KubeletFolder: "{kubelet_folder(state)}"
 TLS:
   Enabled: true
   CertFile: "{d}/pki/node-{number}.crt"
