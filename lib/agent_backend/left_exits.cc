@@ -20,6 +20,10 @@ constexpr uint32_t kExitVersion = 1;
 
 Result<std::string> ReadAt(int folder, const std::string& name) {
   const UniqueFd file(openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  // Nothing that waiting would change: a link, a socket, one that is not for the site.
+  if (!file && (errno == ELOOP || errno == ENXIO || errno == EACCES || errno == ENOENT)) {
+    return DataLoss("it cannot be opened: " + ErrnoStatus(errno, "open").message());
+  }
   if (!file) return ErrnoStatus(errno, "open the exit record of \"" + name + "\"");
   struct stat about {};
   if (fstat(file.get(), &about) != 0) return ErrnoStatus(errno, "stat an exit record");
@@ -53,6 +57,10 @@ Result<LeftExits> ReadLeftExits(const std::string& pod_folder, const SandboxId& 
   const std::string folder = pod_folder + "/exits";
   const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0 && errno == ENOENT) return exits;
+  if (fd < 0 && (errno == ELOOP || errno == ENOTDIR)) {
+    log.Warning("the exits of an ended allocation are no folder", {{"path", folder}});
+    return exits;
+  }
   if (fd < 0) return ErrnoStatus(errno, "open \"" + folder + "\"");
   const std::unique_ptr<DIR, int (*)(DIR*)> list(fdopendir(fd), closedir);
   if (list == nullptr) {

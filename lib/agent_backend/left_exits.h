@@ -11,7 +11,7 @@
 namespace interlink::agent_backend {
 
 // The record of each container that is there; a damaged one, or one of another pod, is not, and is
-// logged. Any error but an absent folder: it cannot be read now.
+// logged; so is a link or a file in the place of the folder. Errors: it cannot be read now.
 Result<LeftExits> ReadLeftExits(const std::string& pod_folder, const SandboxId& sandbox, Log& log);
 
 }  // namespace interlink::agent_backend

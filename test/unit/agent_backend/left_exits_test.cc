@@ -17,6 +17,7 @@ TEST_CASE("damaged records, links and pipes are no records, and harm nothing els
   REQUIRE(WriteFileAtomically(exits + name('1'), "no record", 0600).ok());
   REQUIRE(WriteFileAtomically(exits + "short", "no id", 0600).ok());
   REQUIRE(WriteFileAtomically(exits + name('3'), std::string(1U << 20U, 'x'), 0600).ok());
+  REQUIRE(symlink("/etc/hostname", (exits + name('4')).c_str()) == 0);
   REQUIRE(mkfifo((exits + name('2')).c_str(), 0600) == 0);
 
   NullLog log;
@@ -27,14 +28,22 @@ TEST_CASE("damaged records, links and pipes are no records, and harm nothing els
   CHECK(read->at(lab.unit).exit_code == 4);
 }
 
-TEST_CASE("a pod's folder without exits has none; one that cannot be read is an error") {
+TEST_CASE("a pod's folder without a folder of exits has none") {
   AgentBackendLab lab;
   NullLog log;
 
   CHECK(agent_backend::ReadLeftExits(lab.folder.File("nothing"), lab.pod, log)->empty());
   REQUIRE(MakeDirectories(lab.folder.File("pod"), 0700).ok());
   REQUIRE(WriteFileAtomically(lab.folder.File("pod/exits"), "a file", 0600).ok());
-  CHECK_FALSE(agent_backend::ReadLeftExits(lab.folder.File("pod"), lab.pod, log).ok());
+  const auto file = agent_backend::ReadLeftExits(lab.folder.File("pod"), lab.pod, log);
+  REQUIRE(file.ok());
+  CHECK(file->empty());
+  // A job's user that puts a link there must not keep its pod from an end.
+  REQUIRE(unlink(lab.folder.File("pod/exits").c_str()) == 0);
+  REQUIRE(symlink("/etc", lab.folder.File("pod/exits").c_str()) == 0);
+  const auto link = agent_backend::ReadLeftExits(lab.folder.File("pod"), lab.pod, log);
+  REQUIRE(link.ok());
+  CHECK(link->empty());
 }
 
 }  // namespace
