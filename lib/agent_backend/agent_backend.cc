@@ -50,14 +50,12 @@ AgentBackend::AgentBackend(sdk::Host& host, std::shared_ptr<Agents> agents,
 
 AgentBackend::~AgentBackend() {
   directory_.Remove(*this);
-  {
-    MutexLock lock(mutex_);
-    stopping_ = true;
-  }
-  // First: it reports to us until it is gone.
-  provisioner_.reset();
+  // Steps use the provisioner, and the timer posts steps. What the provisioner still reports is not
+  // taken; its next Recover tells it again.
+  timer_.Stop();
   steps_.Stop(std::chrono::seconds(5));
   questions_.Stop(std::chrono::seconds(5));
+  provisioner_.reset();
 }
 
 void AgentBackend::SetProvisioner(std::unique_ptr<sdk::Provisioner> provisioner) {
@@ -91,7 +89,9 @@ Result<Observations> AgentBackend::Recover(const Call& call, const Observations&
       // Never submitted is never started: the owner's repeat goes on with it. What was up has ended
       // with what it ran in.
       absent = found.count(id) == 0 && !entry->pod.ended() &&
-               !(entry->pod.wants_run() && entry->pod.is_pending());
+               !(entry->pod.wants_run() && entry->pod.stored().allocation().empty() &&
+                 entry->pod.is_pending());
+      if (found.count(id) != 0 || absent) entry->asked = true;
     }
     if (absent) {
       gone.sandbox = id;
@@ -99,13 +99,14 @@ Result<Observations> AgentBackend::Recover(const Call& call, const Observations&
       gone.message = "lost: the scheduler's plugin has nothing of it";
       TakeFact(gone);
     }
-    MutexLock lock(entry->mutex);
-    const auto facts = entry->pod.All();
-    all.insert(all.end(), facts.begin(), facts.end());
+    AddFacts(*entry, all);
   }
   {
+    // Under the lock, so that nothing newer overtakes them.
     MutexLock lock(mutex_);
     recovered_ = true;
+    for (auto& fact : early_) PostFact(std::move(fact));
+    early_.clear();
   }
   for (const auto& [id, entry] : pods) {
     Post(id, [this, id = id] { Drive(id); });
@@ -122,11 +123,17 @@ Result<Observations> AgentBackend::Observe(const Call&) {
   }
   Observations all;
   for (const auto& [id, entry] : pods) {
-    MutexLock lock(entry->mutex);
-    const auto facts = entry->pod.All();
-    all.insert(all.end(), facts.begin(), facts.end());
+    AddFacts(*entry, all);
   }
   return all;
+}
+
+// What was never asked for is absent: the site holds it for its owner, whose repeat asks for it.
+void AgentBackend::AddFacts(Entry& entry, Observations& all) {
+  MutexLock lock(entry.mutex);
+  if (!entry.asked && entry.pod.wants_run() && entry.pod.is_pending()) return;
+  const auto facts = entry.pod.All();
+  all.insert(all.end(), facts.begin(), facts.end());
 }
 
 // --- sandboxes
@@ -143,6 +150,9 @@ Status AgentBackend::RunSandbox(const Call& call, const sdk::SandboxSpec& spec) 
   Observations facts;
   {
     MutexLock lock(entry->mutex);
+    if (entry->pod.node() != spec.node) {
+      return FailedPrecondition("sandbox \"" + spec.id.str() + "\" is of another node");
+    }
     if (!entry->pod.wants_run() || entry->removed) return Stopped(spec.id);
     if (!entry->stored) RETURN_IF_ERROR(SaveLocked(*entry));
     facts = {entry->pod.SandboxFact()};
@@ -150,9 +160,14 @@ Status AgentBackend::RunSandbox(const Call& call, const sdk::SandboxSpec& spec) 
       host_.Report(std::move(facts));
       return {};
     }
+    entry->asked = true;
   }
   if (const Status submitted = provisioner_->Submit(call, asked); !submitted.ok()) {
-    if (submitted.code() == Code::kUnavailable) return submitted;
+    // Anything else: it may have been asked for, and the record must outlive that.
+    const bool refused = submitted.code() == Code::kInvalidArgument ||
+                         submitted.code() == Code::kUnimplemented ||
+                         submitted.code() == Code::kPermissionDenied;
+    if (!refused) return submitted;
     // Refused before anything started: as if it had never been asked for.
     MutexLock lock(entry->mutex);
     RETURN_IF_ERROR(files_.Remove(spec.id));
@@ -282,13 +297,22 @@ sdk::AgentTicket AgentBackend::TicketFor(const SandboxId& id) {
 }
 
 void AgentBackend::Report(std::vector<sdk::AllocationFact> facts) {
-  for (auto& fact : facts) {
-    const SandboxId id = fact.sandbox;
-    Post(id, [this, fact = std::move(fact)] {
-      if (Find(fact.sandbox) == nullptr) return ReleaseStranger(fact);
-      TakeFact(fact);
-    });
+  {
+    MutexLock lock(mutex_);
+    if (!recovered_) {
+      early_.insert(early_.end(), facts.begin(), facts.end());
+      return;
+    }
   }
+  for (auto& fact : facts) PostFact(std::move(fact));
+}
+
+void AgentBackend::PostFact(sdk::AllocationFact fact) {
+  const SandboxId id = fact.sandbox;
+  Post(id, [this, fact = std::move(fact)] {
+    if (Find(fact.sandbox) == nullptr) return ReleaseStranger(fact);
+    TakeFact(fact);
+  });
 }
 
 Result<std::optional<std::string>> AgentBackend::CloseTo(const SandboxId& id) {

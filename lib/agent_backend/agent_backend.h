@@ -94,6 +94,7 @@ class AgentBackend final : public sdk::Backend, public sdk::AgentDesk, private A
     explicit Entry(AgentPod p) : pod(std::move(p)) {}
     Mutex mutex;
     AgentPod pod GUARDED_BY(mutex);
+    bool asked GUARDED_BY(mutex) = false;      // the provisioner may know it
     bool stored GUARDED_BY(mutex) = false;     // its file is there
     bool removed GUARDED_BY(mutex) = false;    // its file is gone: nothing is stored any more
     bool connected GUARDED_BY(mutex) = false;  // its agent is here
@@ -119,6 +120,7 @@ class AgentBackend final : public sdk::Backend, public sdk::AgentDesk, private A
   // Of that node; another node's is none.
   EntryPtr FindOf(const NodeId& node, const SandboxId& id) const;
   EntryPtr AddTombstone(const NodeId& node, const SandboxId& id);
+  static void AddFacts(Entry& entry, Observations& all);
   Status SaveLocked(Entry& entry) REQUIRES_LOCK(entry.mutex);
   // OK: its agent can be asked now. Else why not, in words for kubelet.
   Status CheckAgent(const SandboxId& id, const EntryPtr& entry) const;
@@ -133,6 +135,7 @@ class AgentBackend final : public sdk::Backend, public sdk::AgentDesk, private A
   // True: it must come again.
   bool DriveRun(const EntryPtr& entry);
   bool DriveEnd(const EntryPtr& entry);
+  void PostFact(sdk::AllocationFact fact);
   void TakeFact(const sdk::AllocationFact& fact);
   bool TakeEnd(const EntryPtr& entry, const sdk::AllocationFact& fact);
   void ReleaseStranger(const sdk::AllocationFact& fact);
@@ -147,7 +150,7 @@ class AgentBackend final : public sdk::Backend, public sdk::AgentDesk, private A
   mutable Mutex mutex_;
   std::map<SandboxId, EntryPtr> pods_ GUARDED_BY(mutex_);
   bool recovered_ GUARDED_BY(mutex_) = false;
-  bool stopping_ GUARDED_BY(mutex_) = false;
+  std::vector<sdk::AllocationFact> early_ GUARDED_BY(mutex_);  // told before Recover was done
 
   Timer timer_;
   StepPool steps_;

@@ -17,11 +17,15 @@ class AgentListener : public agent_hub::AgentEvents {
   virtual bool Knows(const SandboxId& id) const = 0;
 };
 
+// Who is refused for good stops its pod. So an agent that nobody knows is told to come again until
+// AllAreHere, and from the first Remove on; only in between it is refused.
 class AgentDirectory final : public agent_hub::AgentEvents {
  public:
   void Add(AgentListener& listener);
   // No event of it comes any more when this returns. Not from within one of its events.
   void Remove(AgentListener& listener);
+  // Every plugin has its backend. Not if one could not be loaded: its pods run on.
+  void AllAreHere();
 
   Status MayCome(const SandboxId& id, const agent_hub::AgentPlace& place) override;
   void CameIn(const SandboxId& id, const agent_hub::AgentPlace& place) override;
@@ -40,6 +44,7 @@ class AgentDirectory final : public agent_hub::AgentEvents {
   Mutex mutex_;
   CondVar idle_;
   std::vector<Entry> entries_ GUARDED_BY(mutex_);
+  bool all_here_ GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace interlink::agent_backend

@@ -62,7 +62,9 @@ Fact::State StateOf(State state) {
 // Forward only. True: it moved.
 bool Move(const sdk::Observation& seen, StoredAgentContainer& container) {
   const Fact::State state = StateOf(seen.state);
-  if (seen.state == State::kAbsent || state <= container.fact().state()) return false;
+  // Only a sandbox fails: of a container that is no end, and has no exit code.
+  if (seen.state == State::kAbsent || seen.state == State::kFailed) return false;
+  if (state <= container.fact().state()) return false;
   *container.mutable_fact() = FactFrom(seen, state);
   return true;
 }
@@ -147,8 +149,11 @@ Observations AgentPod::TakeReport(const Observations& facts, bool complete, int6
   Observations news;
   if (ended()) return news;
   std::set<std::string> named;
+  bool sandbox_lives = false;
   for (const sdk::Observation& seen : facts) {
     if (seen.container.empty()) {
+      sandbox_lives = seen.state <= State::kUp;
+      if (!sandbox_lives && !is_pending()) useless_ = true;
       if (!is_pending()) continue;
       if (seen.state == State::kUp) {
         *stored_.mutable_fact() = FactFrom(seen, Fact::UP);
@@ -166,24 +171,39 @@ Observations AgentPod::TakeReport(const Observations& facts, bool complete, int6
     if (Move(seen, *container)) news.push_back(FactOf(*container));
   }
   if (!complete) return news;
+  if (!sandbox_lives && !is_pending()) useless_ = true;
   for (StoredAgentContainer& container : *stored_.mutable_containers()) {
     Fact& fact = *container.mutable_fact();
-    const bool lived = fact.state() == Fact::CREATED || fact.state() == Fact::UP;
-    if (!lived || named.count(container.id()) != 0) continue;
+    const bool lived =
+        container.started() || fact.state() == Fact::CREATED || fact.state() == Fact::UP;
+    if (HasEnded(fact) || !lived || named.count(container.id()) != 0) continue;
     Lose(kLostCode, false, "lost: its agent has nothing of it", now_ns, fact);
     news.push_back(FactOf(container));
   }
   return news;
 }
 
+std::vector<ContainerId> AgentPod::WithoutEnd() const {
+  std::vector<ContainerId> open;
+  for (const auto& container : stored_.containers()) {
+    const bool ran = container.started() || container.fact().state() == Fact::UP;
+    if (ran && !HasEnded(container.fact())) open.emplace_back(container.id());
+  }
+  return open;
+}
+
 Observations AgentPod::TakeEnd(const sdk::AllocationFact& fact, const LeftExits& exits,
-                               int64_t now_ns) {
+                               int64_t now_ns, const LogEnds& log_ends) {
   if (ended()) return {};
   allocation_ = fact;
   if (!fact.allocation.empty()) stored_.set_allocation(fact.allocation);
   stored_.set_pod_folder(fact.pod_folder);
   for (auto& container : *stored_.mutable_containers()) {
+    const bool told = HasEnded(container.fact());
     SettleContainer(fact, exits, now_ns, container);
+    const auto log_end = log_ends.find(ContainerId(container.id()));
+    if (told || log_end == log_ends.end()) continue;
+    container.mutable_fact()->set_log_end(log_end->second);
   }
   Fact& own = *stored_.mutable_fact();
   if (own.state() != Fact::FAILED) {

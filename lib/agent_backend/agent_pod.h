@@ -24,6 +24,8 @@ using Observations = std::vector<sdk::Observation>;
 
 // How the containers of an ended allocation ended, as the agent recorded it.
 using LeftExits = std::map<ContainerId, sdk::Observation>;
+// Where the saved logs of those end of which it recorded no end.
+using LogEnds = std::map<ContainerId, uint64_t>;
 
 class AgentPod {
  public:
@@ -40,6 +42,11 @@ class AgentPod {
   bool is_pending() const { return stored_.fact().state() == agent::v1::Fact::PENDING; }
   bool has_failed() const { return stored_.fact().state() == agent::v1::Fact::FAILED; }
   bool ended() const { return stored_.ended(); }
+  // Its agent runs no sandbox any more: nothing can run in the allocation, which is to be given
+  // back. Not stored: each complete report tells it again.
+  bool is_useless() const { return useless_; }
+  // Those that may have run.
+  std::vector<ContainerId> WithoutEnd() const;
   // The queue's last word about it.
   const sdk::AllocationFact& allocation() const { return allocation_; }
 
@@ -55,7 +62,8 @@ class AgentPod {
   // `complete`: what it does not name, the agent does not have.
   Observations TakeReport(const Observations& facts, bool complete, int64_t now_ns);
   // REQUIRES: fact.state is kEnded. Final.
-  Observations TakeEnd(const sdk::AllocationFact& fact, const LeftExits& exits, int64_t now_ns);
+  Observations TakeEnd(const sdk::AllocationFact& fact, const LeftExits& exits, int64_t now_ns,
+                       const LogEnds& log_ends = {});
   // The start failed for good; its allocation is to be given back.
   Observations Fail(const std::string& why, int64_t now_ns);
 
@@ -67,6 +75,7 @@ class AgentPod {
  private:
   interlink::v1::StoredAgentPod stored_;
   sdk::AllocationFact allocation_;
+  bool useless_ = false;
 };
 
 }  // namespace interlink::agent_backend

@@ -24,12 +24,16 @@ void AgentBackend::Post(const SandboxId& id, std::function<void()> step) {
 
 void AgentBackend::Drive(const SandboxId& id) {
   const EntryPtr entry = Find(id);
-  if (entry == nullptr || provisioner_ == nullptr) return;
+  if (entry == nullptr) return;
+  {
+    MutexLock lock(mutex_);
+    if (!recovered_) return;  // Recover posts it again
+  }
   bool run = false;
   {
     MutexLock lock(entry->mutex);
     if (entry->pod.ended() || entry->removed) return;
-    run = entry->pod.wants_run() && !entry->pod.has_failed();
+    run = entry->pod.wants_run() && !entry->pod.has_failed() && !entry->pod.is_useless();
   }
   if (run ? DriveRun(entry) : DriveEnd(entry)) DriveLater(id);
 }
@@ -132,6 +136,7 @@ void AgentBackend::TakeFact(const sdk::AllocationFact& fact) {
 
 bool AgentBackend::TakeEnd(const EntryPtr& entry, const sdk::AllocationFact& fact) {
   LeftExits exits;
+  LogEnds log_ends;
   if (!fact.pod_folder.empty()) {
     auto read = ReadLeftExits(fact.pod_folder, fact.sandbox, host_.log());
     if (!read.ok()) {
@@ -140,12 +145,29 @@ bool AgentBackend::TakeEnd(const EntryPtr& entry, const sdk::AllocationFact& fac
       return false;
     }
     exits = *std::move(read);
+    std::vector<ContainerId> open;
+    {
+      MutexLock lock(entry->mutex);
+      open = entry->pod.WithoutEnd();
+    }
+    for (const ContainerId& id : open) {
+      if (exits.count(id) != 0) continue;
+      const auto log_end = agent_hub::LeftLogEnd(fact.pod_folder, id);
+      if (log_end.status().code() == Code::kUnavailable) return false;
+      if (!log_end.ok()) {
+        // Waiting would not change it, and no log may hold up an end.
+        host_.log().Warning("the log of an ended allocation cannot be used",
+                            {{"container", id.str()}, {"error", log_end.status().ToString()}});
+        continue;
+      }
+      log_ends[id] = *log_end;
+    }
   }
   Observations news;
   {
     MutexLock lock(entry->mutex);
     AgentPod settled = entry->pod;
-    news = settled.TakeEnd(fact, exits, host_.clock().WallNanos());
+    news = settled.TakeEnd(fact, exits, host_.clock().WallNanos(), log_ends);
     if (news.empty()) return true;
     if (!entry->removed) {
       if (const Status saved = files_.Save(settled.stored()); !saved.ok()) {

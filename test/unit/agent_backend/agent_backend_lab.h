@@ -163,7 +163,10 @@ struct AgentBackendLab {
     REQUIRE(made.ok());
     backend = *std::move(made);
     backend->SetProvisioner(std::make_unique<ScriptedProvisioner>(outside));
-    REQUIRE(backend->Recover(call(), {}).ok());
+    directory.AllAreHere();
+    auto found = backend->Recover(call(), {});
+    REQUIRE(found.ok());
+    inventory = *std::move(found);
   }
   // kill -9 of the site, and its next start.
   void Restart(std::vector<AllocationFact> recovered = {}) {
@@ -255,6 +258,7 @@ struct AgentBackendLab {
   Outside outside;
   agent_backend::AgentDirectory directory;
   std::unique_ptr<agent_backend::AgentBackend> backend;
+  std::vector<sdk::Observation> inventory;  // of the last Recover
 };
 
 }  // namespace interlink::test

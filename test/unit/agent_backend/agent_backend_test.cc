@@ -42,7 +42,9 @@ TEST_CASE("a submission whose outcome is not known is asked for again under the 
   lab.outside.Fail("Submit", Unavailable("disk"));
   REQUIRE(lab.Run().code() == Code::kUnavailable);
   lab.Restart();
-  CHECK(lab.backend->Observe(lab.call())->size() == 1);
+  // Nothing of it: only so the site asks again, and a pod does not wait for ever.
+  CHECK(lab.inventory.empty());
+  CHECK(lab.backend->Observe(lab.call())->empty());
   lab.outside.Fail("Submit", {});
 
   CHECK(lab.Run().ok());
@@ -247,7 +249,8 @@ TEST_CASE("an end that came while the site was down is told at its start") {
   CHECK((*all)[1].state == State::kDown);
 }
 
-TEST_CASE("what was up and has no allocation any more is lost; what was only wished for waits") {
+TEST_CASE(
+    "what was up and has no allocation any more is lost; what was only wished for is absent") {
   AgentBackendLab lab;
   const bool up = GENERATE(true, false);
   if (up) {
@@ -259,7 +262,110 @@ TEST_CASE("what was up and has no allocation any more is lost; what was only wis
   lab.Restart();
 
   const auto all = lab.backend->Observe(lab.call());
-  CHECK(all->back().state == (up ? State::kDown : State::kPending));
+  REQUIRE(all.ok());
+  CHECK(all->empty() == !up);
+  if (up) CHECK(all->back().state == State::kDown);
+  CHECK(lab.Run().ok());
+  CHECK(lab.outside.Count("Submit") == (up ? 1 : 2));
+}
+
+TEST_CASE("a queued allocation that is gone fails its pod: it is not asked for twice") {
+  AgentBackendLab lab;
+  REQUIRE(lab.Run().ok());
+  lab.Tell(lab.Fact(AllocationFact::State::kPending));
+  REQUIRE(Eventually([&] { return lab.host.Latest(lab.pod).allocation == "4711"; }));
+
+  lab.Restart();
+
+  REQUIRE(lab.inventory.size() == 1);
+  CHECK(lab.inventory[0].state == State::kFailed);
+}
+
+TEST_CASE("only a refusal of the submission forgets the pod") {
+  AgentBackendLab lab;
+  struct Case {
+    Status answer;
+    bool kept;
+  };
+  const auto wanted = GENERATE(values<Case>({{DeadlineExceeded("slow"), true},
+                                             {DataLoss("journal"), true},
+                                             {FailedPrecondition("state"), true},
+                                             {InvalidArgument("no account"), false},
+                                             {PermissionDenied("no account"), false}}));
+  lab.outside.Fail("Submit", wanted.answer);
+  CHECK(lab.Run() == wanted.answer);
+
+  CHECK(lab.backend->Observe(lab.call())->size() == (wanted.kept ? 1U : 0U));
+  lab.outside.Fail("Submit", {});
+  CHECK(lab.Run().ok());
+  CHECK(lab.outside.Count("Check") == (wanted.kept ? 1 : 2));
+}
+
+TEST_CASE("another node cannot ask for a pod's id") {
+  AgentBackendLab lab;
+  REQUIRE(lab.Run().ok());
+
+  CHECK(lab.backend->RunSandbox(lab.call(), {lab.pod, NodeId("n2"), "slurm", lab.config}).code() ==
+        Code::kFailedPrecondition);
+  CHECK(lab.outside.Count("Submit") == 1);
+}
+
+TEST_CASE("an agent that nobody knows is refused only where all pods are known") {
+  AgentBackendLab lab;
+  agent_backend::AgentDirectory early;
+  CHECK(early.MayCome(lab.pod, {}).code() == Code::kUnavailable);
+  early.AllAreHere();
+  CHECK(early.MayCome(lab.pod, {}).code() == Code::kFailedPrecondition);
+
+  lab.backend.reset();  // the site stops; its pods run on
+  CHECK(lab.directory.MayCome(lab.pod, {}).code() == Code::kUnavailable);
+}
+
+TEST_CASE("an agent without its sandbox is told to leave, and its allocation is given back") {
+  AgentBackendLab lab;
+  lab.MakeRunning();
+  lab.directory.WentAway(lab.pod, Unavailable("reboot"));
+  SECTION("it has nothing") { lab.Come(); }
+  SECTION("it says down") { lab.Come({lab.Seen(State::kDown)}); }
+
+  REQUIRE(Eventually([&] { return lab.outside.Count("Release") >= 1; }));
+  CHECK(lab.outside.Count("agent Leave") == 1);
+  CHECK(lab.host.Latest(lab.pod).state == State::kUp);  // until its end is proven
+  CHECK(lab.host.Latest(lab.pod, lab.unit).exit_code == 255);
+}
+
+TEST_CASE("what the scheduler tells before the inventory is not lost") {
+  AgentBackendLab lab;
+  lab.MakeRunning();
+  lab.backend.reset();
+  lab.host.Forget();
+  auto made = agent_backend::AgentBackend::Create(
+      lab.host, std::make_shared<ScriptedAgents>(lab.outside), lab.directory, {});
+  REQUIRE(made.ok());
+  lab.backend = *std::move(made);
+  {
+    MutexLock lock(lab.outside.mutex);
+    lab.outside.recovered = {lab.Fact(AllocationFact::State::kGranted)};
+  }
+
+  lab.TellEnd();  // there is no provisioner yet
+  lab.backend->SetProvisioner(std::make_unique<ScriptedProvisioner>(lab.outside));
+  REQUIRE(lab.backend->Recover(lab.call(), {}).ok());
+
+  CHECK(lab.Is(State::kDown));
+  CHECK(lab.outside.Count("Remove") == 0);
+}
+
+TEST_CASE("a backend goes while its steps ask the provisioner") {
+  AgentBackendLab lab;
+  REQUIRE(lab.Run().ok());
+  lab.outside.Fail("Release", Unavailable("no controller"));
+  REQUIRE(lab.backend->StopSandbox(lab.call(), lab.node, lab.pod).ok());
+  REQUIRE(Eventually([&] { return lab.outside.Count("Release") >= 2; }));
+
+  lab.backend.reset();  // a step that outlived the provisioner would end the test by a signal
+
+  CHECK(lab.directory.MayCome(lab.pod, {}).code() == Code::kUnavailable);
 }
 
 TEST_CASE("an allocation that no record names is given back, and removed when it has ended") {

@@ -116,6 +116,38 @@ TEST_CASE("a container that is being created is not lost because a report does n
   CHECK(pod.TakeReport({}, true, 2).empty());
 }
 
+TEST_CASE("a container that was asked to start is lost where its agent has nothing of it") {
+  AgentPod pod = Up();
+  AddUnit(pod, true);
+
+  const auto news = pod.TakeReport({}, true, 2);
+
+  REQUIRE(news.size() == 1);
+  CHECK(news[0].state == State::kDown);
+  CHECK(news[0].exit_code == 255);
+}
+
+TEST_CASE("a container cannot fail: that word is no exit 0") {
+  AgentPod pod = Up();
+  AddUnit(pod, true);
+
+  CHECK(pod.TakeReport({Of(State::kFailed)}, false, 2).empty());
+}
+
+TEST_CASE("a lost container's log ends where the saved one does, a told end stays as it was") {
+  AgentPod pod = Up();
+  AddUnit(pod, true);
+  const bool told = GENERATE(false, true);
+  sdk::Observation down = Of(State::kDown, 3);
+  down.log_end = 9;
+  if (told) pod.TakeReport({down}, false, 2);
+
+  CHECK(pod.WithoutEnd().size() == (told ? 0U : 1U));
+  const auto all = pod.TakeEnd(End(), {}, 9, {{kUnit, 42}});
+
+  CHECK(all[0].log_end == (told ? 9U : 42U));
+}
+
 TEST_CASE("wanted only rises") {
   AgentPod pod = Up();
   CHECK(pod.Want(interlink::v1::WANTED_REMOVE));
