@@ -1,6 +1,7 @@
 // The hub's port as a stranger sees it: raw calls over TLS.
 #include <catch2/catch.hpp>
 #include <fstream>
+#include <future>
 
 #include "agent_lab.h"
 #include "support/eventually.h"
@@ -280,6 +281,30 @@ TEST_CASE("a command that is not answered in time has an unknown outcome") {
   const auto sent = caller.Hear();
   REQUIRE(sent.ok());
   CHECK(sent->command().number() == 1);
+}
+
+TEST_CASE("a hub that was stopped answers whoever waits, and asks nobody any more") {
+  AgentLab lab;
+  lab.StopHub();
+  lab.options.heartbeat = std::chrono::seconds(30);
+  lab.StartHub();
+  Caller caller(lab, lab.ChannelOf(lab.pod));
+  REQUIRE(caller.SayHello(caller.Hello()).ok());
+  Command command;
+  command.mutable_observe();
+  const Call patient = Call::WithTimeout(std::chrono::minutes(5));
+  auto waiting = std::async(std::launch::async,
+                            [&] { return lab.hub->Ask(patient, lab.pod, command).status(); });
+  REQUIRE(caller.Hear().ok());
+
+  lab.hub->Stop();
+
+  REQUIRE(waiting.wait_for(std::chrono::seconds(30)) == std::future_status::ready);
+  CHECK(waiting.get().code() == Code::kUnavailable);
+  CHECK(lab.events.went() == 1);
+  CHECK(lab.hub->Ask(patient, lab.pod, command).status() ==
+        Unavailable("the site is shutting down"));
+  lab.hub->Stop();
 }
 
 TEST_CASE("a hub that cannot have its port, or its key, says so") {
