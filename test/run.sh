@@ -189,6 +189,9 @@ suite_slurm() { # a real SLURM, started by the tests
   plugin=$counted
   bats_files slurm test/slurm
   counted="plugin $plugin; lab $counted"
+  plugin=$counted
+  INTERLINK_BUILD=$root/build/$preset one "$logs/slurm-example.log" examples/slurm/run.sh
+  counted="$plugin; example $counted"
 }
 suite_bench() { build release; one "$logs/bench.log" test/bench/run.sh; grep -E '^[a-zA-Z].*\|' "$logs/bench.log" || true; }
 conformance() { # NAME; critest and ginkgo are in PATH

@@ -26,3 +26,44 @@ cluster_processes() { # FOLDER TAG
   done
   return $found
 }
+
+# --- pods as jobs
+
+# Starts a lab whose site runs pods as jobs.
+own_site() { own_lab --plugin slurm "$@"; }
+
+# A job has one user and the machine's network; each container has its own processes.
+IN_JOB='.linux.security_context.namespace_options = {network: 2, pid: 1, ipc: 0}'
+job_pod() { write_pod "$1" "$IN_JOB | ${2:-.}"; }                # NAME [JQ_FILTER]: prints the file
+start_job_pod() { crictl runp "$(job_pod "$@")"; }               # NAME [JQ_FILTER]
+create_in_job() { create "$1" "$2" "$3" "$IN_JOB | ${4:-.}" "${@:5}"; } # POD_ID NAME POD_NAME JQ_FILTER COMMAND...
+start_in_job() {
+  local id
+  id=$(create_in_job "$@")
+  crictl start "$id" >/dev/null
+  echo "$id"
+}
+
+# What SLURM has of a sandbox: lines of job id and state.
+jobs_of() { squeue -h -t all -o '%A %T %j' | awk -v id="$1" '$3 ~ id "$" {print $1, $2}'; }
+living_jobs_of() { jobs_of "$1" | grep -E ' (PENDING|CONFIGURING|RUNNING|SUSPENDED|COMPLETING)$'; }
+job_id_of() { site GET "/v1/sandboxes/$1" | jq -r .allocation; }
+# The sandboxes that the site has, listed or not.
+sandboxes_at_site() { site GET /v1/sandboxes | jq -r '.sandboxes[].id'; }
+
+# The agent that obeys the site, not its parent.
+agent_of() { pgrep -f "^[^ ]*/interlink-agent[^ ]* run --sandbox $1 .* --supervised\$" | head -n 1; }
+
+exit_code() { crictl inspect "$1" | jq .status.exitCode; }
+exit_reason() { crictl inspect "$1" | jq -r .status.reason; }
+
+# Every CPU of the cluster is taken until `scancel` of the printed job.
+fill_cluster() {
+  local id
+  id=$(submit 'sleep 3600' --nodes=3 --exclusive --mem=0 --job-name=filler)
+  eventually 30 job_is "$id" RUNNING >&2
+  echo "$id"
+}
+
+# Removes what is listed, until no job is left: a queued pod is listed only later.
+all_gone() { remove_all && [ -z "$(squeue -h -o %A)" ] && [ -z "$(sandboxes_at_site)" ]; }
