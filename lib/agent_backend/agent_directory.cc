@@ -14,7 +14,6 @@ void AgentDirectory::Add(AgentListener& listener) {
 void AgentDirectory::Remove(AgentListener& listener) {
   const auto is_it = [&listener](const Entry& entry) { return entry.listener == &listener; };
   MutexLock lock(mutex_);
-  all_here_ = false;
   for (bool idle = false; !idle;) {
     idle = idle_.WaitFor(mutex_, std::chrono::seconds(1), [&]() NO_LOCK_ANALYSIS {
       const auto entry = std::find_if(entries_.begin(), entries_.end(), is_it);
@@ -22,11 +21,6 @@ void AgentDirectory::Remove(AgentListener& listener) {
     });
   }
   entries_.erase(std::remove_if(entries_.begin(), entries_.end(), is_it), entries_.end());
-}
-
-void AgentDirectory::AllAreHere() {
-  MutexLock lock(mutex_);
-  all_here_ = true;
 }
 
 bool AgentDirectory::With(const SandboxId& id, const std::function<void(AgentListener&)>& event) {
@@ -51,13 +45,8 @@ bool AgentDirectory::With(const SandboxId& id, const std::function<void(AgentLis
 }
 
 Status AgentDirectory::MayCome(const SandboxId& id, const agent_hub::AgentPlace& place) {
-  Status answer;
-  if (With(id, [&](AgentListener& listener) { answer = listener.MayCome(id, place); })) {
-    return answer;
-  }
-  MutexLock lock(mutex_);
-  if (!all_here_) return Unavailable("this site does not know all of its pods yet");
-  answer = FailedPrecondition("this site has no pod \"" + id.str() + "\"");
+  Status answer = Unavailable("this site does not know the pod \"" + id.str() + "\" now");
+  With(id, [&](AgentListener& listener) { answer = listener.MayCome(id, place); });
   return answer;
 }
 

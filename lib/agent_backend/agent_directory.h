@@ -17,15 +17,13 @@ class AgentListener : public agent_hub::AgentEvents {
   virtual bool Knows(const SandboxId& id) const = 0;
 };
 
-// Who is refused for good stops its pod. So an agent that nobody knows is told to come again until
-// AllAreHere, and from the first Remove on; only in between it is refused.
+// Who is refused for good stops its pod. So an agent that nobody knows is only told to come again:
+// its plugin is not loaded yet, or not any more, or lost its records. Nothing follows from absence.
 class AgentDirectory final : public agent_hub::AgentEvents {
  public:
   void Add(AgentListener& listener);
   // No event of it comes any more when this returns. Not from within one of its events.
   void Remove(AgentListener& listener);
-  // Every plugin has its backend. Not if one could not be loaded: its pods run on.
-  void AllAreHere();
 
   Status MayCome(const SandboxId& id, const agent_hub::AgentPlace& place) override;
   void CameIn(const SandboxId& id, const agent_hub::AgentPlace& place) override;
@@ -44,7 +42,6 @@ class AgentDirectory final : public agent_hub::AgentEvents {
   Mutex mutex_;
   CondVar idle_;
   std::vector<Entry> entries_ GUARDED_BY(mutex_);
-  bool all_here_ GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace interlink::agent_backend

@@ -163,7 +163,6 @@ struct AgentBackendLab {
     REQUIRE(made.ok());
     backend = *std::move(made);
     backend->SetProvisioner(std::make_unique<ScriptedProvisioner>(outside));
-    directory.AllAreHere();
     auto found = backend->Recover(call(), {});
     REQUIRE(found.ok());
     inventory = *std::move(found);
