@@ -102,9 +102,11 @@ void Engine::OnEnded(const SandboxId& sandbox, const ContainerId& id, bool recor
   }
   if (has_record && !forced) {
     const uint64_t log_end = LogSize(pod->folder, id);
+    const std::string message = TerminationMessage(pod->folder, id);
     MoveContainer(sandbox, id, [&](sdk::Observation& fact) {
       FillEnd(**exit, fact);
       fact.log_end = log_end;
+      fact.termination_message = message;
     });
     return;
   }
