@@ -15,7 +15,7 @@ teardown() {
 nothing_at_site() { [ -z "$(sandboxes_at_site)" ]; }
 # The time until then counts while somebody lists.
 given_up() { crictl pods -q >/dev/null && [ -z "$(squeue -h -t PENDING -o %A)" ]; }
-pending() { squeue -h -t PENDING -o %A | grep -q .; }
+pending() { squeue -h -t PENDING -o %A | has .; }
 
 @test "a pod that waits in the queue is told so, kept, and collected by the retry: one job in all" {
   filler=$(fill_cluster)
@@ -51,10 +51,12 @@ pending() { squeue -h -t PENDING -o %A | grep -q .; }
 
 @test "a job that somebody cancels while it waits fails its pod in words" {
   fill_cluster >/dev/null
-  file=$(job_pod unlucky)
-  refused "queued at" crictl --timeout 8s runp "$file"
-  scancel "$(job_id_of "$(sandboxes_at_site)")"
-  refused "cancel" crictl --timeout 30s runp "$file"
+  crictl --timeout 300s runp "$(job_pod unlucky)" >"$BATS_TEST_TMPDIR/answer" 2>&1 &
+  caller=$!
+  eventually 30 pending
+  scancel "$(squeue -h -t PENDING -o %A)"
+  wait "$caller" && fail "it runs: $(cat "$BATS_TEST_TMPDIR/answer")"
+  grep -qi cancel "$BATS_TEST_TMPDIR/answer" || fail "$(cat "$BATS_TEST_TMPDIR/answer")"
   eventually 30 nothing_at_site
 }
 
