@@ -64,6 +64,22 @@ std::vector<pid_t> Naming(const std::string& text, const std::string& also) {
   return found;
 }
 
+namespace {
+
+// Processes in whose file systems that path takes part: the containers' layers are there.
+std::vector<pid_t> SeeingMounts(const std::string& path) {
+  std::vector<pid_t> found;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    const auto mounts = ReadFile("/proc/" + name + "/mountinfo", 4U << 20U);
+    if (mounts.ok() && mounts->find(path) != std::string::npos) found.push_back(std::stoi(name));
+  }
+  return found;
+}
+
+}  // namespace
+
 Job::Job(AgentLab& lab)
     : lab_(lab), home_(lab.folder.File("job")), program_(lab.folder.File("interlink-agent")) {
   fs::create_directories(home_);
@@ -92,6 +108,8 @@ void Job::KillAgent() {
 
 void Job::Kill() {
   for (const pid_t pid : Naming(home_)) kill(pid, SIGKILL);
+  // Containers too, which do not name it: those of shims that were killed have nobody else.
+  for (const pid_t pid : SeeingMounts(home_)) kill(pid, SIGKILL);
   if (child_.pid > 0) End(std::chrono::seconds(1));
 }
 
