@@ -2,9 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/beneath.h"
 #include "base/unique_fd.h"
 #include "interlink/v1/volume.pb.h"
 
@@ -62,13 +61,9 @@ Status CheckLink(const VolumeEntry& entry) {
 
 // Below `root`, through folders only.
 Result<UniqueFd> OpenFolder(int root, const std::string& path) {
-  open_how how{};
-  how.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  const std::string name = path.empty() ? "." : path;
-  UniqueFd fd(static_cast<int>(syscall(SYS_openat2, root, name.c_str(), &how, sizeof how)));
-  if (fd) return fd;
-  return ErrnoStatus(errno, "open \"" + name + "\" of a volume");
+  auto folder = OpenBeneath(root, path.empty() ? "." : path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (folder.ok()) return folder;
+  return folder.status().WithContext("a volume");
 }
 
 Status Dress(int fd, const VolumeEntry& entry, bool owned) {
