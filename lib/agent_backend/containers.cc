@@ -45,18 +45,18 @@ Status AgentBackend::CreateContainer(const Call& call, const sdk::ContainerSpec&
       }
     }
   }
-  Status created;
   auto image = host_.HoldImage(spec.id, spec.image_id);
   if (image.ok()) {
     auto held = provisioner_->HoldImage(spec.id, *image);
     if (held.status().code() == Code::kFailedPrecondition) {
       // Prepared long ago, and let go of since.
-      RETURN_IF_ERROR(provisioner_->PrepareImage(call, *image));
-      held = provisioner_->HoldImage(spec.id, *image);
+      const Status prepared = provisioner_->PrepareImage(call, *image);
+      held = prepared.ok() ? provisioner_->HoldImage(spec.id, *image)
+                           : Result<sdk::UnpackedImage>(prepared);
     }
     image = std::move(held);
   }
-  created = image.ok() ? agents_->CreateContainer(call, spec, *image) : image.status();
+  const Status created = image.ok() ? agents_->CreateContainer(call, spec, *image) : image.status();
   if (created.ok() || !IsRefused(created.code())) return created;
   provisioner_->ReleaseImages(spec.id);
   host_.ReleaseImages(spec.id);

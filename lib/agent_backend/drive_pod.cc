@@ -128,8 +128,13 @@ void AgentBackend::TakeFact(const sdk::AllocationFact& fact) {
     MutexLock lock(entry->mutex);
     const std::string before = entry->pod.stored().allocation();
     news = entry->pod.TakeAllocation(fact);
-    // Only the allocation's name is stored, and the provisioner tells it again.
-    if (entry->pod.stored().allocation() != before && !SaveLocked(*entry).ok()) return;
+    // Only the allocation's name is stored. Nothing rests on it alone, and the provisioner tells it
+    // again: what the queue says is told in any case.
+    const bool named = entry->pod.stored().allocation() != before;
+    if (const Status saved = named ? SaveLocked(*entry) : Status(); !saved.ok()) {
+      host_.log().Warning("the name of an allocation is not stored yet",
+                          {{"sandbox", fact.sandbox.str()}, {"error", saved.ToString()}});
+    }
   }
   host_.Report(std::move(news));
 }

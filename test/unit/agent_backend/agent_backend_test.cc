@@ -389,6 +389,18 @@ TEST_CASE("a container that is refused leaves no record and holds no image") {
   CHECK(lab.backend->Observe(lab.call())->size() == 1);
 }
 
+TEST_CASE("a container whose image cannot be prepared again leaves nothing either") {
+  AgentBackendLab lab;
+  lab.MakeUp();
+  lab.outside.Fail("HoldImage", FailedPrecondition("let go of"));
+  lab.outside.Fail("PrepareImage", InvalidArgument("whiteouts"));
+
+  CHECK(lab.Create() == InvalidArgument("whiteouts"));
+
+  CHECK(lab.host.HeldImages() == 0);
+  CHECK(lab.backend->Observe(lab.call())->size() == 1);
+}
+
 TEST_CASE("a container whose creation may have happened is known until it is removed") {
   AgentBackendLab lab;
   lab.MakeUp();
