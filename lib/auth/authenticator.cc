@@ -69,7 +69,7 @@ Result<NodeId> Authenticator::NodeOfCertificate(const net::Peer& peer) const {
   return NodeId(name);
 }
 
-Result<NodeId> Authenticator::NodeOfToken(const std::string& authorization) const {
+Result<TokenIdentity> Authenticator::IdentityOfToken(const std::string& authorization) const {
   // RFC 6750: the scheme compares without case.
   constexpr std::string_view kScheme = "Bearer ";
   const std::string_view text = authorization;
@@ -90,12 +90,12 @@ Result<Identity> Authenticator::Authenticate(
     return Unauthenticated("a client certificate is needed");
   }
   if (authorization) {
-    ASSIGN_OR_RETURN(const NodeId node, NodeOfToken(*authorization));
-    if (identity.by_certificate && node != identity.node) {
+    ASSIGN_OR_RETURN(identity.token, IdentityOfToken(*authorization));
+    if (identity.by_certificate && identity.token.node != identity.node) {
       return PermissionDenied("the client certificate is of node \"" + identity.node.str() +
                               "\" and the token is of another one");
     }
-    identity.node = node;
+    identity.node = identity.token.node;
     identity.by_token = true;
   } else if (options_.require_token) {
     return Unauthenticated("a bearer token is needed");

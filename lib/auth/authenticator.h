@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/id.h"
 #include "base/status.h"
@@ -14,13 +15,23 @@
 
 namespace interlink::auth {
 
-// One way to turn a bearer token into a node's name: TokenFile, later an OIDC issuer. Thread-safe;
-// called on io threads, so it answers from memory.
+// Whom a token speaks for. Empty: it does not say.
+struct TokenIdentity {
+  NodeId node;
+  std::string issuer;
+  std::string subject;
+  std::vector<std::string> groups;
+  std::string tenant;
+};
+
+// One way to read a bearer token: TokenFile, OidcVerifier. Thread-safe; called on io threads, so it
+// answers from memory.
 class TokenVerifier {
  public:
   virtual ~TokenVerifier() = default;
-  // kUnauthenticated: the token is not known (the text never contains it).
-  virtual Result<NodeId> Verify(std::string_view token) const = 0;
+  // kUnauthenticated: the token is not good (the text never contains it). kUnavailable: that cannot
+  // be told now.
+  virtual Result<TokenIdentity> Verify(std::string_view token) const = 0;
 };
 
 // How a certificate names its node.
@@ -44,6 +55,7 @@ struct Identity {
   NodeId node;
   bool by_certificate = false;
   bool by_token = false;
+  TokenIdentity token;  // REQUIRES: by_token
 };
 
 class Authenticator {
@@ -55,7 +67,7 @@ class Authenticator {
   // `authorization`: the value of that header, when there is one. What is presented must be right:
   // a wrong token is refused whatever the certificate says, and both must name the same node.
   // kUnauthenticated: who asks is not known, and what is missing. kPermissionDenied: the two
-  // identities differ.
+  // identities differ. kUnavailable: as TokenVerifier.
   Result<Identity> Authenticate(const net::Peer& peer,
                                 const std::optional<std::string>& authorization) const;
 
@@ -63,7 +75,7 @@ class Authenticator {
   Authenticator(AuthenticatorOptions options, const TokenVerifier* tokens)
       : options_(std::move(options)), tokens_(tokens) {}
   Result<NodeId> NodeOfCertificate(const net::Peer& peer) const;
-  Result<NodeId> NodeOfToken(const std::string& authorization) const;
+  Result<TokenIdentity> IdentityOfToken(const std::string& authorization) const;
 
   AuthenticatorOptions options_;
   const TokenVerifier* tokens_;

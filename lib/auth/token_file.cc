@@ -138,7 +138,7 @@ Result<std::unique_ptr<TokenFile>> TokenFile::Open(std::string path, Timer& time
 
 TokenFile::~TokenFile() { state_->file->Stop(); }
 
-Result<NodeId> TokenFile::Verify(std::string_view token) const {
+Result<TokenIdentity> TokenFile::Verify(std::string_view token) const {
   const Digest digest = DigestOf(token);
   const auto entries = state_->Get();
   // All are compared, so that the time says nothing about which one fits.
@@ -147,7 +147,9 @@ Result<NodeId> TokenFile::Verify(std::string_view token) const {
     if (Equal(entry.digest, digest)) found = &entry;
   }
   if (found == nullptr) return Unauthenticated("the bearer token is not known here");
-  return found->node;
+  TokenIdentity identity;
+  identity.node = found->node;
+  return identity;
 }
 
 }  // namespace interlink::auth

@@ -31,7 +31,7 @@ class TokenFile final : public TokenVerifier {
   ~TokenFile() override;
 
   // Takes the same time for every token that is not known and compares digests only.
-  Result<NodeId> Verify(std::string_view token) const override;
+  Result<TokenIdentity> Verify(std::string_view token) const override;
 
   // A token is kept as its SHA-256.
   using Digest = std::array<unsigned char, 32>;

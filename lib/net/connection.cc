@@ -76,10 +76,10 @@ struct PlainUnix : Unix::socket {
   explicit PlainUnix(Unix::socket&& other) : Unix::socket(std::move(other)) {}
 };
 struct Tls : asio::ssl::stream<tcp::socket> {
-  Tls(tcp::socket socket, std::shared_ptr<const TlsContext> keep)
-      : asio::ssl::stream<tcp::socket>(std::move(socket), keep->state().context),
+  Tls(tcp::socket socket, std::shared_ptr<TlsContext::State> keep)
+      : asio::ssl::stream<tcp::socket>(std::move(socket), keep->context),
         context(std::move(keep)) {}
-  std::shared_ptr<const TlsContext> context;
+  std::shared_ptr<TlsContext::State> context;
 };
 
 template <typename Socket>
@@ -282,7 +282,7 @@ class TcpListener final : public Listener {
           strand, std::make_shared<PlainTcp>(std::move(socket)), std::move(peer));
     }
     co_return std::make_shared<SocketConnection<Tls>>(
-        strand, std::make_shared<Tls>(std::move(socket), tls_), std::move(peer));
+        strand, std::make_shared<Tls>(std::move(socket), tls_->state()), std::move(peer));
   }
 
   uint16_t port() const override { return port_; }
@@ -394,7 +394,7 @@ Awaitable<Result<std::shared_ptr<Connection>>> Connect(asio::any_io_executor str
     co_return std::make_shared<SocketConnection<PlainTcp>>(
         strand, std::make_shared<PlainTcp>(*std::move(socket)), peer);
   }
-  auto tls = std::make_shared<Tls>(*std::move(socket), endpoint.tls);
+  auto tls = std::make_shared<Tls>(*std::move(socket), endpoint.tls->state());
   ExpectServerName(tls->native_handle(), endpoint.host);
   auto connection = std::make_shared<SocketConnection<Tls>>(strand, tls, peer);
   const Status status = co_await connection->Handshake(false, deadline);

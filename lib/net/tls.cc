@@ -42,6 +42,40 @@ Status Refused(const std::string& what, const std::string& file) {
   return InvalidArgument(what + " \"" + file + "\": " + TlsErrorText());
 }
 
+// Our own certificate and key; when it ends, in Unix seconds.
+Result<int64_t> UseCertificate(const TlsFiles& files, SSL_CTX* context) {
+  // Reading first tells "missing" and "not readable" from "not a certificate".
+  ASSIGN_OR_RETURN(const std::string pem, ReadFile(files.cert_file, kMaxPem));
+  RETURN_IF_ERROR(
+      ReadFile(files.key_file, kMaxPem).status().WithContext("key of \"" + files.cert_file + "\""));
+  const auto chain = ReadCertificates(pem);
+  if (chain.empty()) return InvalidArgument("\"" + files.cert_file + "\" is not a PEM certificate");
+  const auto& leaf = chain.front();
+  const int64_t not_after = UnixTime(X509_get0_notAfter(leaf.get()));
+  const auto now = static_cast<int64_t>(std::time(nullptr));
+  if (now > not_after)
+    return FailedPrecondition("certificate \"" + files.cert_file + "\" has expired: renew it");
+  if (now < UnixTime(X509_get0_notBefore(leaf.get()))) {
+    return FailedPrecondition("certificate \"" + files.cert_file +
+                              "\" is not valid yet: check the clock");
+  }
+  if (SSL_CTX_use_certificate_chain_file(context, files.cert_file.c_str()) != 1)
+    return Refused("certificate", files.cert_file);
+  if (SSL_CTX_use_PrivateKey_file(context, files.key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
+      SSL_CTX_check_private_key(context) != 1) {
+    const std::string text = TlsErrorText();
+    return InvalidArgument("key \"" + files.key_file + "\" does not fit certificate \"" +
+                           files.cert_file + "\": " + text);
+  }
+  return not_after;
+}
+
+int VerifyMode(std::optional<ClientAuth> server) {
+  if (server == ClientAuth::kNone) return SSL_VERIFY_NONE;
+  if (server == ClientAuth::kRequire) return SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+  return SSL_VERIFY_PEER;
+}
+
 }  // namespace
 
 std::string TlsErrorText() {
@@ -55,11 +89,18 @@ std::string TlsErrorText() {
   return text;
 }
 
-TlsContext::TlsContext() : state_(std::make_unique<State>()) {}
 TlsContext::~TlsContext() = default;
 
-Status TlsContext::Load(const TlsFiles& files, bool server) {
-  SSL_CTX* context = state_->context.native_handle();
+std::shared_ptr<TlsContext::State> TlsContext::state() const {
+  const MutexLock lock(mutex_);
+  return state_;
+}
+
+int64_t TlsContext::not_after() const { return state()->not_after; }
+
+Result<std::shared_ptr<TlsContext::State>> TlsContext::Load() const {
+  auto state = std::make_shared<State>();
+  SSL_CTX* context = state->context.native_handle();
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                    SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF);
@@ -67,69 +108,51 @@ Status TlsContext::Load(const TlsFiles& files, bool server) {
   if (SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1)
     return InternalError("no usable TLS cipher");
   ERR_clear_error();
-  if (!files.cert_file.empty()) {
-    // Reading first tells "missing" and "not readable" from "not a certificate".
-    ASSIGN_OR_RETURN(const std::string pem, ReadFile(files.cert_file, kMaxPem));
-    RETURN_IF_ERROR(ReadFile(files.key_file, kMaxPem)
-                        .status()
-                        .WithContext("key of \"" + files.cert_file + "\""));
-    const auto chain = ReadCertificates(pem);
-    if (chain.empty())
-      return InvalidArgument("\"" + files.cert_file + "\" is not a PEM certificate");
-    const auto& leaf = chain.front();
-    not_after_ = UnixTime(X509_get0_notAfter(leaf.get()));
-    const auto now = static_cast<int64_t>(std::time(nullptr));
-    if (now > not_after_)
-      return FailedPrecondition("certificate \"" + files.cert_file + "\" has expired: renew it");
-    if (now < UnixTime(X509_get0_notBefore(leaf.get()))) {
-      return FailedPrecondition("certificate \"" + files.cert_file +
-                                "\" is not valid yet: check the clock");
-    }
-    if (SSL_CTX_use_certificate_chain_file(context, files.cert_file.c_str()) != 1)
-      return Refused("certificate", files.cert_file);
-    if (SSL_CTX_use_PrivateKey_file(context, files.key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
-        SSL_CTX_check_private_key(context) != 1) {
-      const std::string text = TlsErrorText();
-      return InvalidArgument("key \"" + files.key_file + "\" does not fit certificate \"" +
-                             files.cert_file + "\": " + text);
-    }
-  } else if (server) {
+  if (!files_.cert_file.empty()) {
+    ASSIGN_OR_RETURN(state->not_after, UseCertificate(files_, context));
+  } else if (server_) {
     return InvalidArgument("a server needs \"TLS.CertFile\" and \"TLS.KeyFile\"");
   }
-  if (!files.ca_file.empty()) {
-    RETURN_IF_ERROR(ReadFile(files.ca_file, kMaxPem).status());
-    if (SSL_CTX_load_verify_locations(context, files.ca_file.c_str(), nullptr) != 1)
-      return Refused("CA file", files.ca_file);
-    if (server) SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(files.ca_file.c_str()));
-  } else if (!server) {
+  if (!files_.ca_file.empty()) {
+    RETURN_IF_ERROR(ReadFile(files_.ca_file, kMaxPem).status());
+    if (SSL_CTX_load_verify_locations(context, files_.ca_file.c_str(), nullptr) != 1)
+      return Refused("CA file", files_.ca_file);
+    if (server_)
+      SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(files_.ca_file.c_str()));
+  } else if (!server_) {
     SSL_CTX_set_default_verify_paths(context);
-  }
-  return {};
-}
-
-Result<std::shared_ptr<const TlsContext>> TlsContext::Server(const TlsFiles& files,
-                                                             ClientAuth auth) {
-  std::shared_ptr<TlsContext> made(new TlsContext());  // NOLINT: private constructor
-  RETURN_IF_ERROR(made->Load(files, true));
-  if (auth != ClientAuth::kNone && files.ca_file.empty()) {
+  } else if (server_ != ClientAuth::kNone) {
     return InvalidArgument(
         "\"TLS.CACertFile\" is needed to verify clients: name it or set \"TLS.ClientAuth: none\"");
   }
-  const int mode = auth == ClientAuth::kRequire  ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
-                   : auth == ClientAuth::kVerify ? SSL_VERIFY_PEER
-                                                 : SSL_VERIFY_NONE;
-  SSL_CTX_set_verify(made->state_->context.native_handle(), mode, nullptr);
-  const unsigned char context_id[] = "interlink-api";
-  SSL_CTX_set_session_id_context(made->state_->context.native_handle(), context_id,
-                                 sizeof context_id - 1);
-  return std::shared_ptr<const TlsContext>(std::move(made));
+  SSL_CTX_set_verify(context, VerifyMode(server_), nullptr);
+  if (server_) {
+    const unsigned char context_id[] = "interlink-api";
+    SSL_CTX_set_session_id_context(context, context_id, sizeof context_id - 1);
+  }
+  return state;
 }
 
-Result<std::shared_ptr<const TlsContext>> TlsContext::Client(const TlsFiles& files) {
-  std::shared_ptr<TlsContext> made(new TlsContext());  // NOLINT: private constructor
-  RETURN_IF_ERROR(made->Load(files, false));
-  SSL_CTX_set_verify(made->state_->context.native_handle(), SSL_VERIFY_PEER, nullptr);
-  return std::shared_ptr<const TlsContext>(std::move(made));
+Status TlsContext::Reload() {
+  ASSIGN_OR_RETURN(std::shared_ptr<State> fresh, Load());
+  const MutexLock lock(mutex_);
+  state_.swap(fresh);
+  return {};
+}
+
+Result<std::shared_ptr<TlsContext>> TlsContext::Open(const TlsFiles& files,
+                                                     std::optional<ClientAuth> server) {
+  std::shared_ptr<TlsContext> made(new TlsContext(files, server));  // NOLINT: private constructor
+  RETURN_IF_ERROR(made->Reload());
+  return made;
+}
+
+Result<std::shared_ptr<TlsContext>> TlsContext::Server(const TlsFiles& files, ClientAuth auth) {
+  return Open(files, auth);
+}
+
+Result<std::shared_ptr<TlsContext>> TlsContext::Client(const TlsFiles& files) {
+  return Open(files, std::nullopt);
 }
 
 Status CheckServerCertificate(const std::string& cert_file, const std::string& ca_file,

@@ -1,12 +1,15 @@
 // TLS contexts from files, with errors that a person can act on. TLS 1.2 and up, no renegotiation.
-// Immutable, thread-safe; owners: every connection made from it.
+// Thread-safe; owners: whoever makes connections from it.
 #ifndef INTERLINK_NET_TLS_H_
 #define INTERLINK_NET_TLS_H_
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
+#include "base/mutex.h"
 #include "base/status.h"
 
 namespace interlink::net {
@@ -23,21 +26,34 @@ class TlsContext {
  public:
   // kNotFound, kPermissionDenied, kInvalidArgument ("key \"k\" does not fit certificate \"c\""),
   // kFailedPrecondition (expired or not yet valid).
-  static Result<std::shared_ptr<const TlsContext>> Server(const TlsFiles& files, ClientAuth auth);
+  static Result<std::shared_ptr<TlsContext>> Server(const TlsFiles& files, ClientAuth auth);
   // Verifies the server's chain and name.
-  static Result<std::shared_ptr<const TlsContext>> Client(const TlsFiles& files);
+  static Result<std::shared_ptr<TlsContext>> Client(const TlsFiles& files);
   ~TlsContext();
 
-  struct State;
-  State& state() const { return *state_; }
+  // Reads the same files again. All is checked first, then connections that are made from now on
+  // have it; those that stand go on as they are. An error, as of Server and Client: nothing
+  // changes.
+  Status Reload();
+  const TlsFiles& files() const { return files_; }
   // Unix seconds at which our own certificate ends; 0: there is none.
-  int64_t not_after() const { return not_after_; }
+  int64_t not_after() const;
+
+  struct State;
+  // Owners: this until the next Reload, and each connection that is made from it.
+  std::shared_ptr<State> state() const;
 
  private:
-  TlsContext();
-  Status Load(const TlsFiles& files, bool server);
-  std::unique_ptr<State> state_;
-  int64_t not_after_ = 0;
+  TlsContext(TlsFiles files, std::optional<ClientAuth> server)
+      : files_(std::move(files)), server_(server) {}
+  static Result<std::shared_ptr<TlsContext>> Open(const TlsFiles& files,
+                                                  std::optional<ClientAuth> server);
+  Result<std::shared_ptr<State>> Load() const;
+
+  const TlsFiles files_;
+  const std::optional<ClientAuth> server_;  // nothing: a client's
+  mutable Mutex mutex_;
+  std::shared_ptr<State> state_ GUARDED_BY(mutex_);
 };
 
 // Whether a client that trusts nobody but `ca_file` takes the certificate chain in `cert_file` for

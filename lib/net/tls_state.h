@@ -11,6 +11,7 @@ namespace interlink::net {
 
 struct TlsContext::State {
   boost::asio::ssl::context context{boost::asio::ssl::context::tls};
+  int64_t not_after = 0;
 };
 
 // The newest text of OpenSSL's error queue, which is emptied.

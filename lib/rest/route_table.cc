@@ -37,6 +37,7 @@ constexpr Entry kFunctions[] = {
     {Route::kCancelPull, CancelPull},
     {Route::kImageFilesystems, ImageFilesystems},
     {Route::kPutVolume, PutVolume},
+    {Route::kRefreshVolumes, RefreshVolumes},
     {Route::kStats, Stats},
     {Route::kPodMetrics, PodMetrics},
     {Route::kListNodes, ListNodes},

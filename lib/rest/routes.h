@@ -57,6 +57,7 @@ void ImageFilesystems(const ExchangePtr& exchange, Answer answer);
 
 // volumes.cc
 void PutVolume(const ExchangePtr& exchange, Answer answer);
+void RefreshVolumes(const ExchangePtr& exchange, Answer answer);
 
 // control.cc: of the control socket
 void ListNodes(const ExchangePtr& exchange, Answer answer);

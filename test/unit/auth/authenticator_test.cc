@@ -7,9 +7,11 @@ namespace {
 
 class OneToken final : public TokenVerifier {
  public:
-  Result<NodeId> Verify(std::string_view token) const override {
-    if (token == "right") return NodeId("node-1");
-    return Unauthenticated("the bearer token is not known here");
+  Result<TokenIdentity> Verify(std::string_view token) const override {
+    if (token != "right") return Unauthenticated("the bearer token is not known here");
+    TokenIdentity identity;
+    identity.node = NodeId("node-1");
+    return identity;
   }
 };
 

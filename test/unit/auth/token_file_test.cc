@@ -44,8 +44,8 @@ TEST_CASE("known tokens name their nodes, others are refused") {
                       fixture.timer, fixture.log);
   REQUIRE(file.ok());
 
-  CHECK((*file)->Verify(kOne).value_or(NodeId()) == NodeId("node-1"));
-  CHECK((*file)->Verify(kTwo).value_or(NodeId()) == NodeId("node-2"));
+  CHECK((*file)->Verify(kOne).value_or(TokenIdentity()).node == NodeId("node-1"));
+  CHECK((*file)->Verify(kTwo).value_or(TokenIdentity()).node == NodeId("node-2"));
   for (const std::string& wrong : {std::string(), kOne + "x", kOne.substr(1), std::string("x")}) {
     const auto node = (*file)->Verify(wrong);
     CHECK(node.status().code() == Code::kUnauthenticated);

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <fstream>
 
 #include "base/mutex.h"
@@ -237,6 +238,66 @@ TEST_CASE("whether clients will take a server's certificate is known before ther
   }
   CHECK(CheckServerCertificate(cert, fixture.folder.File("absent.crt"), "x").code() ==
         Code::kNotFound);
+}
+
+TEST_CASE("a context that was reloaded is another one for new connections, old ones go on") {
+  TlsFixture fixture;
+  const TlsFiles files = fixture.Server();
+  TlsFiles trusting = fixture.Client();
+  trusting.ca_file = fixture.folder.File("trusted.crt");
+  std::filesystem::copy(fixture.authority.ca_file(), trusting.ca_file);
+  const auto server_tls = TlsContext::Server(files, ClientAuth::kRequire);
+  const auto client_tls = TlsContext::Client(trusting);
+  REQUIRE(server_tls.ok());
+  REQUIRE(client_tls.ok());
+  auto listener = Listener::Tcp(fixture.io, "127.0.0.1", 0, *server_tls);
+  REQUIRE(listener.ok());
+  HttpServer https(fixture.io, *std::move(listener), {}, WhoAreYou);
+  https.Start();
+  HttpClientOptions options;
+  options.endpoint = {"127.0.0.1", https.port(), "", *client_tls};
+  const auto ask = [](HttpClient& http) {
+    HttpRequest request;
+    request.method = "GET";
+    request.target = "/";
+    return http.Do(Call::WithTimeout(std::chrono::seconds(10)), request).ok();
+  };
+  const auto replace = [](const std::string& with, const std::string& file) {
+    REQUIRE(rename(with.c_str(), file.c_str()) == 0);
+  };
+  HttpClient old(fixture.io, options);
+  REQUIRE(ask(old));
+
+  SECTION("of another authority: who trusts the old one only does not come in") {
+    const auto fresh = fixture.stranger.Issue("fresh", {"server", "IP:127.0.0.1"});
+    replace(fresh.cert, files.cert_file);
+    replace(fresh.key, files.key_file);
+    REQUIRE((*server_tls)->Reload().ok());
+
+    CHECK(ask(old));
+    HttpClient strict(fixture.io, options);
+    CHECK_FALSE(ask(strict));
+    replace(fixture.stranger.ca_file(), trusting.ca_file);
+    REQUIRE((*client_tls)->Reload().ok());
+    HttpClient renewed(fixture.io, options);
+    CHECK(ask(renewed));
+  }
+  SECTION("what cannot be used changes nothing") {
+    const int64_t before = (*server_tls)->not_after();
+    const auto fresh = fixture.authority.Issue("fresh", {"server", "IP:127.0.0.1", -3600, 200'000});
+    replace(fresh.cert, files.cert_file);
+
+    CHECK((*server_tls)->Reload().code() == Code::kInvalidArgument);
+    CHECK((*server_tls)->not_after() == before);
+    HttpClient fine(fixture.io, options);
+    CHECK(ask(fine));
+
+    replace(fresh.key, files.key_file);
+    REQUIRE((*server_tls)->Reload().ok());
+    CHECK((*server_tls)->not_after() > before);
+    HttpClient again(fixture.io, options);
+    CHECK(ask(again));
+  }
 }
 
 TEST_CASE("the end of our own certificate is known") {

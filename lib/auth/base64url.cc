@@ -1,0 +1,45 @@
+#include "auth/base64url.h"
+
+#include <array>
+#include <cstdint>
+
+namespace interlink::auth {
+namespace {
+
+constexpr int kNone = -1;
+constexpr std::string_view kDigits =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+constexpr std::array<int, 256> Values() {
+  std::array<int, 256> values{};
+  for (int& value : values) value = kNone;
+  for (size_t i = 0; i < kDigits.size(); ++i)
+    values[static_cast<unsigned char>(kDigits[i])] = static_cast<int>(i);
+  return values;
+}
+
+constexpr std::array<int, 256> kValues = Values();
+
+}  // namespace
+
+Result<std::string> DecodeBase64Url(std::string_view text) {
+  if (text.size() % 4 == 1) return InvalidArgument("no base64url: its length is of no bytes");
+  std::string bytes;
+  bytes.reserve(text.size() * 3 / 4);
+  uint32_t bits = 0;
+  int count = 0;
+  for (const char c : text) {
+    const int value = kValues[static_cast<unsigned char>(c)];
+    if (value == kNone) return InvalidArgument("no base64url: a character is none of it");
+    bits = (bits << 6U) | static_cast<uint32_t>(value);
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    bytes += static_cast<char>((bits >> static_cast<unsigned>(count)) & 0xffU);
+  }
+  if ((bits & ((1U << static_cast<unsigned>(count)) - 1U)) != 0)
+    return InvalidArgument("no base64url: there are bits behind the last byte");
+  return bytes;
+}
+
+}  // namespace interlink::auth
