@@ -47,6 +47,8 @@ Result<std::unique_ptr<agent_backend::AgentBackend>> AgentSide::MakeBackend(sdk:
   options.server_name = config_.server_name;
   options.ca_pem = ca_pem_;
   options.lease = config_.lease;
+  options.idle_timeout = config_.idle_timeout;
+  options.heartbeat = config_.heartbeat;
   return agent_backend::AgentBackend::Create(host, agent_backend::AgentsOf(*hub_), directory_,
                                              std::move(options));
 }

@@ -2,11 +2,11 @@
 #include <ctime>
 #include <iostream>
 
-#include "auth/token_file.h"
 #include "base/timer.h"
 #include "commands.h"
 #include "loader/loader.h"
 #include "parts.h"
+#include "tokens.h"
 
 namespace interlink::cmd_api {
 namespace {
@@ -25,11 +25,19 @@ Status CheckCertificate(const config::ApiConfig& config) {
 }
 
 Status CheckTokens(const config::ApiConfig& config) {
-  if (config.auth.token_file.empty()) return {};
   NullLog log;
   Timer timer;
-  RETURN_IF_ERROR(auth::TokenFile::Open(config.auth.token_file, timer, log).status());
-  std::cout << "token file " << config.auth.token_file << " is right\n";
+  net::Io io;
+  const SystemClock clock;
+  RETURN_IF_ERROR(OpenTokens(config, io, timer, log, clock).status());
+  if (!config.auth.token_file.empty())
+    std::cout << "token file " << config.auth.token_file << " is right\n";
+  for (const auto& issuer : config.auth.oidc) {
+    const std::string keys = issuer.jwks_file.empty()
+                                 ? "it is asked for its keys when this site serves"
+                                 : "its keys are in " + issuer.jwks_file;
+    std::cout << "tokens of " << issuer.issuer << " are taken: " << keys << "\n";
+  }
   return {};
 }
 

@@ -1,10 +1,11 @@
 // The daemon: builds the objects, wires them, waits for a signal, takes them down in order.
 #include <csignal>
 #include <iostream>
+#include <optional>
 
 #include "agent_side.h"
 #include "auth/authenticator.h"
-#include "auth/token_file.h"
+#include "auth/watched_tls.h"
 #include "base/file.h"
 #include "base/id.h"
 #include "base/open_files.h"
@@ -21,6 +22,7 @@
 #include "site_volumes/volume_files.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
+#include "tokens.h"
 
 namespace interlink::cmd_api {
 namespace {
@@ -113,11 +115,8 @@ Result<std::unique_ptr<images::ImageStore>> OpenImages(const config::ApiConfig& 
   return images::ImageStore::Open(std::move(options), std::move(transport), log);
 }
 
-Status Listen(const config::ApiConfig& config, net::Io& io, rest::Edge& edge, Log& log) {
-  std::shared_ptr<const net::TlsContext> tls;
-  if (config.tls.enabled) {
-    ASSIGN_OR_RETURN(tls, net::TlsContext::Server(config.tls.files, config.client_auth));
-  }
+Status Listen(const config::ApiConfig& config, std::shared_ptr<const net::TlsContext> tls,
+              net::Io& io, rest::Edge& edge, Log& log) {
   ASSIGN_OR_RETURN(auto listener, net::Listener::Tcp(io, config.address, config.port, tls));
   const uint16_t port = listener->port();
   const std::string control = config.control_socket.empty()
@@ -150,20 +149,23 @@ Status Run(const config::ApiConfig& config, Log& log) {
       const auto volumes,
       site_volumes::Open({.folder = config.data_root_folder + "/volumes"}, log, clock));
   Timer timer;
-  std::unique_ptr<auth::TokenFile> tokens;
-  if (!config.auth.token_file.empty()) {
-    ASSIGN_OR_RETURN(tokens, auth::TokenFile::Open(config.auth.token_file, timer, log));
+  net::Io io;
+  std::shared_ptr<net::TlsContext> tls;          // owners: this, the listener, who watches it
+  std::optional<auth::WatchedTls> certificates;  // nothing: there are none
+  if (config.tls.enabled) {
+    ASSIGN_OR_RETURN(tls, net::TlsContext::Server(config.tls.files, config.client_auth));
+    certificates.emplace(tls, timer, log);
   }
+  ASSIGN_OR_RETURN(const TokenReaders tokens, OpenTokens(config, io, timer, log, clock));
   ASSIGN_OR_RETURN(
       const auth::Authenticator authenticator,
       auth::Authenticator::Create({.client_auth = config.client_auth,
                                    .rule = {config.auth.uri_prefix, config.auth.common_name_prefix},
                                    .require_token = config.auth.require_token},
-                                  tokens.get()));
+                                  tokens.verifier()));
   site::Options options = SiteOptions(config);
   ASSIGN_OR_RETURN(options.artefact_lineage,
                    ArtefactLineage(config.data_root_folder, store->lineage()));
-  net::Io io;
   // Before the site, whose backends ask the hub until they are gone.
   ASSIGN_OR_RETURN(const auto agents, AgentSide::Start(config, io, log, clock));
   ASSIGN_OR_RETURN(const auto site,
@@ -176,13 +178,15 @@ Status Run(const config::ApiConfig& config, Log& log) {
        .max_requests_per_node = static_cast<size_t>(config.limits.requests_per_node)},
       {*site, authenticator, io, log, *metrics, [&metrics] { return metrics->Expose(); }});
   site->Start();
-  const Status listening = Listen(config, io, edge, log);
+  const Status listening = Listen(config, tls, io, edge, log);
   if (listening.ok()) {
     int number = 0;
     do {
       if (sigwait(&signals, &number) != 0) break;
-      if (number == SIGHUP)
-        log.Warning("SIGHUP changes nothing: restart to read the configuration again", {});
+      if (number == SIGHUP) {
+        if (certificates) certificates->ReadSoon();
+        log.Warning("SIGHUP: certificates are read again, the configuration at a restart only", {});
+      }
     } while (number == SIGHUP);
     log.Info("stopping: what runs goes on", {});
   }

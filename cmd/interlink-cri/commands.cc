@@ -141,17 +141,16 @@ int Check(const config::CriConfig& config, bool online) {
   std::cout << "configuration " << config.file << " is valid\n";
   if (!config.cri.enabled)
     std::cout << "warning: CRI.Enabled is false: interlink-cri serve ends at once\n";
-  const auto endpoint = SiteEndpoint(config);
-  if (!endpoint.ok()) return Fail(endpoint.status());
-  if (endpoint->tls != nullptr && endpoint->tls->not_after() != 0) {
-    const int64_t days =
-        (endpoint->tls->not_after() - static_cast<int64_t>(std::time(nullptr))) / kDay;
+  const auto tls = SiteTls(config);
+  if (!tls.ok()) return Fail(tls.status());
+  if (*tls != nullptr && (*tls)->not_after() != 0) {
+    const int64_t days = ((*tls)->not_after() - static_cast<int64_t>(std::time(nullptr))) / kDay;
     std::cout << "certificate " << config.tls.files.cert_file << " fits its key and is valid for "
               << days << " days\n";
     if (days < 14) std::cout << "warning: renew it soon\n";
   }
   if (!online) return 0;
-  const int code = CheckSite(config, *endpoint);
+  const int code = CheckSite(config, SiteEndpoint(config, *tls));
   return code != 0 ? code : CheckDaemon(config);
 }
 

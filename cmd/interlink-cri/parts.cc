@@ -1,16 +1,21 @@
 #include "parts.h"
 
+#include <utility>
+
 namespace interlink::cmd_cri {
 
-Result<net::Endpoint> SiteEndpoint(const config::CriConfig& config) {
+Result<std::shared_ptr<net::TlsContext>> SiteTls(const config::CriConfig& config) {
+  if (!config.https) return std::shared_ptr<net::TlsContext>();
+  // Without TLS.Enabled: the system's CAs and a token.
+  return net::TlsContext::Client(config.tls.enabled ? config.tls.files : net::TlsFiles{});
+}
+
+net::Endpoint SiteEndpoint(const config::CriConfig& config,
+                           std::shared_ptr<const net::TlsContext> tls) {
   net::Endpoint endpoint;
   endpoint.host = config.host;
   endpoint.port = config.port;
-  if (config.https) {
-    // Without TLS.Enabled: the system's CAs and a token.
-    ASSIGN_OR_RETURN(endpoint.tls, net::TlsContext::Client(config.tls.enabled ? config.tls.files
-                                                                              : net::TlsFiles{}));
-  }
+  endpoint.tls = std::move(tls);
   return endpoint;
 }
 

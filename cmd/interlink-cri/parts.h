@@ -2,6 +2,7 @@
 #ifndef INTERLINK_CMD_INTERLINK_CRI_PARTS_H_
 #define INTERLINK_CMD_INTERLINK_CRI_PARTS_H_
 
+#include <memory>
 #include <string>
 
 #include "base/status.h"
@@ -10,9 +11,12 @@
 
 namespace interlink::cmd_cri {
 
-// The site's address with its TLS context. kInvalidArgument, kFailedPrecondition: the certificate
-// files.
-Result<net::Endpoint> SiteEndpoint(const config::CriConfig& config);
+// What the site is spoken to with; null: plain HTTP. kInvalidArgument, kFailedPrecondition: the
+// certificate files.
+Result<std::shared_ptr<net::TlsContext>> SiteTls(const config::CriConfig& config);
+// The site's address.
+net::Endpoint SiteEndpoint(const config::CriConfig& config,
+                           std::shared_ptr<const net::TlsContext> tls);
 
 // Versions "major.minor.patch" of a node and its site: the rule for a skew. REST v1 stays
 // compatible; other pairs are possible but not tested.

@@ -1,8 +1,12 @@
 // The daemon: builds the objects, wires them, waits for a signal, takes them down in order.
 #include <csignal>
 #include <iostream>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "auth/token_source.h"
+#include "auth/watched_tls.h"
 #include "base/open_files.h"
 #include "base/timer.h"
 #include "commands.h"
@@ -47,26 +51,50 @@ node::Options NodeOptions(const config::CriConfig& config, const std::string& si
   return options;
 }
 
-Result<streaming::Options> StreamOptions(const config::CriConfig& config) {
+streaming::Options StreamOptions(const config::CriConfig& config,
+                                 std::shared_ptr<const net::TlsContext> tls) {
   streaming::Options options;
   options.address = config.cri.stream_server_address;
   options.port = static_cast<uint16_t>(config.cri.stream_server_port);
   options.limits.sessions = static_cast<size_t>(config.cri.stream_sessions);
+  options.tls = std::move(tls);
+  return options;
+}
+
+// The TLS contexts of the daemon, which follow their files.
+struct Certificates {
+  std::shared_ptr<net::TlsContext> site;     // owners: this, connections, who watches it
+  std::shared_ptr<net::TlsContext> streams;  // the same; null: the addresses are plain HTTP
+  std::vector<std::unique_ptr<auth::WatchedTls>> watched;
+
+  void ReadSoon() const {
+    for (const auto& one : watched) one->ReadSoon();
+  }
+};
+
+Result<Certificates> OpenCertificates(const config::CriConfig& config, Timer& timer, Log& log) {
+  Certificates certificates;
+  ASSIGN_OR_RETURN(certificates.site, SiteTls(config));
   if (config.cri.stream_tls.enabled) {
-    ASSIGN_OR_RETURN(options.tls,
+    ASSIGN_OR_RETURN(certificates.streams,
                      net::TlsContext::Server(config.cri.stream_tls.files, net::ClientAuth::kNone));
   }
-  return options;
+  for (const auto& context : {certificates.site, certificates.streams}) {
+    if (context != nullptr)
+      certificates.watched.push_back(std::make_unique<auth::WatchedTls>(context, timer, log));
+  }
+  return certificates;
 }
 
 Status Run(const config::CriConfig& config, Log& log) {
   const sigset_t signals = BlockSignals();
   RaiseOpenFilesLimit(log);
-  ASSIGN_OR_RETURN(const net::Endpoint endpoint, SiteEndpoint(config));
   ASSIGN_OR_RETURN(const auto store, node_store::Open(config.data_root_folder + "/store"));
   const auto metrics = telemetry::OpenMetrics();
   const SystemClock clock;
   Timer timer;
+  ASSIGN_OR_RETURN(const Certificates certificates, OpenCertificates(config, timer, log));
+  const net::Endpoint endpoint = SiteEndpoint(config, certificates.site);
   net::Io io;
   std::unique_ptr<auth::TokenSource> tokens;
   site_client::Options site_options{
@@ -79,8 +107,8 @@ Status Run(const config::CriConfig& config, Log& log) {
   const auto site = site_client::Create(io, std::move(site_options), log);
   const auto logs = cri_log::Open(log, *metrics);
   const auto volumes = kubelet_volumes::Open(config.cri.kubelet_folder);
-  ASSIGN_OR_RETURN(streaming::Options stream_options, StreamOptions(config));
-  auto streams = streaming::Server::Create(std::move(stream_options), {io, log, *metrics, clock});
+  auto streams = streaming::Server::Create(StreamOptions(config, certificates.streams),
+                                           {io, log, *metrics, clock});
   if (!streams.ok())
     return streams.status().WithContext("CRI.StreamServerAddress, CRI.StreamServerPort");
   ASSIGN_OR_RETURN(const auto node, node::Node::Create(NodeOptions(config, endpoint.Name()),
@@ -100,12 +128,13 @@ Status Run(const config::CriConfig& config, Log& log) {
       "serving",
       {{"socket", config.socket_file}, {"site", endpoint.Name()}, {"version", INTERLINK_VERSION}});
   int number = 0;
-  // SIGHUP: certificates and the configuration are read at a restart; tokens are read when their
-  // file changes.
+  // Certificates and tokens are read when their files change.
   do {
     if (sigwait(&signals, &number) != 0) break;
-    if (number == SIGHUP)
-      log.Warning("SIGHUP changes nothing: restart to read the configuration again", {});
+    if (number == SIGHUP) {
+      certificates.ReadSoon();
+      log.Warning("SIGHUP: certificates are read again, the configuration at a restart only", {});
+    }
   } while (number == SIGHUP);
   log.Info("stopping: what runs at the site goes on", {});
   logs->SetDurable({});

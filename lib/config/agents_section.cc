@@ -51,6 +51,10 @@ Keys AgentKeys(AgentsConfig* a) {
           "while no agent is out of reach."),
       DurationKey("Agents.Heartbeat", &a->heartbeat, second, std::chrono::minutes(1),
                   "Agents and the site tell each other so often that they are there."),
+      NeverKey("Agents.IdleTimeout", &a->idle_timeout,
+               "An allocation in which no container has run for so long is given back; the next "
+               "try of a pod that has started none waits so long before it asks for another one, "
+               "and twice as long each time. never: it is kept."),
       NumberKey("Agents.MaxAgents", &a->max_agents, 1, 100'000,
                 "Agents at once; more are told to come again."),
   };

@@ -20,6 +20,7 @@ struct AgentsConfig {
   std::string ca_cert_file;                  // default: TLS.CACertFile
   Duration lease = std::chrono::minutes(5);  // zero: none
   Duration heartbeat = std::chrono::seconds(10);
+  Duration idle_timeout = std::chrono::minutes(10);  // zero: none
   int64_t max_agents = 10'000;
 };
 

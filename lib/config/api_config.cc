@@ -73,13 +73,13 @@ class ApiRules {
   }
 
   Status Auth() {
-    const bool tokens = !c_.auth.token_file.empty();
+    const bool tokens = !c_.auth.token_file.empty() || !c_.auth.oidc.empty();
     if (!tokens && c_.client_auth == net::ClientAuth::kNone)
       return Refuse("Auth.TokenFile",
-                    "must be set when no client certificates are asked for: nobody could be "
-                    "identified");
+                    "(or Auth.OIDC) must be set when no client certificates are asked for: nobody "
+                    "could be identified");
     if (!tokens && c_.auth.require_token)
-      return Refuse("Auth.RequireToken", "needs Auth.TokenFile");
+      return Refuse("Auth.RequireToken", "needs Auth.TokenFile or Auth.OIDC");
     if (!c_.auth.common_name_prefix.empty() && !c_.auth.uri_prefix.empty())
       return Refuse("Auth.UriPrefix", "and Auth.CommonNamePrefix must not both be set");
     return {};
@@ -190,6 +190,7 @@ Keys IdentityKeys(ApiConfig* c) {
                           "Takes the node's name from the URI alternative name that begins with "
                           "this, instead of the common name."),
                   "\"spiffe://example.org/node/\""),
+      OidcKey(&c->auth.oidc),
   };
 }
 

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "config/agents_section.h"
 #include "config/cri_config.h"
+#include "config/oidc_section.h"
 #include "config/schema.h"
 #include "net/tls.h"
 #include "sdk/descriptor.h"
@@ -46,6 +47,7 @@ struct ApiConfig {
     bool require_token = false;
     std::string common_name_prefix;
     std::string uri_prefix;
+    std::vector<OidcIssuerConfig> oidc;
   } auth;
   AgentsConfig agents;
   std::string data_root_folder = "/var/lib/interlink-api";

@@ -249,6 +249,16 @@ Key PathListKey(std::string path, std::vector<std::string>* target, std::string 
   return key;
 }
 
+Key TextListKey(std::string path, std::vector<std::string>* target, std::string doc) {
+  Key key = MakeKey(std::move(path), "a list of texts", std::move(doc));
+  key.read = [target, takes = key.takes](const Value& value, const std::string& where) -> Status {
+    ASSIGN_OR_RETURN(*target, ReadList(value, where, takes, ReadText));
+    return {};
+  };
+  key.show = [target] { return ShowList(*target); };
+  return key;
+}
+
 Key TextListMapKey(std::string path, std::map<std::string, std::vector<std::string>>* target,
                    std::string doc) {
   Key key = MakeKey(std::move(path), "a map of names and lists of texts", std::move(doc));

@@ -64,6 +64,7 @@ Key NumberKey(std::string path, int64_t* target, int64_t smallest, int64_t large
 // One of `words`; the index of the word is stored.
 Key WordKey(std::string path, size_t* target, std::vector<std::string> words, std::string doc);
 Key PathListKey(std::string path, std::vector<std::string>* target, std::string doc);
+Key TextListKey(std::string path, std::vector<std::string>* target, std::string doc);
 // Text keys and lists of texts.
 Key TextListMapKey(std::string path, std::map<std::string, std::vector<std::string>>* target,
                    std::string doc);

@@ -106,6 +106,9 @@ start_container() {
 # A command that runs until TERM.
 RUN='trap "exit 0" TERM; while :; do sleep 3600 & wait $!; done'
 
+# Since the last start of either side, as kubelet sees it: until then nothing new is begun.
+site_is_reachable() { crictl info | jq -e '.status.conditions[] | select(.type == "SiteReachable") | .status' | has true; }
+
 pod_state() { crictl inspectp "$1" | jq -r .status.state; }
 container_state() { crictl inspect "$1" | jq -r .status.state; }
 is_exited() { [ "$(container_state "$1")" = CONTAINER_EXITED ]; }

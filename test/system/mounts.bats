@@ -36,7 +36,6 @@ container_mounts() { grep -F -- "$LAB_DIR/site" /proc/self/mounts | grep -F /c/ 
 
 # The folders of containers at the site; so many that were not there before, whatever has gone meanwhile.
 folders() { find "$LAB_DIR/site" -mindepth 1 -path '*/c/*' -name container.json | sort; }
-site_is_reachable() { crictl info | jq -e '.status.conditions[] | select(.type == "SiteReachable") | .status' | has true; }
 begun() { [ "$(comm -13 <(echo "$1") <(folders) | wc -l)" -ge "$2" ]; }
 
 @test "propagation is told as asked for, and is as told" {

@@ -171,7 +171,8 @@ TEST_CASE("the section for agents, and what follows from other keys") {
       load("Agents: {Port: 8444, PublicAddress: \"[2001:db8::1]:9000\", Lease: never}\n");
   const AgentsConfig all = load(
       "Agents: {Address: 10.0.0.1, Port: 8444, PublicAddress: \"site:9000\", ServerName: s.test, "
-      "CACertFile: /t/other.crt, Lease: 1m, Heartbeat: 20s, MaxAgents: 7}\n");
+      "CACertFile: /t/other.crt, Lease: 1m, Heartbeat: 20s, IdleTimeout: 2h, "
+      "MaxAgents: 7}\n");
 
   CHECK(none.port == 0);
   CHECK(few.address == "0.0.0.0");
@@ -179,6 +180,7 @@ TEST_CASE("the section for agents, and what follows from other keys") {
   CHECK(few.ca_cert_file == "/t/ca.crt");
   CHECK(few.lease == Duration::zero());
   CHECK(few.heartbeat == std::chrono::seconds(10));
+  CHECK(few.idle_timeout == std::chrono::minutes(10));
   CHECK(all.address == "10.0.0.1");
   CHECK(all.port == 8444);
   CHECK(all.public_address == "site:9000");
@@ -186,7 +188,39 @@ TEST_CASE("the section for agents, and what follows from other keys") {
   CHECK(all.ca_cert_file == "/t/other.crt");
   CHECK(all.lease == std::chrono::minutes(1));
   CHECK(all.heartbeat == std::chrono::seconds(20));
+  CHECK(all.idle_timeout == std::chrono::hours(2));
   CHECK(all.max_agents == 7);
+}
+
+TEST_CASE("issuers of tokens, with what their tokens mean") {
+  const Folder folder;
+  const std::string file = folder.Write("f", kHead + R"(Auth:
+  RequireToken: true
+  OIDC:
+    - Issuer: https://login.example.org
+      Audiences: [interlink]
+      NodePrefix: "system:node:"
+    - Issuer: https://kubernetes.default.svc
+      Audiences: [site-x, interlink]
+      JWKSFile: /t/jwks.json
+      CACertFile: /t/cluster.crt
+      NodeClaim: [kubernetes.io, node, name]
+)" + kPlugins);
+
+  const auto config = LoadApiConfig(file, {});
+
+  INFO(config.status().ToString());
+  REQUIRE(config.ok());
+  REQUIRE(config->auth.oidc.size() == 2);
+  const OidcIssuerConfig& first = config->auth.oidc[0];
+  CHECK(first.issuer == "https://login.example.org");
+  CHECK(first.audiences == std::vector<std::string>{"interlink"});
+  CHECK(first.node_claim == std::vector<std::string>{"sub"});
+  CHECK(first.node_prefix == "system:node:");
+  const OidcIssuerConfig& second = config->auth.oidc[1];
+  CHECK(second.jwks_file == "/t/jwks.json");
+  CHECK(second.ca_cert_file == "/t/cluster.crt");
+  CHECK(second.node_claim == std::vector<std::string>{"kubernetes.io", "node", "name"});
 }
 
 TEST_CASE("without TLS the site listens on this machine only and takes tokens") {
@@ -268,8 +302,8 @@ TEST_CASE("bad input of a site is told with file, line and what would be right")
       {"SiteName: s\nTLS: {Enabled: false}\n" + kPlugins,
        "f:2: TLS.Enabled must be true unless Address is this machine's own (127.0.0.1, ::1)"},
       {"SiteName: s\nAddress: \"::1\"\nTLS: {Enabled: false}\n" + kPlugins,
-       "f: Auth.TokenFile must be set when no client certificates are asked for: nobody could be "
-       "identified"},
+       "f: Auth.TokenFile (or Auth.OIDC) must be set when no client certificates are asked for: "
+       "nobody could be identified"},
       {"SiteName: s\n" + kPlugins,
        "f: TLS.CertFile must be set: the certificate chain of this site"},
       {"SiteName: s\nTLS: {CertFile: /c}\n" + kPlugins,
@@ -303,7 +337,29 @@ TEST_CASE("bad input of a site is told with file, line and what would be right")
            kPlugins,
        "f: Agents.CACertFile must be set, or TLS.CACertFile: who has signed TLS.CertFile"},
       {kHead + "Auth: {RequireToken: true}\n" + kPlugins,
-       "f:3: Auth.RequireToken needs Auth.TokenFile"},
+       "f:3: Auth.RequireToken needs Auth.TokenFile or Auth.OIDC"},
+      {kHead + "Auth: {OIDC: {Issuer: x}}\n" + kPlugins,
+       "f:3: Auth.OIDC must be a list of maps, it is a map"},
+      {kHead + "Auth: {OIDC: [x]}\n" + kPlugins,
+       "f:3: Auth.OIDC[0] must be a map with the keys Issuer and Audiences, it is \"x\""},
+      {kHead + "Auth: {OIDC: [{Audiences: [a]}]}\n" + kPlugins,
+       "f:3: Auth.OIDC[0].Issuer must be set"},
+      {kHead + "Auth: {OIDC: [{Issuer: \"https://i\"}]}\n" + kPlugins,
+       "f:3: Auth.OIDC[0].Audiences must be set: a token that is for somebody else is not for this "
+       "site"},
+      {kHead + "Auth: {OIDC: [{Issuer: \"http://i\", Audiences: [a]}]}\n" + kPlugins,
+       "f:3: Auth.OIDC[0].Issuer must begin with https://: nobody else may answer for it"},
+      {kHead + "Auth: {OIDC: [{Issuer: \"https://i\", Audiences: [a], NodeClaim: []}]}\n" +
+           kPlugins,
+       "f:3: Auth.OIDC[0].NodeClaim must name a claim"},
+      {kHead + "Auth: {OIDC: [{Issuer: \"https://i\", Audience: a}]}\n" + kPlugins,
+       "f:3: unknown key \"Auth.OIDC[0].Audience\", the nearest known key is "
+       "\"Auth.OIDC[0].Audiences\""},
+      {kHead +
+           "Auth:\n  OIDC:\n  - {Issuer: \"https://i\", Audiences: [a]}\n"
+           "  - {Issuer: \"https://i\", Audiences: [b]}\n" +
+           kPlugins,
+       "f:6: issuer \"https://i\" stands twice, it is also at f:5"},
       {kHead + "Auth: {CommonNamePrefix: a, UriPrefix: b}\n" + kPlugins,
        "f:3: Auth.UriPrefix and Auth.CommonNamePrefix must not both be set"},
       {kHead + "Images: {Mirrors: {docker.io: https://m}}\n" + kPlugins,

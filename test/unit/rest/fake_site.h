@@ -270,6 +270,20 @@ class FakeSite final : public site::Site {
     Record({"PutVolume", caller, digest, bytes, {}, {}, {}});
     return {};
   }
+  void RefreshVolumes(const Call& call, const site::Caller& caller, const SandboxId& sandbox,
+                      const ContainerId& id, const interlink::v1::RefreshVolumesRequest& request,
+                      Reply<interlink::v1::RefreshVolumesResponse> reply) override {
+    interlink::v1::RefreshVolumesResponse response;
+    for (const auto& [host_path, digest] : request.snapshots()) response.add_missing(digest);
+    Take<interlink::v1::RefreshVolumesResponse>({"RefreshVolumes",
+                                                 caller,
+                                                 sandbox.str() + "/" + id.str(),
+                                                 std::to_string(request.sequence()),
+                                                 {},
+                                                 {},
+                                                 {}},
+                                                call, response, std::move(reply));
+  }
   void RemoveImage(const Call& call, const site::Caller& caller, const std::string& image,
                    Reply<std::string> reply) override {
     Take<std::string>({"RemoveImage", caller, "", image, {}, {}, {}}, call, "sha256:gone",

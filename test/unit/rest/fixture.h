@@ -20,9 +20,11 @@ inline const std::string kOther(64, 'b');
 // "token-1" is of node-1, and so on.
 class NumberedTokens final : public auth::TokenVerifier {
  public:
-  Result<NodeId> Verify(std::string_view token) const override {
+  Result<auth::TokenIdentity> Verify(std::string_view token) const override {
     if (!token.starts_with("token-")) return Unauthenticated("the bearer token is not known here");
-    return NodeId("node-" + std::string(token.substr(6)));
+    auth::TokenIdentity identity;
+    identity.node = NodeId("node-" + std::string(token.substr(6)));
+    return identity;
   }
 };
 

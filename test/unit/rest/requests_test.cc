@@ -199,6 +199,23 @@ TEST_CASE("a volume is kept under the digest of exactly its bytes") {
   CHECK(fixture.site.asked().size() == 1);
 }
 
+TEST_CASE("changed volumes are asked for by the container, and what is missing is answered") {
+  EdgeFixture fixture;
+  const std::string target = "/v1/sandboxes/" + kId + "/containers/" + kOther + "/volumes";
+
+  const auto answer =
+      fixture.Ask("PUT", target, kJson, R"({"sequence":"7","snapshots":{"/k/hosts":"sha256:ab"}})");
+
+  REQUIRE(answer.status == 200);
+  CHECK(answer.body == R"({"missing":["sha256:ab"]})");
+  const auto asked = fixture.site.asked().back();
+  CHECK(asked.what == "RefreshVolumes");
+  CHECK(asked.id == kId + "/" + kOther);
+  CHECK(asked.body == "7");
+  CheckProblem(fixture.Ask("PUT", target, kJson, R"({"nonsense":1})"), 400, "INVALID_ARGUMENT");
+  CHECK(fixture.Ask("POST", target, kJson, "{}").status == 405);
+}
+
 TEST_CASE("a session's address says that it speaks WebSocket") {
   EdgeFixture fixture;
   const std::string sandbox = "/v1/sandboxes/" + kId;

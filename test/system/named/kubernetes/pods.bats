@@ -108,12 +108,16 @@ teardown() { end_test; }
 @test "the grace period: TERM, then its time, then KILL" {
   run_pod stubborn '.spec.terminationGracePeriodSeconds = 4' sh -c 'trap "" TERM; while :; do sleep 1; done'
   run_pod polite '.spec.terminationGracePeriodSeconds = 60' sh -c "$RUN"
+  # On its way to the end kubelet waits twice for news of its cache, with EventedPLEG up to 5 s each
+  # (globalCacheUpdatePeriod in pkg/kubelet/pleg/evented.go), whatever the runtime tells it.
+  kubelet=0
+  [[ ${KUBERNETES_GATES:-} != *EventedPLEG=true* ]] || kubelet=10
   begin=$SECONDS
   kubectl delete pod polite --wait --timeout=30s >/dev/null
-  ((SECONDS - begin <= 10)) || fail "a polite pod took $((SECONDS - begin)) s"
+  ((SECONDS - begin <= 10 + kubelet)) || fail "a polite pod took $((SECONDS - begin)) s"
   begin=$SECONDS
   kubectl delete pod stubborn --wait --timeout=60s >/dev/null
-  ((SECONDS - begin >= 3 && SECONDS - begin <= 14)) || fail "a stubborn pod took $((SECONDS - begin)) s"
+  ((SECONDS - begin >= 3 && SECONDS - begin <= 14 + kubelet)) || fail "a stubborn pod took $((SECONDS - begin)) s"
 }
 
 @test "a running container is resized in its place" {

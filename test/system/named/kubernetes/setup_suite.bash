@@ -2,6 +2,8 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/kube.bash"
 
+KUBERNETES_LAB=() # more options of the lab
+
 # What a kubelet changes of its machine.
 machine() {
   for name in vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops kernel.keys.root_maxkeys kernel.keys.root_maxbytes; do
@@ -20,7 +22,7 @@ setup_suite() {
   else
     MACHINE_BEFORE=$(machine)
     export MACHINE_BEFORE
-    own_lab --kubernetes --gates "${KUBERNETES_GATES:-}"
+    own_lab --kubernetes --gates "${KUBERNETES_GATES:-}" "${KUBERNETES_LAB[@]}"
   fi
   eventually 30 crictl pull "$BUSYBOX"
 }
