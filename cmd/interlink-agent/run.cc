@@ -13,11 +13,15 @@
 #include <vector>
 
 #include "agent/agent.h"
+#include "agent/layer_folder.h"
 #include "agent/secret_file.h"
+#include "agent/two_ways.h"
 #include "base/file.h"
 #include "embedded_shim.h"
 #include "engine/engine.h"
 #include "engine/pod_files.h"
+#include "engine/runtime_check.h"
+#include "engine/user_namespace.h"
 #include "stderr_log.h"
 
 namespace interlink::cmd_agent {
@@ -27,7 +31,14 @@ constexpr int kLeft = 0;
 constexpr int kFailed = 1;
 constexpr int kRefused = 2;
 constexpr int kUnsure = 3;
+constexpr int kUnfit = 117;  // not a code that a shell, a signal or the job's script gives
+constexpr auto kTry = std::chrono::seconds(10);
 constexpr size_t kTokenDigits = 64;
+constexpr int kMebibyteShift = 20;
+constexpr const char* kRelaySocket = "hub.sock";
+// A relay is one connection to what is on this machine: no site suffers from tries.
+constexpr auto kLongestRelayWait = std::chrono::seconds(3);
+constexpr auto kLongestAutoWait = std::chrono::seconds(5);
 
 int Complain(int code, const Status& why) {
   std::cerr << "interlink-agent: " << why.message() << "\n";
@@ -65,16 +76,37 @@ std::string StateFolder(const RunOptions& options) {
   return options.state.empty() ? options.folder + "/state" : options.state;
 }
 
+std::vector<std::string> SuperviseWords(const RunOptions& options, const std::string& shim) {
+  std::vector<std::string> words = {shim, "supervise"};
+  if (options.allow_root) words.emplace_back("--allow-root");
+  words.emplace_back("--");
+  return words;
+}
+
+// Nothing of this nonce has run yet, and on this machine nothing can: so it is said at once, in
+// words, and the site need not wait for a lease.
+int LeaveUnfit(const RunOptions& options, const Status& why) {
+  const auto folder =
+      agent::PodFolder::Open(options.folder, SandboxId(options.sandbox), options.nonce);
+  if (!folder.ok()) return Complain(kFailed, folder.status());
+  Status said = (*folder)->MarkGone(options.sandbox);
+  if (said.ok()) said = (*folder)->WriteRefusal(why.message());
+  if (said.ok()) said = (*folder)->WriteLeft(true);
+  if (!said.ok()) return Complain(kFailed, said);
+  return Complain(kUnfit, why);
+}
+
 // Becomes `interlink-shim supervise`, which starts this program again with --supervised.
 int BecomeSupervised(const RunOptions& options, char** argv) {
   const auto shim = UnpackShim(StateFolder(options) + "/bin");
   if (!shim.ok()) return Complain(kRefused, shim.status());
+  std::vector<std::string> words = SuperviseWords(options, *shim);
+  const Status fit = engine::CheckRuntime(Call::WithTimeout(kTry), words, options.runtime);
+  if (!fit.ok()) return LeaveUnfit(options, fit);
   std::array<char, PATH_MAX> self{};
   const ssize_t size = readlink("/proc/self/exe", self.data(), self.size() - 1);
   if (size <= 0) return Complain(kFailed, ErrnoStatus(errno, "read /proc/self/exe"));
-  std::vector<std::string> words = {*shim, "supervise"};
-  if (options.allow_root) words.emplace_back("--allow-root");
-  words.insert(words.end(), {"--", self.data()});
+  words.emplace_back(self.data());
   for (char** word = argv + 1; *word != nullptr; ++word) words.emplace_back(*word);
   words.emplace_back("--supervised");
   std::vector<char*> arguments;
@@ -98,6 +130,9 @@ Result<agent::AgentOptions> AgentOptionsOf(const RunOptions& options) {
   agent.build_id = INTERLINK_BUILD_ID;
   agent.leave_within = std::chrono::seconds(options.leave_within_seconds);
   agent.shared_folder = options.shared_folder;
+  agent.no_lease = options.no_lease;
+  if (options.transport == "relay") agent.longest_wait = kLongestRelayWait;
+  if (options.transport == "auto") agent.longest_wait = kLongestAutoWait;
   ASSIGN_OR_RETURN(agent.boot_id, engine::BootId());
   return agent;
 }
@@ -126,6 +161,26 @@ void WatchSignals(const std::stop_token& stop, const sigset_t& signals, agent::A
   }
 }
 
+std::string HostOf(const std::string& address) {
+  std::string host = address.substr(0, address.rfind(':'));
+  if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
+  return host;
+}
+
+std::unique_ptr<agent::Channel> ChannelOf(const RunOptions& options, const Secrets& secrets) {
+  const agent::ChannelOptions direct = {options.hub, options.server_name, secrets.ca, secrets.token,
+                                        SandboxId(options.sandbox)};
+  const std::string socket = StateFolder(options) + "/" + kRelaySocket;
+  agent::ChannelOptions relay = direct;
+  relay.address = "unix:" + socket;
+  if (relay.server_name.empty()) relay.server_name = HostOf(options.hub);
+  if (options.transport == "direct") return agent::MakeChannel(direct);
+  if (options.transport == "relay") return agent::MakeChannel(relay);
+  return agent::MakeTwoWays({[direct] { return agent::MakeChannel(direct); },
+                             [relay] { return agent::MakeChannel(relay); },
+                             [socket] { return access(socket.c_str(), F_OK) == 0; }});
+}
+
 // The exit code, once there is an agent.
 Result<int> Serve(const RunOptions& options, const Secrets& secrets, const sigset_t& signals) {
   StderrLog log;
@@ -142,14 +197,21 @@ Result<int> Serve(const RunOptions& options, const Secrets& secrets, const sigse
   engine_options.shim = shim;
   engine_options.runtime = options.runtime;
   engine_options.rootless = true;
+  engine_options.policies[options.handler].allowed_host_paths = options.allowed_host_paths;
+  engine_options.allocation_memory_bytes = options.memory_mib << kMebibyteShift;
+  engine_options.allocation_cpus = options.cpus;
   engine_options.shim_lease_seconds = options.shim_lease_seconds;
   ASSIGN_OR_RETURN(const auto backend, engine::Engine::Create(host, engine_options));
-  const auto channel = agent::MakeChannel(
-      {options.hub, options.server_name, secrets.ca, secrets.token, agent_options.sandbox});
+  agent::LayerFolder::Options layer_options;
+  layer_options.folder = state + "/layers";
+  if (engine::OwnIds() > 1) layer_options.owners = layer_archive::LayerOwners::kKept;
+  ASSIGN_OR_RETURN(const auto layers, agent::LayerFolder::Open(layer_options, log));
+  const auto channel = ChannelOf(options, secrets);
   const auto shim_folder = [pod = engine::FolderOfPod(engine_options.state_folder, host.lineage(),
                                                       agent_options.sandbox)](
                                const ContainerId& id) { return pod.Shim(id); };
-  agent::Agent agent(agent_options, {*channel, *backend, host, *folder, log, clock, shim_folder});
+  agent::Agent agent(agent_options,
+                     {*channel, *backend, host, *folder, log, clock, shim_folder, layers.get()});
   const std::jthread watcher(
       [&](const std::stop_token& stop) { WatchSignals(stop, signals, agent); });
   const Status end = agent.Run();

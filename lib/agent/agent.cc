@@ -27,10 +27,13 @@ constexpr const char* kBeatLane = "beat";
 Agent::Agent(AgentOptions options, const Parts& parts)
     : options_(std::move(options)),
       parts_(parts),
-      commands_(options_.sandbox, parts.backend, parts.host, parts.folder),
+      commands_(options_.sandbox, parts.backend, parts.host, parts.folder, parts.layers),
       keeper_(options_.shared_folder && parts.shim_folder
                   ? std::make_unique<LogKeeper>(
                         LogKeeper::Options{parts.folder.Logs(), parts.shim_folder}, parts.log)
+                  : nullptr),
+      unread_(!options_.shared_folder && parts.shim_folder
+                  ? std::make_unique<UnreadLogs>(parts.shim_folder, parts.clock)
                   : nullptr),
       state_(parts.folder.highest_term()),
       wait_(options_.shortest_wait),
@@ -59,7 +62,11 @@ Status Agent::Run() {
       told = ended_.has_value();
     }
     if (end) return told ? *end : EndUnserved(*end);
-    parts_.log.Warning("no connection to the site", {{"why", lost.ToString()}});
+    // Once for each reason: a site may be away for hours.
+    if (const std::string why = lost.ToString(); why != last_why_) {
+      parts_.log.Warning("no connection to the site", {{"why", why}});
+      last_why_ = why;
+    }
     WaitForNextTry();
     MutexLock lock(mutex_);
     if (const auto left = EndLocked({})) return *left;
@@ -121,7 +128,7 @@ void Agent::Watch() {
   const SteadyTime now = parts_.clock.Steady();
   {
     MutexLock lock(mutex_);
-    lease_over = !leaving_ && state_.LeaseOver(now);
+    lease_over = !leaving_ && !options_.no_lease && state_.LeaseOver(now);
     beat = options_.shared_folder && !beating_ && !fenced_ && now >= next_beat_;
     beating_ = beating_ || beat;
     if (beat) next_beat_ = now + options_.beat_every;
@@ -181,6 +188,9 @@ std::vector<v1::Fact> Agent::Recorded(const std::vector<sdk::Observation>& seen)
         one.state <= sdk::Observation::State::kDown) {
       keeper_->Track(one.container, one.state == sdk::Observation::State::kDown);
     }
+    if (unread_ && !one.container.empty() && one.state == sdk::Observation::State::kDown) {
+      unread_->Ended(one.container);
+    }
     if (fact.state() == v1::Fact::DOWN && !fact.container_id().empty()) {
       const Status written = parts_.folder.WriteExit(fact);
       // Told all the same: a full disk must not make a container immortal. It is tried again when
@@ -239,6 +249,7 @@ void Agent::CarryOut(const v1::Command& command, uint64_t stream) {
   } else {
     ForgetLogs(command);
     answer = commands_.Carry(call, command);
+    NoteRead(command, answer);
   }
   if (answer.ByteSizeLong() > kMaxAnswer) {
     const std::string size = std::to_string(answer.ByteSizeLong());
@@ -255,10 +266,19 @@ void Agent::CarryOut(const v1::Command& command, uint64_t stream) {
 }
 
 void Agent::ForgetLogs(const v1::Command& command) {
-  if (!keeper_) return;
-  if (command.has_remove_sandbox()) keeper_->ForgetAll();
-  if (command.has_remove_container())
-    keeper_->Forget(ContainerId(command.remove_container().container_id()));
+  if (command.has_remove_sandbox()) {
+    if (keeper_) keeper_->ForgetAll();
+    if (unread_) unread_->ForgetAll();
+  }
+  if (!command.has_remove_container()) return;
+  const ContainerId id(command.remove_container().container_id());
+  if (keeper_) keeper_->Forget(id);
+  if (unread_) unread_->Forget(id);
+}
+
+void Agent::NoteRead(const v1::Command& command, const v1::Answer& answer) {
+  if (!unread_ || !answer.has_log()) return;
+  unread_->WasRead(ContainerId(command.read_log().container_id()), answer.log().end());
 }
 
 v1::Answer Agent::OpenStream(const Call& call, const v1::Command& command) {
@@ -285,8 +305,9 @@ v1::Answer Agent::OpenStream(const Call& call, const v1::Command& command) {
   }
   auto end = commands_.Open(call, request);
   if (!end.ok()) return refuse(end.status());
+  const bool frames = request.has_exec() || request.has_attach();
   auto carried = std::make_unique<CarriedStream>(
-      *std::move(end), parts_.channel.OpenStream(request.stream_id()), !request.has_dial());
+      *std::move(end), parts_.channel.OpenStream(request.stream_id()), frames);
   MutexLock lock(mutex_);
   streams_.push_back(std::move(carried));
   return answer;

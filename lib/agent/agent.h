@@ -25,8 +25,10 @@
 #include "agent/channel.h"
 #include "agent/commands.h"
 #include "agent/control_state.h"
+#include "agent/layer_folder.h"
 #include "agent/log_keeper.h"
 #include "agent/pod_folder.h"
+#include "agent/unread_logs.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
@@ -53,6 +55,8 @@ struct AgentOptions {
   // that the hub has answered, and a missing heartbeat folder is the site's fence.
   bool shared_folder = false;
   Duration beat_every = std::chrono::seconds(10);
+  // A site that is away for however long changes nothing, whatever lease it gives.
+  bool no_lease = false;
 };
 
 class Agent final : private FactSink {
@@ -65,9 +69,11 @@ class Agent final : private FactSink {
     PodFolder& folder;
     Log& log;
     const Clock& clock;
-    // Where a container's shim keeps its log (shim/layout.h). With it, and a shared folder, no log
-    // is lost with the agent.
+    // Where a container's shim keeps its log (shim/layout.h). With it no log is lost with the
+    // agent: it is left in a shared folder, or the agent stays until the site has read it, within
+    // leave_within.
     std::function<std::string(const ContainerId&)> shim_folder = {};
+    LayerFolder* layers = nullptr;  // of an agent that cannot read the site's; null: it takes none
   };
   Agent(AgentOptions options, const Parts& parts);
   // Stops no container.
@@ -113,12 +119,16 @@ class Agent final : private FactSink {
 
   // The logs that go before the command is carried out.
   void ForgetLogs(const v1::Command& command);
+  // The site was given part of a log.
+  void NoteRead(const v1::Command& command, const v1::Answer& answer);
 
   // Leaving.
   void LeaveNow(const std::stop_token& stop);
   Status StopEverything(const std::stop_token& stop, SteadyTime deadline);
-  // The site's proof in the pod's folder.
-  void LeaveWord(bool ended);
+  // Until the site has all logs, or the deadline.
+  void AwaitLogs(const std::stop_token& stop, SteadyTime deadline);
+  // The site's proof in the pod's folder. True: of an end for certain.
+  bool LeaveWord(bool ended);
   // The end of an agent that never had a command to obey.
   Status EndUnserved(Status why);
   // True: every container has ended, and the sandbox too if `sandbox`.
@@ -129,7 +139,8 @@ class Agent final : private FactSink {
   const AgentOptions options_;
   const Parts parts_;
   Commands commands_;
-  std::unique_ptr<LogKeeper> keeper_;  // null: the site could not read what it keeps
+  std::unique_ptr<LogKeeper> keeper_;   // null: the site could not read what it keeps
+  std::unique_ptr<UnreadLogs> unread_;  // null: it can, or nobody knows where logs are
 
   Mutex mutex_;
   CondVar changed_;
@@ -147,9 +158,13 @@ class Agent final : private FactSink {
   SteadyTime leave_by_ GUARDED_BY(mutex_) = SteadyTime::max();
   std::optional<Status> ended_ GUARDED_BY(mutex_);    // nothing runs any more; or why something may
   std::optional<Status> refused_ GUARDED_BY(mutex_);  // for ever
+  bool proven_ GUARDED_BY(mutex_) = false;            // and no next process starts anything
+  bool parting_ GUARDED_BY(mutex_) = false;           // `leaving` is on its way in this stream
   bool farewell_ GUARDED_BY(mutex_) = false;          // `leaving` was sent
 
-  Duration wait_;  // Run's own: before the next try
+  // Run's own: before the next try; why the last one failed, since the last welcome.
+  Duration wait_;
+  std::string last_why_;
   std::jthread leaver_;
   StepPool steps_;
 };

@@ -7,6 +7,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <string_view>
 #include <utility>
 
 namespace interlink::agent {
@@ -18,6 +19,10 @@ constexpr int kPingAnswerMs = 20'000;
 constexpr int kConnectMs = 10'000;
 // Our own back-off decides when the next try comes; gRPC's must not make it longer.
 constexpr int kReconnectMs = 500;
+// A relay takes one connection, and any channel of this process that still has a call may connect
+// again by itself: none does.
+constexpr int kNeverReconnectMs = 1 << 30;
+constexpr std::string_view kRelayScheme = "unix:";
 // gRPC answers a cancelled call at once.
 constexpr auto kLetGoWithin = std::chrono::seconds(10);
 
@@ -181,7 +186,10 @@ class GrpcStream final : public Stream {
 
 class GrpcChannel final : public Channel {
  public:
-  explicit GrpcChannel(const ChannelOptions& options) : options_(options), stub_(Dial(options)) {}
+  explicit GrpcChannel(const ChannelOptions& options)
+      : options_(options),
+        relayed_(options.address.starts_with(kRelayScheme)),
+        channel_(Dial(options, relayed_)) {}
 
   std::unique_ptr<Stream> OpenControl() override { return Open("Control", ""); }
   std::unique_ptr<Stream> OpenStream(const std::string& stream_id) override {
@@ -189,7 +197,7 @@ class GrpcChannel final : public Channel {
   }
 
  private:
-  static std::shared_ptr<grpc::Channel> Dial(const ChannelOptions& options) {
+  static std::shared_ptr<grpc::Channel> Dial(const ChannelOptions& options, bool relayed) {
     grpc::SslCredentialsOptions tls;
     tls.pem_root_certs = options.ca;
     grpc::ChannelArguments arguments;
@@ -199,8 +207,11 @@ class GrpcChannel final : public Channel {
     arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kPingAnswerMs);
     arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
     arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMs);
-    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMs);
-    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMs);
+    const int again_ms = relayed ? kNeverReconnectMs : kReconnectMs;
+    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, again_ms);
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, again_ms);
+    // Else channels to one address share the wait after a failure.
+    if (relayed) arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     // A proxy of the user's environment is not ours, and a name server's word no configuration.
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
     arguments.SetServiceConfigJSON("{}");
@@ -209,20 +220,32 @@ class GrpcChannel final : public Channel {
     return grpc::CreateCustomChannel(options.address, grpc::SslCredentials(tls), arguments);
   }
 
+  // One that has failed stays so, through a relay: the next call has a new one.
+  std::shared_ptr<grpc::Channel> Current() {
+    std::unique_lock lock(mutex_);
+    if (relayed_ && channel_->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE) {
+      channel_ = Dial(options_, relayed_);
+    }
+    return channel_;
+  }
+
   std::unique_ptr<Stream> Open(const std::string& method, const std::string& stream_id) {
     const auto reactor = Reactor::Make();
     grpc::ClientContext& context = reactor->context();
     context.AddMetadata("interlink-sandbox", options_.sandbox.str());
     context.AddMetadata("authorization", "Bearer " + options_.token);
     if (!stream_id.empty()) context.AddMetadata("interlink-stream", stream_id);
-    stub_.PrepareBidiStreamingCall(&context, "/interlink.agent.v1.AgentHub/" + method,
-                                   grpc::StubOptions(), reactor.get());
+    grpc::GenericStub stub(Current());
+    stub.PrepareBidiStreamingCall(&context, "/interlink.agent.v1.AgentHub/" + method,
+                                  grpc::StubOptions(), reactor.get());
     reactor->Begin();
     return std::make_unique<GrpcStream>(reactor);
   }
 
   const ChannelOptions options_;
-  grpc::GenericStub stub_;
+  const bool relayed_;
+  std::mutex mutex_;
+  std::shared_ptr<grpc::Channel> channel_;
 };
 
 }  // namespace

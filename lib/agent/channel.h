@@ -34,10 +34,11 @@ class Channel {
 };
 
 struct ChannelOptions {
-  std::string address;      // "host:port" of the hub
-  std::string server_name;  // that its certificate must have; empty: the host of `address`
-  std::string ca;           // PEM
-  std::string token;        // 64 hex digits
+  std::string address;  // "host:port" of the hub, or "unix:/path" of a relay to it
+  // That its certificate must have; empty: the host of `address`. REQUIRES: not empty for a relay.
+  std::string server_name;
+  std::string ca;     // PEM
+  std::string token;  // 64 hex digits
   SandboxId sandbox;
 };
 

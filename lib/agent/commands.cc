@@ -14,6 +14,15 @@ std::vector<std::string> WordsOf(const Words& words) {
   return {words.begin(), words.end()};
 }
 
+template <typename Contents>
+sdk::MountContents ContentsOf(const Contents& from) {
+  sdk::MountContents contents;
+  for (const auto& [host_path, content] : from) {
+    contents[host_path] = std::make_shared<const interlink::v1::MountContent>(content);
+  }
+  return contents;
+}
+
 }  // namespace
 
 bool IsChange(const v1::Command& command) {
@@ -73,6 +82,8 @@ Status Commands::Change(const Call& call, const v1::Command& command) {
       return backend_.UpdateContainer(call, sandbox_, ContainerId(what.container_id()),
                                       what.resources());
     }
+    case v1::Command::kUpdateContents:
+      return UpdateContents(call, command.update_contents());
     default:
       return Unimplemented("this agent does not know the command");
   }
@@ -93,11 +104,13 @@ Status Commands::Run(const Call& call, const v1::RunSandbox& what) {
 
 Status Commands::Create(const Call& call, const v1::CreateContainer& what) {
   RETURN_IF_ERROR(RefuseGone(what.container_id()));
-  host_.SetImage(what.image());
+  RETURN_IF_ERROR(TakeImage(what.image()));
   RETURN_IF_ERROR(backend_.PrepareImage(call, what.image().id()));
-  std::map<std::string, std::shared_ptr<const interlink::v1::MountContent>> contents;
-  for (const auto& [host_path, content] : what.contents()) {
-    contents[host_path] = std::make_shared<const interlink::v1::MountContent>(content);
+  std::map<std::string, std::string> volume_images;
+  for (const auto& [name, image] : what.volume_images()) {
+    RETURN_IF_ERROR(TakeImage(image));
+    RETURN_IF_ERROR(backend_.PrepareImage(call, image.id()));
+    volume_images[name] = image.id();
   }
   const sdk::ContainerSpec spec{ContainerId(what.container_id()),
                                 sandbox_,
@@ -105,14 +118,30 @@ Status Commands::Create(const Call& call, const v1::CreateContainer& what) {
                                 what.image().id(),
                                 what.config(),
                                 what.sandbox_config(),
-                                {},
-                                std::move(contents)};
+                                std::move(volume_images),
+                                ContentsOf(what.contents())};
   return backend_.CreateContainer(call, spec);
+}
+
+Status Commands::TakeImage(v1::Image image) {
+  for (std::string& layer : *image.mutable_layers()) {
+    if (layer.starts_with('/')) continue;
+    if (layers_ == nullptr) return Unimplemented("this agent takes no layers from the site");
+    ASSIGN_OR_RETURN(layer, layers_->PathOf(layer));
+  }
+  host_.SetImage(image);
+  return {};
 }
 
 Status Commands::Start(const Call& call, const v1::StartContainer& what) {
   RETURN_IF_ERROR(RefuseGone(what.container_id()));
   return backend_.StartContainer(call, sandbox_, ContainerId(what.container_id()));
+}
+
+Status Commands::UpdateContents(const Call& call, const v1::UpdateContents& what) {
+  RETURN_IF_ERROR(RefuseGone(what.container_id()));
+  return backend_.UpdateContents(call, sandbox_, ContainerId(what.container_id()),
+                                 ContentsOf(what.contents()));
 }
 
 Status Commands::Look(const Call& call, const v1::Command& command, v1::Answer& answer) {
@@ -160,6 +189,11 @@ Result<UniqueFd> Commands::Open(const Call& call, const v1::OpenStream& request)
     const uint32_t port = request.dial().port();
     if (port == 0 || port > 65535) return InvalidArgument("the port is not in 1..65535");
     return backend_.Dial(call, sandbox_, static_cast<uint16_t>(port));
+  }
+  if (request.has_put_layer()) {
+    if (layers_ == nullptr) return Unimplemented("this agent takes no layers from the site");
+    RETURN_IF_ERROR(RefuseGone(sandbox_.str()));
+    return layers_->Put(request.put_layer().name());
   }
   sdk::SessionSpec spec;
   spec.sandbox = sandbox_;

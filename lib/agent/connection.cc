@@ -30,11 +30,14 @@ Status Agent::Connect() {
     MutexLock lock(mutex_);
     ++stream_;
     answers_.clear();
+    parting_ = false;
   }
+  if (unread_) unread_->Lost();
   const auto stream = parts_.channel.OpenControl();
   Status lost = Greet(*stream);
   if (lost.ok()) {
     wait_ = options_.shortest_wait;
+    last_why_.clear();
     parts_.log.Info("the site has let this agent in");
     std::jthread writer([this, &stream](const std::stop_token& stop) { WriteLoop(stop, *stream); });
     lost = Converse(*stream);
@@ -95,7 +98,12 @@ Result<v1::HubMessage> Agent::ReadOne(Stream& stream, SteadyTime limit) {
     const SteadyTime now = parts_.clock.Steady();
     const auto read = stream.Read(std::min(limit, now + kReadSlice));
     if (read.ok()) {
-      if (!read->has_value()) return Unavailable("the site has ended the stream");
+      if (!read->has_value()) {
+        // What it answers to `leaving`. It may overtake what gRPC says of that write.
+        MutexLock lock(mutex_);
+        farewell_ = farewell_ || parting_;
+        return Unavailable("the site has ended the stream");
+      }
       v1::HubMessage message;
       if (message.ParseFromString(**read)) return message;
       return FailedPrecondition("the hub sends what is not of this protocol");
@@ -149,6 +157,7 @@ std::optional<v1::AgentMessage> Agent::NextMessageLocked(SteadyTime now) {
     logs_grown_.erase(logs_grown_.begin());
   } else if (ended_ && state_.told_all() && !farewell_) {
     message.mutable_leaving()->set_why(leaving_.value_or(""));
+    message.mutable_leaving()->set_ended(proven_);
   } else {
     return {};
   }
@@ -173,6 +182,10 @@ void Agent::WriteLoop(const std::stop_token& stop, Stream& stream) {
       }
     }
     if (!message) continue;
+    if (message->has_leaving()) {
+      MutexLock lock(mutex_);
+      parting_ = true;
+    }
     const Status sent =
         stream.Write(message->SerializeAsString(), parts_.clock.Steady() + kWriteWithin);
     if (!sent.ok()) return stream.Cancel();

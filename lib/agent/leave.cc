@@ -15,6 +15,7 @@ constexpr int64_t kDefaultGraceSeconds = 30;
 constexpr auto kAfterKill = std::chrono::seconds(5);
 constexpr auto kToTell = std::chrono::seconds(2);
 constexpr auto kToSave = std::chrono::seconds(1);  // of that, the last bytes of logs
+constexpr auto kLookAtLogs = std::chrono::milliseconds(100);
 
 std::chrono::seconds GraceOf(const v1::Fact& fact) {
   runtime::v1::ContainerConfig config;
@@ -49,13 +50,35 @@ void Agent::LeaveNow(const std::stop_token& stop) {
   if (!end.ok()) parts_.log.Error("the pod has not ended", {{"why", end.ToString()}});
   if (keeper_ && !keeper_->AwaitSaved(deadline + kToSave))
     parts_.log.Error("not all logs are saved for the site", {});
-  if (!stop.stop_requested()) LeaveWord(end.ok());
+  AwaitLogs(stop, deadline);
+  const bool proven = !stop.stop_requested() && LeaveWord(end.ok());
   MutexLock lock(mutex_);
+  proven_ = proven;
   ended_ = std::move(end);
   changed_.NotifyAll();
 }
 
-void Agent::LeaveWord(bool ended) {
+// Nobody tells of an acknowledgement: it is in a file of the container's shim.
+void Agent::AwaitLogs(const std::stop_token& stop, SteadyTime deadline) {
+  if (!unread_) return;
+  std::vector<ContainerId> unread = unread_->All();
+  while (!unread.empty() && !stop.stop_requested() && parts_.clock.Steady() < deadline) {
+    {
+      MutexLock lock(mutex_);
+      // Nobody comes for them.
+      if (refused_ || state_.highest_term() == 0) break;
+      changed_.WaitFor(mutex_, kLookAtLogs,
+                       [&]() NO_LOCK_ANALYSIS { return stop.stop_requested(); });
+    }
+    unread = unread_->All();
+  }
+  for (const ContainerId& id : unread) {
+    parts_.log.Error("the site has not read all of a log: the rest of it is lost",
+                     {{"container", id.str()}});
+  }
+}
+
+bool Agent::LeaveWord(bool ended) {
   bool fenced = false;
   {
     MutexLock lock(mutex_);
@@ -69,6 +92,7 @@ void Agent::LeaveWord(bool ended) {
     parts_.log.Error("the site cannot be told in the pod's folder that this agent has left",
                      {{"error", told.ToString()}});
   }
+  return proven;
 }
 
 Status Agent::StopEverything(const std::stop_token& stop, SteadyTime deadline) {

@@ -1,10 +1,12 @@
 #include "agent/pod_folder.h"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <utility>
 
 #include "base/file.h"
+#include "base/utf8.h"
 
 namespace interlink::agent {
 namespace {
@@ -12,6 +14,7 @@ namespace {
 constexpr size_t kMaxTermFile = 64;
 constexpr std::string_view kFileVersion = "1 ";
 constexpr uint32_t kExitVersion = 1;
+constexpr size_t kMaxRefusal = 500;
 
 // The full ids among the names of a folder; what a crash left half written is not one.
 Result<std::set<std::string>> IdsIn(const std::string& folder) {
@@ -102,6 +105,13 @@ Status PodFolder::Beat() {
 }
 
 Status PodFolder::WriteLeft(bool ended) { return WriteWord("/left", ended); }
+
+Status PodFolder::WriteRefusal(const std::string& why) {
+  std::string words = Utf8Prefix(why, kMaxRefusal);
+  std::replace(words.begin(), words.end(), '\n', ' ');
+  return WriteFileAtomically(folder_ + "/refusal",
+                             std::string(kFileVersion) + nonce_ + " " + words + "\n", 0600);
+}
 
 Status PodFolder::WriteFenced(bool ended) { return WriteWord("/fenced", ended); }
 

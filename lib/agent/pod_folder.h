@@ -13,6 +13,8 @@
 //                       everything of it has ended and nothing starts any more, or something may
 //                       still run
 //     fenced            the same, of one that has left because it found the folder gone
+//     refusal           "1 NONCE WORDS": the agent of that nonce has never begun, and why (one
+//     line)
 #ifndef INTERLINK_AGENT_POD_FOLDER_H_
 #define INTERLINK_AGENT_POD_FOLDER_H_
 
@@ -46,6 +48,8 @@ class PodFolder {
   Status Beat();
   // The last word of an agent. REQUIRES: with `ended`, the sandbox is marked gone.
   Status WriteLeft(bool ended);
+  // Why this agent does not begin; WriteLeft comes after it. At most 500 bytes of it are kept.
+  Status WriteRefusal(const std::string& why);
   // The answer to the site that has given the pod up.
   Status WriteFenced(bool ended);
 

@@ -1,5 +1,6 @@
 #include "agent_backend/agent_backend.h"
 
+#include "agent_backend/refusal.h"
 #include "agent_hub/hub_files.h"
 #include "runtime/v1/api.pb.h"
 
@@ -12,6 +13,11 @@ constexpr int kQuestionThreads = 16;
 Status Stopped(const SandboxId& id) {
   return FailedPrecondition("sandbox \"" + id.str() +
                             "\" was stopped or removed: an id runs at most once");
+}
+
+sdk::AgentBinding BindingOf(const std::string& bound) {
+  if (bound == agent_hub::kNobody) return {true, ""};
+  return {false, bound};
 }
 
 }  // namespace
@@ -44,7 +50,9 @@ AgentBackend::AgentBackend(sdk::Host& host, std::shared_ptr<Agents> agents,
       options_(std::move(options)),
       files_(host.data_folder() + "/agent-pods"),
       steps_("pods", options_.threads, kMaxSteps),
-      questions_("questions", kQuestionThreads, kMaxSteps) {
+      questions_("questions", kQuestionThreads, kMaxSteps),
+      layers_(agents_, host.log(), host.clock(), options_.layers,
+              [this](const SandboxId& id) { LayersSettled(id); }) {
   directory_.Add(*this);
 }
 
@@ -131,7 +139,8 @@ Result<Observations> AgentBackend::Observe(const Call&) {
 // What was never asked for is absent: the site holds it for its owner, whose repeat asks for it.
 void AgentBackend::AddFacts(Entry& entry, Observations& all) {
   MutexLock lock(entry.mutex);
-  if (!entry.asked && entry.pod.wants_run() && entry.pod.is_pending()) return;
+  const bool known = entry.asked || entry.not_before || entry.pod.stored().at_start();
+  if (!known && entry.pod.wants_run() && entry.pod.is_pending()) return;
   const auto facts = entry.pod.All();
   all.insert(all.end(), facts.begin(), facts.end());
 }
@@ -143,7 +152,9 @@ Status AgentBackend::RunSandbox(const Call& call, const sdk::SandboxSpec& spec) 
   EntryPtr entry = Find(spec.id);
   if (entry == nullptr) {
     RETURN_IF_ERROR(provisioner_->Check(asked));
-    auto made = std::make_shared<Entry>(AgentPod::Of(spec));
+    AgentPod pod = AgentPod::Of(spec, IdleTriesBefore(spec));
+    if (IsAtStart(spec.handler)) pod.ShowAtStart();
+    auto made = std::make_shared<Entry>(std::move(pod));
     MutexLock lock(mutex_);
     entry = pods_.emplace(spec.id, std::move(made)).first->second;
   }
@@ -156,19 +167,22 @@ Status AgentBackend::RunSandbox(const Call& call, const sdk::SandboxSpec& spec) 
     if (!entry->pod.wants_run() || entry->removed) return Stopped(spec.id);
     if (!entry->stored) RETURN_IF_ERROR(SaveLocked(*entry));
     facts = {entry->pod.SandboxFact()};
-    if (!entry->pod.is_pending()) {
+    // One that is shown at once is submitted by its first start.
+    if (!entry->pod.is_pending() || entry->pod.stored().at_start()) {
       host_.Report(std::move(facts));
       return {};
     }
+    if (IsDelayed(*entry)) {
+      LookAgainAt(entry, *entry->not_before);
+      host_.Report({entry->pod.SandboxFact()});
+      return {};
+    }
     entry->asked = true;
+    entry->not_before.reset();
   }
   if (const Status submitted = provisioner_->Submit(call, asked); !submitted.ok()) {
-    // Anything else: it may have been asked for, and the record must outlive that.
-    const bool refused = submitted.code() == Code::kInvalidArgument ||
-                         submitted.code() == Code::kUnimplemented ||
-                         submitted.code() == Code::kPermissionDenied;
-    if (!refused) return submitted;
-    // Refused before anything started: as if it had never been asked for.
+    // It may have been asked for, and the record must outlive that.
+    if (RefusalOf(submitted.code()) != Refusal::kBeforehand) return submitted;
     MutexLock lock(entry->mutex);
     RETURN_IF_ERROR(files_.Remove(spec.id));
     entry->removed = true;
@@ -201,6 +215,7 @@ Status AgentBackend::WantEnd(const EntryPtr& entry, interlink::v1::Wanted wanted
       return {};
     }
   }
+  layers_.Forget(id);
   Post(id, [this, id] { Drive(id); });
   return {};
 }
@@ -226,6 +241,7 @@ Status AgentBackend::RemoveSandbox(const Call& call, const NodeId& node, const S
   }
   RETURN_IF_ERROR(provisioner_->Remove(call, id));
   RETURN_IF_ERROR(agents_->Forget(id));
+  layers_.Forget(id);
   for (const ContainerId& container : containers) {
     provisioner_->ReleaseImages(container);
     host_.ReleaseImages(container);
@@ -315,12 +331,22 @@ void AgentBackend::PostFact(sdk::AllocationFact fact) {
   });
 }
 
-Result<std::optional<std::string>> AgentBackend::CloseTo(const SandboxId& id) {
+Result<sdk::AgentBinding> AgentBackend::CloseTo(const SandboxId& id) {
   ASSIGN_OR_RETURN(const std::string bound, agents_->Close(id));
-  if (bound == agent_hub::kNobody) return std::optional<std::string>();
-  return std::optional<std::string>(bound);
+  return BindingOf(bound);
 }
 
+Result<sdk::AgentBinding> AgentBackend::BoundTo(const SandboxId& id) {
+  ASSIGN_OR_RETURN(const std::string bound, agents_->BoundTo(id));
+  return BindingOf(bound);
+}
+
+Result<bool> AgentBackend::HasLeft(const SandboxId& id) { return agents_->HasLeft(id); }
+
 std::optional<Duration> AgentBackend::Silence(const SandboxId& id) { return agents_->Silence(id); }
+
+Status AgentBackend::Carry(UniqueFd relay, std::function<void()> over) {
+  return agents_->Carry(std::move(relay), std::move(over));
+}
 
 }  // namespace interlink::agent_backend

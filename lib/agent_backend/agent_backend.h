@@ -21,6 +21,7 @@
 #include "agent_backend/agent_directory.h"
 #include "agent_backend/agent_pod.h"
 #include "agent_backend/agents.h"
+#include "agent_backend/layer_sender.h"
 #include "agent_backend/pod_files.h"
 #include "base/mutex.h"
 #include "base/step_pool.h"
@@ -31,14 +32,20 @@
 
 namespace interlink::agent_backend {
 
+inline constexpr size_t kMaxAgentWords = 1024;  // of an agent's error, in what is told of a pod
+
 // How agents reach the site.
 struct AgentBackendOptions {
   std::string hub;          // "host:port"
   std::string server_name;  // in the site's certificate
   std::string ca_pem;
-  Duration lease{};  // of the hub
+  Duration idle_timeout{};  // idle_pods.cc; zero: none
+  // Of the hub.
+  Duration lease{};
+  Duration heartbeat{};
   int threads = 16;
   Duration try_again = std::chrono::seconds(2);
+  LayerSenderOptions layers = {};
 };
 
 class AgentBackend final : public sdk::Backend, public sdk::AgentDesk, private AgentListener {
@@ -73,6 +80,8 @@ class AgentBackend final : public sdk::Backend, public sdk::AgentDesk, private A
                          const ContainerId& id) override;
   Status UpdateContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id,
                          const runtime::v1::LinuxContainerResources& resources) override;
+  Status UpdateContents(const Call& call, const SandboxId& sandbox, const ContainerId& id,
+                        const sdk::MountContents& contents) override;
   Result<UniqueFd> OpenSession(const Call& call, const sdk::SessionSpec& spec) override;
   Result<UniqueFd> Dial(const Call& call, const SandboxId& sandbox, uint16_t port) override;
   Result<sdk::LogChunk> ReadLog(const Call& call, const SandboxId& sandbox, const ContainerId& id,
@@ -85,9 +94,13 @@ class AgentBackend final : public sdk::Backend, public sdk::AgentDesk, private A
   // sdk::AgentDesk
   sdk::AgentTicket TicketFor(const SandboxId& id) override;
   void Report(std::vector<sdk::AllocationFact> facts) override;
-  Result<std::optional<std::string>> CloseTo(const SandboxId& id) override;
+  Result<sdk::AgentBinding> CloseTo(const SandboxId& id) override;
+  Result<sdk::AgentBinding> BoundTo(const SandboxId& id) override;
+  Result<bool> HasLeft(const SandboxId& id) override;
   Duration Lease() const override { return options_.lease; }
+  Duration Heartbeat() const override { return options_.heartbeat; }
   std::optional<Duration> Silence(const SandboxId& id) override;
+  Status Carry(UniqueFd relay, std::function<void()> over) override;
 
  private:
   struct Entry {
@@ -100,8 +113,14 @@ class AgentBackend final : public sdk::Backend, public sdk::AgentDesk, private A
     bool connected GUARDED_BY(mutex) = false;  // its agent is here
     bool told GUARDED_BY(mutex) = false;       // and has said what there is
     bool stopping GUARDED_BY(mutex) = false;   // and was asked to stop and leave
+    std::string host GUARDED_BY(mutex);        // of the agent, for words
     uint64_t visit GUARDED_BY(mutex) = 0;      // counts its agent's connections
     bool again GUARDED_BY(mutex) = false;      // Drive comes by itself
+    std::set<ContainerId> carried GUARDED_BY(mutex);      // on their way to the agent
+    std::set<ContainerId> start_asked GUARDED_BY(mutex);  // of those, in this visit
+    std::optional<SteadyTime> idle_since GUARDED_BY(mutex);
+    std::optional<SteadyTime> not_before GUARDED_BY(mutex);  // it is not submitted yet
+    bool watched GUARDED_BY(mutex) = false;                  // a timer looks at these two again
   };
   using EntryPtr = std::shared_ptr<Entry>;  // owners: the table, and steps that work with it
 
@@ -134,11 +153,45 @@ class AgentBackend final : public sdk::Backend, public sdk::AgentDesk, private A
   void DriveLater(const SandboxId& id);
   // True: it must come again.
   bool DriveRun(const EntryPtr& entry);
+  bool DriveSubmit(const EntryPtr& entry);
   bool DriveEnd(const EntryPtr& entry);
   void PostFact(sdk::AllocationFact fact);
   void TakeFact(const sdk::AllocationFact& fact);
   bool TakeEnd(const EntryPtr& entry, const sdk::AllocationFact& fact);
   void ReleaseStranger(const sdk::AllocationFact& fact);
+
+  // Queue: at-start (queued_containers.cc).
+  bool IsAtStart(const std::string& handler) const;
+  Status KeepForAgent(const EntryPtr& entry, const sdk::ContainerSpec& spec);
+  bool KeepContents(const EntryPtr& entry, const ContainerId& id,
+                    const sdk::MountContents& contents, Status& answer);
+  bool StopQueued(const EntryPtr& entry, const ContainerId& id, Status& answer);
+  bool RemoveQueued(const EntryPtr& entry, const ContainerId& id, Status& answer);
+  bool CarryContainers(const EntryPtr& entry);
+  std::optional<interlink::v1::StoredAgentContainer> TakeToCarry(const EntryPtr& entry,
+                                                                 const ContainerId& id, bool start);
+  bool CarryContainer(const EntryPtr& entry, const ContainerId& id);
+  Status BringToAgent(const EntryPtr& entry, const interlink::v1::StoredAgentContainer& container);
+  bool StartCarried(const EntryPtr& entry, const ContainerId& id);
+  bool EndCarry(const EntryPtr& entry, const ContainerId& id, const Status& done, bool created);
+
+  // Images (containers.cc).
+  Result<sdk::UnpackedImage> HoldForAgent(const Call& call, const ContainerId& holder,
+                                          const std::string& image_id);
+  // All that the container needs, held for it until ReleaseImages.
+  Result<agent_hub::AgentImages> HoldImages(const Call& call, const sdk::ContainerSpec& spec);
+  // As its agent reads them. kUnavailable: they are on their way to it.
+  Result<agent_hub::AgentImages> BringImages(const Call& call, const EntryPtr& entry,
+                                             const sdk::ContainerSpec& spec);
+  // What is on its way no more is collected at once.
+  void LayersSettled(const SandboxId& id);
+  Status CreateAtAgent(const Call& call, const EntryPtr& entry, const sdk::ContainerSpec& spec);
+
+  // Allocations that are used for nothing (idle_pods.cc).
+  uint32_t IdleTriesBefore(const sdk::SandboxSpec& spec) const;
+  bool IsDelayed(Entry& entry) REQUIRES_LOCK(entry.mutex);
+  bool GiveBackIfIdle(const EntryPtr& entry);
+  void LookAgainAt(const EntryPtr& entry, SteadyTime when) REQUIRES_LOCK(entry->mutex);
 
   sdk::Host& host_;
   const std::shared_ptr<Agents> agents_;
@@ -155,6 +208,7 @@ class AgentBackend final : public sdk::Backend, public sdk::AgentDesk, private A
   Timer timer_;
   StepPool steps_;
   StepPool questions_;  // to many agents at once, for one answer
+  LayerSender layers_;  // where agents cannot read the site's
 };
 
 }  // namespace interlink::agent_backend

@@ -15,6 +15,7 @@ using State = sdk::Observation::State;
 
 constexpr int kLostCode = 255;
 constexpr int kKilledCode = 137;
+constexpr int kStartErrorCode = 128;
 
 bool HasEnded(const Fact& fact) { return fact.state() >= Fact::DOWN; }
 
@@ -46,6 +47,16 @@ void Lose(int code, bool out_of_memory, const std::string& why, int64_t now_ns, 
   fact.set_finished_ns(now_ns);
 }
 
+// Of a container that never ran.
+void EndUnstarted(int code, const std::string& reason, const std::string& why, int64_t now_ns,
+                  Fact& fact) {
+  fact.set_state(Fact::DOWN);
+  fact.set_exit_code(code);
+  fact.set_reason(reason);
+  fact.set_message(why);
+  fact.set_finished_ns(now_ns);
+}
+
 Fact::State StateOf(State state) {
   switch (state) {
     case State::kPending:
@@ -69,10 +80,26 @@ bool Move(const sdk::Observation& seen, StoredAgentContainer& container) {
   return true;
 }
 
+// What a container's message says of the queue, whose own words often begin so.
+std::string Queued(std::string_view words) {
+  constexpr std::string_view kWord = "queued";
+  if (words.starts_with(kWord)) words.remove_prefix(kWord.size());
+  while (words.starts_with(' ')) words.remove_prefix(1);
+  return std::string(kWord) + (words.empty() ? "" : ": ") + std::string(words);
+}
+
+// The agent has never had it.
+bool WasQueued(bool at_start, const StoredAgentContainer& container) {
+  return at_start && !container.carried() && container.fact().state() == Fact::PENDING;
+}
+
 void SettleContainer(const sdk::AllocationFact& end, const LeftExits& exits, int64_t now_ns,
-                     StoredAgentContainer& container) {
+                     bool at_start, StoredAgentContainer& container) {
   Fact& fact = *container.mutable_fact();
   if (HasEnded(fact)) return;
+  if (WasQueued(at_start, container) && container.started()) {
+    return EndUnstarted(kStartErrorCode, "StartError", end.message, now_ns, fact);
+  }
   const auto exit = exits.find(ContainerId(container.id()));
   if (exit != exits.end()) {
     fact = FactFrom(exit->second, Fact::DOWN);
@@ -88,7 +115,7 @@ void SettleContainer(const sdk::AllocationFact& end, const LeftExits& exits, int
 
 }  // namespace
 
-AgentPod AgentPod::Of(const sdk::SandboxSpec& spec) {
+AgentPod AgentPod::Of(const sdk::SandboxSpec& spec, uint32_t idle_tries) {
   interlink::v1::StoredAgentPod stored;
   stored.set_id(spec.id.str());
   stored.set_node_id(spec.node.str());
@@ -96,6 +123,7 @@ AgentPod AgentPod::Of(const sdk::SandboxSpec& spec) {
   stored.set_config(spec.config.SerializeAsString());
   stored.mutable_node_options()->insert(spec.node_options.begin(), spec.node_options.end());
   stored.set_wanted(interlink::v1::WANTED_CREATE);
+  stored.set_idle_tries(idle_tries);
   return AgentPod(std::move(stored));
 }
 
@@ -105,6 +133,13 @@ AgentPod AgentPod::Of(const NodeId& node, const SandboxId& id) {
   stored.set_node_id(node.str());
   stored.set_wanted(interlink::v1::WANTED_STOP);
   return AgentPod(std::move(stored));
+}
+
+bool AgentPod::is_idle() const {
+  if (ended() || !wants_run() || is_useless() || stored_.fact().state() != Fact::UP) return false;
+  return std::none_of(stored_.containers().begin(), stored_.containers().end(), [](const auto& c) {
+    return !HasEnded(c.fact()) && (c.started() || c.fact().state() == Fact::UP);
+  });
 }
 
 bool AgentPod::Want(interlink::v1::Wanted wanted) {
@@ -120,6 +155,38 @@ StoredAgentContainer* AgentPod::Find(const ContainerId& id) {
   return nullptr;
 }
 
+const StoredAgentContainer* AgentPod::Find(const ContainerId& id) const {
+  for (const auto& container : stored_.containers()) {
+    if (container.id() == id.str()) return &container;
+  }
+  return nullptr;
+}
+
+bool AgentPod::IsQueued(const ContainerId& id) const {
+  const auto* container = Find(id);
+  return container != nullptr && !ended() && WasQueued(stored_.at_start(), *container);
+}
+
+bool AgentPod::NeedsAgent() const {
+  return std::any_of(
+      stored_.containers().begin(), stored_.containers().end(),
+      [this](const auto& c) { return c.started() && WasQueued(stored_.at_start(), c); });
+}
+
+Observations AgentPod::StopQueued(const ContainerId& id, int64_t now_ns) {
+  auto& container = *Find(id);
+  EndUnstarted(kKilledCode, "Error", "stopped while it was queued: it never ran", now_ns,
+               *container.mutable_fact());
+  return {FactOf(container)};
+}
+
+Observations AgentPod::FailStart(const ContainerId& id, const std::string& why, int64_t now_ns) {
+  auto* container = Find(id);
+  if (container == nullptr || HasEnded(container->fact())) return {};
+  EndUnstarted(kStartErrorCode, "StartError", why, now_ns, *container->mutable_fact());
+  return {FactOf(*container)};
+}
+
 StoredAgentContainer& AgentPod::Add(const sdk::ContainerSpec& spec) {
   StoredAgentContainer& container = *stored_.add_containers();
   container.set_id(spec.id.str());
@@ -131,6 +198,7 @@ StoredAgentContainer& AgentPod::Add(const sdk::ContainerSpec& spec) {
 }
 
 void AgentPod::Remove(const ContainerId& id) {
+  held_up_.erase(id);
   auto& containers = *stored_.mutable_containers();
   containers.erase(std::remove_if(containers.begin(), containers.end(),
                                   [&](const auto& item) { return item.id() == id.str(); }),
@@ -142,7 +210,8 @@ Observations AgentPod::TakeAllocation(const sdk::AllocationFact& fact) {
   allocation_ = fact;
   if (!fact.allocation.empty()) stored_.set_allocation(fact.allocation);
   if (!is_pending()) return {};
-  return {SandboxFact()};
+  // Started containers of a pod that is shown at once have the queue's words.
+  return stored_.at_start() ? All() : Observations{SandboxFact()};
 }
 
 Observations AgentPod::TakeReport(const Observations& facts, bool complete, int64_t now_ns) {
@@ -168,15 +237,19 @@ Observations AgentPod::TakeReport(const Observations& facts, bool complete, int6
     StoredAgentContainer* container = Find(seen.container);
     if (container == nullptr) continue;  // removed meanwhile: the agent will be told
     if (seen.state != State::kAbsent) named.insert(seen.container.str());
-    if (Move(seen, *container)) news.push_back(FactOf(*container));
+    if (!Move(seen, *container)) continue;
+    if (seen.state == State::kUp || seen.started_ns != 0) stored_.set_ran(true);
+    news.push_back(FactOf(*container));
   }
   if (!complete) return news;
   if (!sandbox_lives && !is_pending()) useless_ = true;
   for (StoredAgentContainer& container : *stored_.mutable_containers()) {
     Fact& fact = *container.mutable_fact();
-    const bool lived =
-        container.started() || fact.state() == Fact::CREATED || fact.state() == Fact::UP;
-    if (HasEnded(fact) || !lived || named.count(container.id()) != 0) continue;
+    const bool lived = container.started() || container.carried() ||
+                       fact.state() == Fact::CREATED || fact.state() == Fact::UP;
+    if (HasEnded(fact) || WasQueued(stored_.at_start(), container) || !lived ||
+        named.count(container.id()) != 0)
+      continue;
     Lose(kLostCode, false, "lost: its agent has nothing of it", now_ns, fact);
     news.push_back(FactOf(container));
   }
@@ -187,9 +260,18 @@ std::vector<ContainerId> AgentPod::WithoutEnd() const {
   std::vector<ContainerId> open;
   for (const auto& container : stored_.containers()) {
     const bool ran = container.started() || container.fact().state() == Fact::UP;
+    if (WasQueued(stored_.at_start(), container)) continue;
     if (ran && !HasEnded(container.fact())) open.emplace_back(container.id());
   }
   return open;
+}
+
+std::vector<ContainerId> AgentPod::WithLogs() const {
+  std::vector<ContainerId> with;
+  for (const auto& container : stored_.containers()) {
+    if (container.fact().state() >= Fact::UP) with.emplace_back(container.id());
+  }
+  return with;
 }
 
 Observations AgentPod::TakeEnd(const sdk::AllocationFact& fact, const LeftExits& exits,
@@ -200,7 +282,7 @@ Observations AgentPod::TakeEnd(const sdk::AllocationFact& fact, const LeftExits&
   stored_.set_pod_folder(fact.pod_folder);
   for (auto& container : *stored_.mutable_containers()) {
     const bool told = HasEnded(container.fact());
-    SettleContainer(fact, exits, now_ns, container);
+    SettleContainer(fact, exits, now_ns, stored_.at_start(), container);
     const auto log_end = log_ends.find(ContainerId(container.id()));
     if (told || log_end == log_ends.end()) continue;
     container.mutable_fact()->set_log_end(log_end->second);
@@ -210,7 +292,8 @@ Observations AgentPod::TakeEnd(const sdk::AllocationFact& fact, const LeftExits&
     const bool never_up = own.state() == Fact::PENDING && wants_run();
     own.set_state(never_up ? Fact::FAILED : Fact::DOWN);
     own.set_reason(never_up ? "StartError" : fact.reason);
-    own.set_message(fact.message);
+    own.set_message(stored_.given_back().empty() ? fact.message
+                                                 : stored_.given_back() + "; " + fact.message);
     own.set_finished_ns(now_ns);
   }
   stored_.set_ended(true);
@@ -224,7 +307,12 @@ Observations AgentPod::Fail(const std::string& why, int64_t now_ns) {
   own.set_reason("StartError");
   own.set_message(why);
   own.set_finished_ns(now_ns);
-  return {SandboxFact()};
+  if (!stored_.at_start()) return {SandboxFact()};
+  for (auto& container : *stored_.mutable_containers()) {
+    if (HasEnded(container.fact())) continue;
+    EndUnstarted(kStartErrorCode, "StartError", why, now_ns, *container.mutable_fact());
+  }
+  return All();
 }
 
 Observations AgentPod::All() const {
@@ -242,9 +330,16 @@ sdk::Observation AgentPod::SandboxFact() const {
   seen.config = stored_.config();
   seen.handler = stored_.handler();
   seen.allocation = stored_.allocation();
+  if (stored_.at_start()) {
+    // Once up it cannot fail, only end.
+    if (seen.state == State::kFailed) seen.state = State::kDown;
+    if (seen.state == State::kPending) seen.state = State::kUp;
+    return seen;
+  }
   if (seen.state != State::kPending) return seen;
   seen.reason = allocation_.reason;
-  seen.message = allocation_.message;
+  seen.granted = IsGranted();
+  seen.message = seen.granted ? StartWords() : allocation_.message;
   seen.expected_start_ns = allocation_.expected_start_ns;
   return seen;
 }
@@ -256,7 +351,35 @@ sdk::Observation AgentPod::FactOf(const StoredAgentContainer& container) const {
   seen.handler = stored_.handler();
   seen.image_id = container.image_id();
   seen.volume_images = {container.volume_images().begin(), container.volume_images().end()};
+  if (!stored_.at_start() || container.fact().state() >= Fact::UP) return seen;
+  seen.state = container.started() ? State::kUp : State::kCreated;
+  if (!container.started()) return seen;
+  if (is_pending()) {
+    seen.message = IsGranted() ? "starting: " + StartWords() : Queued(allocation_.message);
+    return seen;
+  }
+  const auto held_up = held_up_.find(ContainerId(container.id()));
+  seen.message = held_up == held_up_.end() ? "starting" : "starting: " + held_up->second;
   return seen;
+}
+
+void AgentPod::SetHeldUp(const ContainerId& id, std::string why) {
+  if (why.empty()) {
+    held_up_.erase(id);
+  } else {
+    held_up_[id] = std::move(why);
+  }
+}
+
+bool AgentPod::IsGranted() const {
+  // An agent that has called may be faster than the scheduler's word.
+  return allocation_.state == sdk::AllocationFact::State::kGranted || !agent_words_.empty();
+}
+
+std::string AgentPod::StartWords() const {
+  const std::string where =
+      allocation_.message.empty() ? "in allocation " + stored_.allocation() : allocation_.message;
+  return where + ", " + (agent_words_.empty() ? "its agent has not called yet" : agent_words_);
 }
 
 }  // namespace interlink::agent_backend

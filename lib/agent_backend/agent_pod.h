@@ -4,6 +4,9 @@
 //   sandbox:    PENDING -> UP -> DOWN     PENDING -> FAILED
 //   containers: PENDING -> CREATED -> UP -> DOWN
 //
+// With `at_start` that is what the agent has; a PENDING sandbox is shown as up, its containers as
+// created, or once started as running with the queue's words.
+//
 // An agent's word ends a container, never the sandbox: that takes the allocation's proven end.
 #ifndef INTERLINK_AGENT_BACKEND_AGENT_POD_H_
 #define INTERLINK_AGENT_BACKEND_AGENT_POD_H_
@@ -30,8 +33,9 @@ using LogEnds = std::map<ContainerId, uint64_t>;
 class AgentPod {
  public:
   explicit AgentPod(interlink::v1::StoredAgentPod stored) : stored_(std::move(stored)) {}
-  // Asked for.
-  static AgentPod Of(const sdk::SandboxSpec& spec);
+  // Asked for. `idle_tries`: how often before the same pod had an allocation and used it for
+  // nothing.
+  static AgentPod Of(const sdk::SandboxSpec& spec, uint32_t idle_tries = 0);
   // Stopped or removed before it was known: a tombstone.
   static AgentPod Of(const NodeId& node, const SandboxId& id);
 
@@ -42,18 +46,46 @@ class AgentPod {
   bool is_pending() const { return stored_.fact().state() == agent::v1::Fact::PENDING; }
   bool has_failed() const { return stored_.fact().state() == agent::v1::Fact::FAILED; }
   bool ended() const { return stored_.ended(); }
-  // Its agent runs no sandbox any more: nothing can run in the allocation, which is to be given
-  // back. Not stored: each complete report tells it again.
-  bool is_useless() const { return useless_; }
+  // The allocation is to be given back: its agent runs no sandbox any more, so nothing can run in
+  // it (not stored: each complete report tells it again), or no container used it (GiveBack).
+  bool is_useless() const { return useless_ || !stored_.given_back().empty(); }
+  // It is up and wanted, and no container runs or is being started.
+  bool is_idle() const;
   // Those that may have run.
   std::vector<ContainerId> WithoutEnd() const;
+  // Those of which the agent has a log.
+  std::vector<ContainerId> WithLogs() const;
   // The queue's last word about it.
   const sdk::AllocationFact& allocation() const { return allocation_; }
+
+  void GiveBack(const std::string& why) { stored_.set_given_back(why); }
+
+  // What is known of its agent while the pod is not up, for a person; empty: it has not called.
+  void SetAgentWords(std::string words) { agent_words_ = std::move(words); }
+  // Why its agent does not take a container that was shown before it ran; empty: nothing hinders
+  // it.
+  void SetHeldUp(const ContainerId& id, std::string why);
 
   // Only rises. True: it has.
   bool Want(interlink::v1::Wanted wanted);
 
+  // Shown as up before it has an allocation. REQUIRES: new.
+  void ShowAtStart() { stored_.set_at_start(true); }
+  // With that: it is wanted, and its agent has not brought it up.
+  bool WaitsAtStart() const {
+    return stored_.at_start() && wants_run() && is_pending() && !ended();
+  }
+  // With that: the agent does not have the container, and may get it.
+  bool IsQueued(const ContainerId& id) const;
+  // Somebody has started one that the agent does not have.
+  bool NeedsAgent() const;
+  // REQUIRES: IsQueued. It never runs.
+  Observations StopQueued(const ContainerId& id, int64_t now_ns);
+  // It has not run, and never will. Nothing when it has ended.
+  Observations FailStart(const ContainerId& id, const std::string& why, int64_t now_ns);
+
   interlink::v1::StoredAgentContainer* Find(const ContainerId& id);
+  const interlink::v1::StoredAgentContainer* Find(const ContainerId& id) const;
   interlink::v1::StoredAgentContainer& Add(const sdk::ContainerSpec& spec);
   void Remove(const ContainerId& id);
 
@@ -73,8 +105,15 @@ class AgentPod {
   sdk::Observation FactOf(const interlink::v1::StoredAgentContainer& container) const;
 
  private:
+  // It waits in no queue any more.
+  bool IsGranted() const;
+  // Of a pod in its allocation that is not up.
+  std::string StartWords() const;
+
   interlink::v1::StoredAgentPod stored_;
   sdk::AllocationFact allocation_;
+  std::string agent_words_;
+  std::map<ContainerId, std::string> held_up_;
   bool useless_ = false;
 };
 

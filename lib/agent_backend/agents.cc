@@ -1,7 +1,5 @@
 #include "agent_backend/agents.h"
 
-#include "agent_hub/agent_calls.h"
-
 namespace interlink::agent_backend {
 namespace {
 
@@ -11,8 +9,13 @@ class HubAgents final : public Agents {
 
   std::string TokenOf(const SandboxId& id) const override { return hub_.TokenOf(id); }
   Result<std::string> Close(const SandboxId& id) override { return hub_.Close(id); }
+  Result<std::string> BoundTo(const SandboxId& id) override { return hub_.BoundTo(id); }
+  Result<bool> HasLeft(const SandboxId& id) override { return hub_.HasLeft(id); }
   Status Forget(const SandboxId& id) override { return hub_.Forget(id); }
   std::optional<Duration> Silence(const SandboxId& id) override { return hub_.Silence(id); }
+  Status Carry(UniqueFd relay, std::function<void()> over) override {
+    return hub_.Carry(std::move(relay), std::move(over));
+  }
 
   Status RunSandbox(const Call& call, const sdk::SandboxSpec& spec) override {
     return calls_.RunSandbox(call, spec);
@@ -26,8 +29,8 @@ class HubAgents final : public Agents {
     return calls_.UpdateSandbox(call, node, id, resources, overhead);
   }
   Status CreateContainer(const Call& call, const sdk::ContainerSpec& spec,
-                         const sdk::UnpackedImage& image) override {
-    return calls_.CreateContainer(call, spec, image);
+                         const agent_hub::AgentImages& images) override {
+    return calls_.CreateContainer(call, spec, images);
   }
   Status StartContainer(const Call& call, const SandboxId& sandbox,
                         const ContainerId& id) override {
@@ -45,11 +48,19 @@ class HubAgents final : public Agents {
                          const runtime::v1::LinuxContainerResources& resources) override {
     return calls_.UpdateContainer(call, sandbox, id, resources);
   }
+  Status UpdateContents(const Call& call, const SandboxId& sandbox, const ContainerId& id,
+                        const sdk::MountContents& contents) override {
+    return calls_.UpdateContents(call, sandbox, id, contents);
+  }
   Result<UniqueFd> OpenSession(const Call& call, const sdk::SessionSpec& spec) override {
     return calls_.OpenSession(call, spec);
   }
   Result<UniqueFd> Dial(const Call& call, const SandboxId& sandbox, uint16_t port) override {
     return calls_.Dial(call, sandbox, port);
+  }
+  Result<UniqueFd> PutLayer(const Call& call, const SandboxId& sandbox,
+                            const std::string& name) override {
+    return calls_.PutLayer(call, sandbox, name);
   }
   Result<sdk::LogChunk> ReadLog(const Call& call, const SandboxId& sandbox, const ContainerId& id,
                                 uint64_t offset, size_t max) override {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "agent_backend/agent_backend.h"
+#include "agent_backend/refusal.h"
 #include "agent_hub/left_log.h"
 #include "runtime/v1/api.pb.h"
 
@@ -11,13 +12,6 @@ namespace {
 using agent::v1::Fact;
 
 constexpr auto kStatsLimit = std::chrono::seconds(5);
-
-// Nothing was made: what is recorded of it goes.
-bool IsRefused(Code code) {
-  return code == Code::kInvalidArgument || code == Code::kUnimplemented ||
-         code == Code::kPermissionDenied || code == Code::kFailedPrecondition ||
-         code == Code::kNotFound;
-}
 
 }  // namespace
 
@@ -30,9 +24,80 @@ Status AgentBackend::PrepareImage(const Call& call, const std::string& image_id)
   return prepared;
 }
 
+Result<sdk::UnpackedImage> AgentBackend::HoldForAgent(const Call& call, const ContainerId& holder,
+                                                      const std::string& image_id) {
+  ASSIGN_OR_RETURN(const sdk::UnpackedImage image, host_.HoldImage(holder, image_id));
+  auto held = provisioner_->HoldImage(holder, image);
+  if (held.status().code() != Code::kFailedPrecondition) return held;
+  // Prepared long ago, and let go of since.
+  RETURN_IF_ERROR(provisioner_->PrepareImage(call, image));
+  return provisioner_->HoldImage(holder, image);
+}
+
+Result<agent_hub::AgentImages> AgentBackend::HoldImages(const Call& call,
+                                                        const sdk::ContainerSpec& spec) {
+  agent_hub::AgentImages images;
+  ASSIGN_OR_RETURN(images.own, HoldForAgent(call, spec.id, spec.image_id));
+  for (const auto& [name, id] : spec.volume_images) {
+    if (images.volumes.count(id) != 0) continue;
+    auto image = HoldForAgent(call, spec.id, id);
+    if (!image.ok()) return image.status().WithContext("image volume \"" + name + "\"");
+    images.volumes[id] = *std::move(image);
+  }
+  return images;
+}
+
+Result<agent_hub::AgentImages> AgentBackend::BringImages(const Call& call, const EntryPtr& entry,
+                                                         const sdk::ContainerSpec& spec) {
+  ASSIGN_OR_RETURN(agent_hub::AgentImages images, HoldImages(call, spec));
+  if (provisioner_->SharesLayers()) return images;
+  std::string host;
+  {
+    MutexLock lock(entry->mutex);
+    if (!entry->pod.wants_run()) return FailedPrecondition("the sandbox was stopped");
+    host = entry->host;
+  }
+  ASSIGN_OR_RETURN(images.own, layers_.Bring(call, spec.sandbox, images.own, host));
+  for (auto& [id, image] : images.volumes) {
+    ASSIGN_OR_RETURN(image, layers_.Bring(call, spec.sandbox, image, host));
+  }
+  return images;
+}
+
+void AgentBackend::LayersSettled(const SandboxId& id) {
+  const EntryPtr entry = Find(id);
+  if (entry == nullptr) return;
+  Observations waiting;
+  bool at_start = false;
+  {
+    MutexLock lock(entry->mutex);
+    at_start = entry->pod.stored().at_start();
+    for (const auto& container : entry->pod.stored().containers()) {
+      if (container.fact().state() == Fact::PENDING)
+        waiting.push_back(entry->pod.FactOf(container));
+    }
+  }
+  if (at_start) return Post(id, [this, id] { Drive(id); });
+  host_.Report(std::move(waiting));
+}
+
+Status AgentBackend::CreateAtAgent(const Call& call, const EntryPtr& entry,
+                                   const sdk::ContainerSpec& spec) {
+  ASSIGN_OR_RETURN(const agent_hub::AgentImages images, BringImages(call, entry, spec));
+  Status created = agents_->CreateContainer(call, spec, images);
+  // It may not have a layer that it had.
+  if (created.code() == Code::kUnavailable) layers_.Doubt(spec.sandbox);
+  return created;
+}
+
 Status AgentBackend::CreateContainer(const Call& call, const sdk::ContainerSpec& spec) {
   const EntryPtr entry = Find(spec.sandbox);
-  RETURN_IF_ERROR(CheckAgent(spec.sandbox, entry));
+  bool waits = false;
+  if (entry != nullptr) {
+    MutexLock lock(entry->mutex);
+    waits = entry->pod.WaitsAtStart();
+  }
+  if (!waits) RETURN_IF_ERROR(CheckAgent(spec.sandbox, entry));
   {
     MutexLock lock(entry->mutex);
     const auto* known = entry->pod.Find(spec.id);
@@ -45,19 +110,9 @@ Status AgentBackend::CreateContainer(const Call& call, const sdk::ContainerSpec&
       }
     }
   }
-  auto image = host_.HoldImage(spec.id, spec.image_id);
-  if (image.ok()) {
-    auto held = provisioner_->HoldImage(spec.id, *image);
-    if (held.status().code() == Code::kFailedPrecondition) {
-      // Prepared long ago, and let go of since.
-      const Status prepared = provisioner_->PrepareImage(call, *image);
-      held = prepared.ok() ? provisioner_->HoldImage(spec.id, *image)
-                           : Result<sdk::UnpackedImage>(prepared);
-    }
-    image = std::move(held);
-  }
-  const Status created = image.ok() ? agents_->CreateContainer(call, spec, *image) : image.status();
-  if (created.ok() || !IsRefused(created.code())) return created;
+  Status created = waits ? HoldImages(call, spec).status() : CreateAtAgent(call, entry, spec);
+  if (waits && created.ok()) created = KeepForAgent(entry, spec);
+  if (RefusalOf(created.code()) == Refusal::kNone) return created;
   provisioner_->ReleaseImages(spec.id);
   host_.ReleaseImages(spec.id);
   MutexLock lock(entry->mutex);
@@ -79,7 +134,13 @@ Status AgentBackend::StartContainer(const Call& call, const SandboxId& sandbox,
                                     const ContainerId& id) {
   const EntryPtr entry = Find(sandbox);
   RETURN_IF_ERROR(CheckContainer(sandbox, id));
-  RETURN_IF_ERROR(CheckAgent(sandbox, entry));
+  bool queued = false;
+  {
+    MutexLock lock(entry->mutex);
+    queued = entry->pod.IsQueued(id);
+  }
+  if (!queued) RETURN_IF_ERROR(CheckAgent(sandbox, entry));
+  Observations news;
   {
     MutexLock lock(entry->mutex);
     auto* container = entry->pod.Find(id);
@@ -88,9 +149,14 @@ Status AgentBackend::StartContainer(const Call& call, const SandboxId& sandbox,
       return FailedPrecondition("the container has ended: an id runs at most once");
     }
     container->set_started(true);
+    entry->idle_since.reset();
     RETURN_IF_ERROR(SaveLocked(*entry));
+    if (queued) news.push_back(entry->pod.FactOf(*container));
   }
-  return agents_->StartContainer(call, sandbox, id);
+  if (!queued) return agents_->StartContainer(call, sandbox, id);
+  host_.Report(std::move(news));
+  Post(sandbox, [this, sandbox] { Drive(sandbox); });
+  return {};
 }
 
 Status AgentBackend::StopContainer(const Call& call, const SandboxId& sandbox,
@@ -106,6 +172,7 @@ Status AgentBackend::StopContainer(const Call& call, const SandboxId& sandbox,
       return {};
     }
   }
+  if (Status answer; StopQueued(entry, id, answer)) return answer;
   RETURN_IF_ERROR(CheckAgent(sandbox, entry));
   return agents_->StopContainer(call, sandbox, id, grace);
 }
@@ -119,7 +186,10 @@ Status AgentBackend::RemoveContainer(const Call& call, const SandboxId& sandbox,
       MutexLock lock(entry->mutex);
       ended = entry->pod.ended();
     }
-    if (!ended) {
+    Status answer;
+    if (!ended && RemoveQueued(entry, id, answer)) {
+      RETURN_IF_ERROR(answer);
+    } else if (!ended) {
       RETURN_IF_ERROR(CheckAgent(sandbox, entry));
       RETURN_IF_ERROR(agents_->RemoveContainer(call, sandbox, id));
     }

@@ -1,19 +1,15 @@
 // Drive: what is due of a pod at its agent and its provisioner; and what both tell.
 #include "agent_backend/agent_backend.h"
 #include "agent_backend/left_exits.h"
+#include "agent_backend/refusal.h"
 #include "agent_hub/left_log.h"
+#include "base/utf8.h"
 #include "runtime/v1/api.pb.h"
 
 namespace interlink::agent_backend {
 namespace {
 
 constexpr auto kQuestion = std::chrono::seconds(10);
-
-// It will fail again the same way.
-bool IsFinalRefusal(Code code) {
-  return code == Code::kInvalidArgument || code == Code::kUnimplemented ||
-         code == Code::kPermissionDenied || code == Code::kFailedPrecondition;
-}
 
 }  // namespace
 
@@ -35,6 +31,7 @@ void AgentBackend::Drive(const SandboxId& id) {
     if (entry->pod.ended() || entry->removed) return;
     run = entry->pod.wants_run() && !entry->pod.has_failed() && !entry->pod.is_useless();
   }
+  if (run) run = !GiveBackIfIdle(entry);
   if (run ? DriveRun(entry) : DriveEnd(entry)) DriveLater(id);
 }
 
@@ -60,11 +57,23 @@ void AgentBackend::DriveLater(const SandboxId& id) {
 // The agent is asked to bring the pod up; its report tells the rest.
 bool AgentBackend::DriveRun(const EntryPtr& entry) {
   interlink::v1::StoredAgentPod asked;
+  bool waits = false;
   {
     MutexLock lock(entry->mutex);
-    if (!entry->connected || !entry->told || !entry->pod.is_pending()) return false;
+    if (!entry->asked && !entry->not_before && entry->pod.NeedsAgent() && !IsDelayed(*entry)) {
+      entry->not_before = host_.clock().Steady();
+    }
+    waits = entry->not_before.has_value();
+  }
+  if (waits) return DriveSubmit(entry);
+  bool is_up = false;
+  {
+    MutexLock lock(entry->mutex);
+    if (!entry->connected || !entry->told) return false;
+    is_up = !entry->pod.is_pending();
     asked = entry->pod.stored();
   }
+  if (is_up) return CarryContainers(entry);
   runtime::v1::PodSandboxConfig config;
   Status run = DataLoss("the stored pod cannot be read");
   if (config.ParseFromString(asked.config())) {
@@ -73,8 +82,16 @@ bool AgentBackend::DriveRun(const EntryPtr& entry) {
     run = agents_->RunSandbox(Call::WithTimeout(kQuestion), spec);
   }
   if (run.ok()) return false;
-  if (!IsFinalRefusal(run.code()) && run.code() != Code::kDataLoss) return true;
   Observations news;
+  if (RefusalOf(run.code()) < Refusal::kFinal && run.code() != Code::kDataLoss) {
+    MutexLock lock(entry->mutex);
+    if (!entry->connected) return true;
+    entry->pod.SetAgentWords("its agent does not bring it up: " +
+                             OneLine(run.message(), kMaxAgentWords));
+    if (entry->pod.is_pending()) news = entry->pod.All();
+    host_.Report(std::move(news));
+    return true;
+  }
   {
     MutexLock lock(entry->mutex);
     news = entry->pod.Fail(run.message(), host_.clock().WallNanos());
@@ -186,6 +203,7 @@ bool AgentBackend::TakeEnd(const EntryPtr& entry, const sdk::AllocationFact& fac
     entry->connected = false;
     entry->told = false;
   }
+  layers_.Forget(fact.sandbox);
   for (const auto& item : news) {
     if (!item.container.empty()) host_.LogGrew(item.container);
   }
@@ -223,10 +241,14 @@ void AgentBackend::CameIn(const SandboxId& id, const agent_hub::AgentPlace& plac
   if (entry == nullptr) return;
   host_.log().Info("an agent has called in",
                    {{"sandbox", id.str()}, {"allocation", place.allocation}, {"host", place.host}});
+  layers_.Doubt(id);
   MutexLock lock(entry->mutex);
   entry->connected = true;
+  entry->pod.SetAgentWords("its agent has called");
   entry->told = false;
   entry->stopping = false;
+  entry->host = place.host;
+  entry->start_asked.clear();
   ++entry->visit;
 }
 
@@ -238,6 +260,9 @@ void AgentBackend::WentAway(const SandboxId& id, const Status& why) {
   MutexLock lock(entry->mutex);
   entry->connected = false;
   entry->told = false;
+  if (!entry->pod.wants_run() || !entry->pod.is_pending() || entry->pod.ended()) return;
+  entry->pod.SetAgentWords("its agent has gone away");
+  host_.Report(entry->pod.All());
 }
 
 Status AgentBackend::Reported(const SandboxId& id, std::vector<sdk::Observation> facts,
@@ -245,6 +270,7 @@ Status AgentBackend::Reported(const SandboxId& id, std::vector<sdk::Observation>
   const EntryPtr entry = Find(id);
   if (entry == nullptr) return {};
   Observations news;
+  std::vector<ContainerId> with_logs;
   {
     MutexLock lock(entry->mutex);
     AgentPod changed = entry->pod;
@@ -252,9 +278,14 @@ Status AgentBackend::Reported(const SandboxId& id, std::vector<sdk::Observation>
     // Not taken: the agent tells it again.
     if (!news.empty() && !entry->removed) RETURN_IF_ERROR(files_.Save(changed.stored()));
     entry->pod = std::move(changed);
-    if (complete) entry->told = true;
+    if (complete) {
+      entry->told = true;
+      with_logs = entry->pod.WithLogs();
+    }
   }
   host_.Report(std::move(news));
+  // What an agent said of its logs on the connection of before may be lost, and it says it once.
+  for (const ContainerId& container : with_logs) host_.LogGrew(container);
   Post(id, [this, id] { Drive(id); });
   return {};
 }

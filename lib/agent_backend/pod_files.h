@@ -3,6 +3,8 @@
 #ifndef INTERLINK_AGENT_BACKEND_POD_FILES_H_
 #define INTERLINK_AGENT_BACKEND_POD_FILES_H_
 
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,10 +18,21 @@ class PodFiles {
  public:
   explicit PodFiles(std::string folder) : folder_(std::move(folder)) {}
 
-  // Makes the folder. kDataLoss names a damaged file, kFailedPrecondition one of another version.
+  // Makes the folder, and clears it of cut writes: nothing may be saved yet. kDataLoss names a
+  // damaged file, kFailedPrecondition one of another version.
   Result<std::vector<interlink::v1::StoredAgentPod>> Load() const;
   Status Save(const interlink::v1::StoredAgentPod& pod) const;
   Status Remove(const SandboxId& id) const;
+
+  // Of a container that its agent does not have yet: FOLDER/contents/SANDBOX.CONTAINER.
+  using Contents = std::map<std::string, std::shared_ptr<const interlink::v1::MountContent>>;
+  // Writes nothing when there are none.
+  Status SaveContents(const SandboxId& sandbox, const ContainerId& id,
+                      const Contents& contents) const;
+  // kDataLoss: damaged.
+  Result<Contents> LoadContents(const SandboxId& sandbox, const ContainerId& id) const;
+  // Idempotent.
+  Status RemoveContents(const SandboxId& sandbox, const ContainerId& id) const;
 
  private:
   const std::string folder_;

@@ -73,12 +73,19 @@ Status AgentCalls::UpdateSandbox(const Call& call, const NodeId& node, const San
 }
 
 Status AgentCalls::CreateContainer(const Call& call, const sdk::ContainerSpec& spec,
-                                   const sdk::UnpackedImage& image) {
+                                   const AgentImages& images) {
   Command command;
   auto* what = command.mutable_create_container();
   what->set_node_id(spec.node.str());
   what->set_container_id(spec.id.str());
-  FillImage(image, what->mutable_image());
+  FillImage(images.own, what->mutable_image());
+  for (const auto& [name, id] : spec.volume_images) {
+    const auto image = images.volumes.find(id);
+    if (image == images.volumes.end()) {
+      return InternalError("image \"" + id + "\" of a volume is not held");
+    }
+    FillImage(image->second, &(*what->mutable_volume_images())[name]);
+  }
   *what->mutable_config() = spec.config;
   *what->mutable_sandbox_config() = spec.sandbox_config;
   for (const auto& [host_path, content] : spec.contents) {
@@ -118,6 +125,16 @@ Status AgentCalls::UpdateContainer(const Call& call, const SandboxId& sandbox,
   return hub_.Ask(call, sandbox, std::move(command)).status();
 }
 
+Status AgentCalls::UpdateContents(const Call& call, const SandboxId& sandbox, const ContainerId& id,
+                                  const sdk::MountContents& contents) {
+  Command command;
+  command.mutable_update_contents()->set_container_id(id.str());
+  for (const auto& [host_path, content] : contents) {
+    (*command.mutable_update_contents()->mutable_contents())[host_path] = *content;
+  }
+  return hub_.Ask(call, sandbox, std::move(command)).status();
+}
+
 Result<UniqueFd> AgentCalls::OpenSession(const Call& call, const sdk::SessionSpec& spec) {
   agent::v1::OpenStream request;
   if (spec.attach) {
@@ -133,6 +150,13 @@ Result<UniqueFd> AgentCalls::OpenSession(const Call& call, const sdk::SessionSpe
 Result<UniqueFd> AgentCalls::Dial(const Call& call, const SandboxId& sandbox, uint16_t port) {
   agent::v1::OpenStream request;
   request.mutable_dial()->set_port(port);
+  return hub_.Open(call, sandbox, std::move(request));
+}
+
+Result<UniqueFd> AgentCalls::PutLayer(const Call& call, const SandboxId& sandbox,
+                                      const std::string& name) {
+  agent::v1::OpenStream request;
+  request.mutable_put_layer()->set_name(name);
   return hub_.Open(call, sandbox, std::move(request));
 }
 

@@ -5,6 +5,7 @@
 #define INTERLINK_AGENT_HUB_AGENT_CALLS_H_
 
 #include <chrono>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,13 @@
 #include "sdk/host.h"
 
 namespace interlink::agent_hub {
+
+// What a container is made of, and by the id the images of its volumes. Of layers: folders that the
+// agent can read, or the names of such as it has by PutLayer.
+struct AgentImages {
+  sdk::UnpackedImage own;
+  std::map<std::string, sdk::UnpackedImage> volumes;
+};
 
 class AgentCalls {
  public:
@@ -26,17 +34,22 @@ class AgentCalls {
   Status UpdateSandbox(const Call& call, const NodeId& node, const SandboxId& id,
                        const runtime::v1::LinuxContainerResources& resources,
                        const runtime::v1::LinuxContainerResources& overhead);
-  // `image`: layer folders that the agent can read.
+  // REQUIRES: an image for each of spec.volume_images.
   Status CreateContainer(const Call& call, const sdk::ContainerSpec& spec,
-                         const sdk::UnpackedImage& image);
+                         const AgentImages& images);
   Status StartContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id);
   Status StopContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id,
                        std::chrono::seconds grace);
   Status RemoveContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id);
   Status UpdateContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id,
                          const runtime::v1::LinuxContainerResources& resources);
+  Status UpdateContents(const Call& call, const SandboxId& sandbox, const ContainerId& id,
+                        const sdk::MountContents& contents);
   Result<UniqueFd> OpenSession(const Call& call, const sdk::SessionSpec& spec);
   Result<UniqueFd> Dial(const Call& call, const SandboxId& sandbox, uint16_t port);
+  // A socket that takes an archive of the layer and gives the agent's line (PutLayer in the
+  // protocol). kAlreadyExists: the agent has it.
+  Result<UniqueFd> PutLayer(const Call& call, const SandboxId& sandbox, const std::string& name);
   // At most 1 MiB.
   Result<sdk::LogChunk> ReadLog(const Call& call, const SandboxId& sandbox, const ContainerId& id,
                                 uint64_t offset, size_t max);

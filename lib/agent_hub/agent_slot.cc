@@ -58,7 +58,7 @@ void AgentSlot::Take(const ControlLinePtr& line, const agent::v1::AgentMessage& 
     case agent::v1::AgentMessage::kLogGrew:
       return events_.OnLogGrew(message.log_grew().container_id());
     case agent::v1::AgentMessage::kLeaving:
-      events_.OnLeaving(message.leaving().why());
+      events_.OnLeaving(message.leaving());
       return current_->End({});
     default:
       return current_->End(InvalidArgument("the agent sends what is not of this protocol"));

@@ -40,7 +40,7 @@ class SlotEvents {
   // False: they could not be taken; the stream ends and the agent sends them again.
   virtual bool OnReport(const agent::v1::Report& report) = 0;
   virtual void OnLogGrew(const std::string& container_id) = 0;
-  virtual void OnLeaving(const std::string& why) = 0;
+  virtual void OnLeaving(const agent::v1::Leaving& last) = 0;
   virtual void OnLost(const Status& why) = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "agent_hub/hub.h"
+#include "agent_hub/relay_pump.h"
 #include "agent_hub/slot_entry.h"
 #include "agent_hub/stream_pump.h"
 
@@ -98,7 +99,7 @@ Result<UniqueFd> AgentHub::Open(const Call& call, const SandboxId& id,
   Expected expected;
   expected.sandbox = id;
   expected.end = UniqueFd(ends[0]);
-  expected.frames = !request.has_dial();
+  expected.frames = request.has_exec() || request.has_attach();
   expected.counted = counted;
   UniqueFd ours(ends[1]);
   const std::string stream_id = RandomHex(32);
@@ -161,6 +162,18 @@ Status AgentHub::Forget(const SandboxId& id) {
   }
   if (entry) Post(id, [entry] { entry->slot.EndAll(NotFound("the sandbox was removed")); });
   return files_.Forget(id);
+}
+
+Status AgentHub::Carry(UniqueFd relay, std::function<void()> over) {
+  if (stopping_) return Unavailable("the site is shutting down");
+  const auto relays = relays_;
+  const std::shared_ptr<void> counted(nullptr, [relays](void*) { --*relays; });
+  if (++*relays > options_.max_agents) {
+    return ResourceExhausted("the site has " + std::to_string(options_.max_agents) +
+                             " relays already");
+  }
+  return CarryRelay(io_, std::move(relay), LoopbackOf(options_.address, port()),
+                    [counted, over = std::move(over)] { over(); });
 }
 
 std::optional<Duration> AgentHub::Silence(const SandboxId& id) {

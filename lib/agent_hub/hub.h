@@ -8,6 +8,7 @@
 #define INTERLINK_AGENT_HUB_HUB_H_
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -93,6 +94,10 @@ class AgentHub final : private StreamSink {
   // Binds the sandbox to nobody unless it is bound. Answers who may speak for it: a nonce, or
   // kNobody: nothing of it can ever start.
   Result<std::string> Close(const SandboxId& id);
+  // Who may speak for the sandbox: a nonce, kNobody, or empty: nobody yet.
+  Result<std::string> BoundTo(const SandboxId& id) const { return files_.BoundTo(id); }
+  // As sdk::AgentDesk::HasLeft.
+  Result<bool> HasLeft(const SandboxId& id) const { return files_.HasLeft(id); }
   // REQUIRES: it is proven that no agent of it can come any more.
   Status Forget(const SandboxId& id);
 
@@ -101,8 +106,12 @@ class AgentHub final : private StreamSink {
   // kResourceExhausted: it is larger than a message may be, or the agent owes too many answers.
   Result<agent::v1::Answer> Ask(const Call& call, const SandboxId& id, agent::v1::Command command);
   // Asks the agent for a stream and answers its end: frames of lib/shim (exec, attach) or bare
-  // bytes (dial), as sdk::Backend's OpenSession and Dial. kResourceExhausted: too many.
+  // bytes (dial, put_layer), as sdk::Backend's OpenSession and Dial. kResourceExhausted: too many.
   Result<UniqueFd> Open(const Call& call, const SandboxId& id, agent::v1::OpenStream request);
+
+  // Carries an agent's connection between `relay`, a SOCK_STREAM socket whose other end the agent
+  // has by detours, and the hub's own port. As sdk::AgentDesk::Carry.
+  Status Carry(UniqueFd relay, std::function<void()> over);
 
   // Since when nothing was heard of the agent; nothing: it never came in since this start.
   std::optional<Duration> Silence(const SandboxId& id);
@@ -149,6 +158,8 @@ class AgentHub final : private StreamSink {
   std::map<SandboxId, std::shared_ptr<SlotEntry>> slots_ GUARDED_BY(mutex_);
   std::map<std::string, Expected> expected_ GUARDED_BY(mutex_);  // by stream id
   std::atomic<bool> stopping_ = false;
+  // Owners: the hub and each relay.
+  const std::shared_ptr<std::atomic<size_t>> relays_ = std::make_shared<std::atomic<size_t>>(0);
 
   Timer timer_;
   StepPool steps_;

@@ -6,7 +6,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <filesystem>
 #include <optional>
+#include <system_error>
+#include <vector>
 
 #include "base/file.h"
 
@@ -73,10 +76,33 @@ Result<uint64_t> RaiseTerm(const std::string& path, const Clock& clock) {
   return term;
 }
 
+// What a crash has left of writes.
+Status RemoveCutWrites(const std::string& folder) {
+  std::vector<std::string> cut;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    if (entry.path().filename().string().find(".tmp-") != std::string::npos)
+      cut.push_back(entry.path());
+  }
+  for (const char* of_pods : {"/bound", "/left"}) {
+    for (const auto& entry : std::filesystem::directory_iterator(folder + of_pods, error)) {
+      if (!IsFullId(entry.path().filename().string())) cut.push_back(entry.path());
+    }
+  }
+  if (error) return ErrnoStatus(error.value(), "look through \"" + folder + "\"");
+  for (const std::string& path : cut) {
+    if (unlink(path.c_str()) != 0 && errno != ENOENT)
+      return ErrnoStatus(errno, "remove \"" + path + "\"");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<HubFiles> HubFiles::Open(const std::string& folder, const Clock& clock) {
   RETURN_IF_ERROR(MakeDirectories(folder + "/bound", 0700));
+  RETURN_IF_ERROR(MakeDirectories(folder + "/left", 0700));
+  RETURN_IF_ERROR(RemoveCutWrites(folder));
   ASSIGN_OR_RETURN(std::string key, LoadKey(folder + "/agent.key"));
   ASSIGN_OR_RETURN(const uint64_t term, RaiseTerm(folder + "/term", clock));
   return HubFiles(folder, std::move(key), term);
@@ -85,6 +111,8 @@ Result<HubFiles> HubFiles::Open(const std::string& folder, const Clock& clock) {
 std::string HubFiles::BindingFile(const SandboxId& id) const {
   return folder_ + "/bound/" + id.str();
 }
+
+std::string HubFiles::LeftFile(const SandboxId& id) const { return folder_ + "/left/" + id.str(); }
 
 Result<std::string> HubFiles::BoundTo(const SandboxId& id) const {
   if (!IsFullId(id.str())) return InvalidArgument("the sandbox id is not 64 hex digits");
@@ -112,13 +140,32 @@ Result<std::string> HubFiles::Bind(const SandboxId& id, const std::string& nonce
   return BoundTo(id);
 }
 
+Status HubFiles::WriteLeft(const SandboxId& id, const std::string& nonce) const {
+  ASSIGN_OR_RETURN(const std::string bound, BoundTo(id));
+  if (bound != nonce || !IsNonce(nonce)) {
+    return FailedPrecondition("the agent does not speak for this sandbox");
+  }
+  return WriteFileAtomically(LeftFile(id), Versioned(nonce), 0600);
+}
+
+Result<bool> HubFiles::HasLeft(const SandboxId& id) const {
+  ASSIGN_OR_RETURN(const std::string bound, BoundTo(id));
+  ASSIGN_OR_RETURN(const auto left, ReadVersioned(LeftFile(id)));
+  if (left && !IsNonce(*left)) return DataLoss("\"" + LeftFile(id) + "\" is damaged");
+  return left && *left == bound;
+}
+
+// The word goes first: without the binding it would be nobody's.
 Status HubFiles::Forget(const SandboxId& id) const {
   if (!IsFullId(id.str())) return InvalidArgument("the sandbox id is not 64 hex digits");
-  const std::string path = BindingFile(id);
-  if (unlink(path.c_str()) != 0 && errno != ENOENT) {
-    return ErrnoStatus(errno, "remove \"" + path + "\"");
+  for (const std::string& path : {LeftFile(id), BindingFile(id)}) {
+    if (unlink(path.c_str()) != 0) {
+      if (errno == ENOENT) continue;
+      return ErrnoStatus(errno, "remove \"" + path + "\"");
+    }
+    RETURN_IF_ERROR(SyncDirectoryOf(path));
   }
-  return SyncDirectoryOf(path);
+  return {};
 }
 
 bool IsNonce(std::string_view text) {

@@ -5,6 +5,7 @@
 //     agent.key        64 hex digits, 0600: who has it can make every pod token
 //     term             "1 N": version, the term of the last start
 //     bound/SANDBOX    "1 NONCE" or "1 -": version, who may speak for that sandbox; "-": nobody
+//     left/SANDBOX     "1 NONCE": that agent has said that its pod has ended, for certain
 //
 // A binding is made with link(2): whoever comes second reads the first one's, whatever crashes.
 #ifndef INTERLINK_AGENT_HUB_HUB_FILES_H_
@@ -37,13 +38,19 @@ class HubFiles {
   Result<std::string> Bind(const SandboxId& id, const std::string& nonce) const;
   // Who `id` is bound to; empty: not bound.
   Result<std::string> BoundTo(const SandboxId& id) const;
-  // Forgets the binding. REQUIRES: it is proven that no agent of `id` can come any more.
+  // The agent that speaks for `id` has said its last word. Durable, idempotent.
+  Status WriteLeft(const SandboxId& id, const std::string& nonce) const;
+  // It has. An error: unknown.
+  Result<bool> HasLeft(const SandboxId& id) const;
+  // Forgets the binding and the word. REQUIRES: it is proven that no agent of `id` can come any
+  // more.
   Status Forget(const SandboxId& id) const;
 
  private:
   HubFiles(std::string folder, std::string key, uint64_t term)
       : folder_(std::move(folder)), key_(std::move(key)), term_(term) {}
   std::string BindingFile(const SandboxId& id) const;
+  std::string LeftFile(const SandboxId& id) const;
 
   std::string folder_;
   std::string key_;

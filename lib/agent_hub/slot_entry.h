@@ -27,6 +27,7 @@ class AgentHub::SlotEntry final : public SlotEvents {
         id_(std::move(id)) {}
 
   void OnWelcomed(const agent::v1::Hello& hello) override {
+    nonce_ = hello.nonce();
     hub_.log_.Info(
         "an agent has come in",
         {{"sandbox", id_.str()}, {"allocation", hello.allocation()}, {"host", hello.host()}});
@@ -45,8 +46,14 @@ class AgentHub::SlotEntry final : public SlotEvents {
   void OnLogGrew(const std::string& container_id) override {
     if (IsFullId(container_id)) hub_.events_.LogGrew(id_, ContainerId(container_id));
   }
-  void OnLeaving(const std::string& why) override {
-    hub_.log_.Info("an agent leaves", {{"sandbox", id_.str()}, {"why", why}});
+  void OnLeaving(const agent::v1::Leaving& last) override {
+    hub_.log_.Info("an agent leaves", {{"sandbox", id_.str()}, {"why", last.why()}});
+    if (!last.ended()) return;
+    const Status stored = hub_.files_.WriteLeft(id_, nonce_);
+    if (!stored.ok()) {
+      hub_.log_.Error("an agent's last word is not stored: the end of its pod needs another proof",
+                      {{"sandbox", id_.str()}, {"why", stored.ToString()}});
+    }
   }
   void OnLost(const Status& why) override { hub_.events_.WentAway(id_, why); }
 
@@ -63,6 +70,7 @@ class AgentHub::SlotEntry final : public SlotEvents {
 
   AgentHub& hub_;
   const SandboxId id_;
+  std::string nonce_;  // of the agent that was welcomed
 };
 
 }  // namespace interlink::agent_hub

@@ -1,4 +1,5 @@
 // The hub and the agent's own half, over TLS, with a backend that runs nothing.
+#include <atomic>
 #include <catch2/catch.hpp>
 
 #include "agent_lab.h"
@@ -178,6 +179,67 @@ TEST_CASE("an agent that leaves stops its containers first and tells their ends"
   const std::string folder = lab.folder.File("pod-" + lab.nonce);
   CHECK(ReadFile(folder + "/left").value_or("") == "1 " + lab.nonce + " ended\n");
   CHECK(ReadFile(folder + "/fenced").status().code() == Code::kNotFound);
+  CHECK(lab.hub->HasLeft(lab.pod).value());
+}
+
+// The hub's answer to the farewell overtakes what gRPC says of the write, which then is an error.
+class OvertakenStream final : public agent::Stream {
+ public:
+  explicit OvertakenStream(std::unique_ptr<Stream> inner) : inner_(std::move(inner)) {}
+
+  Status Write(std::string message, SteadyTime deadline) override {
+    agent::v1::AgentMessage sent;
+    const bool leaves = sent.ParseFromString(message) && sent.has_leaving();
+    const Status status = inner_->Write(std::move(message), deadline);
+    if (!leaves) return status;
+    if (!Eventually([this] { return ended_.load(); })) return status;
+    return Unavailable("the call is over");
+  }
+  Result<std::optional<std::string>> Read(SteadyTime deadline) override {
+    auto read = inner_->Read(deadline);
+    if (read.ok() && !read->has_value()) ended_ = true;
+    return read;
+  }
+  void Cancel() override { inner_->Cancel(); }
+
+ private:
+  const std::unique_ptr<Stream> inner_;
+  std::atomic<bool> ended_ = false;
+};
+
+class OvertakenChannel final : public agent::Channel {
+ public:
+  OvertakenChannel(std::unique_ptr<Channel> inner, std::atomic<int>& opened)
+      : inner_(std::move(inner)), opened_(opened) {}
+
+  std::unique_ptr<agent::Stream> OpenControl() override {
+    ++opened_;
+    return std::make_unique<OvertakenStream>(inner_->OpenControl());
+  }
+  std::unique_ptr<agent::Stream> OpenStream(const std::string& stream_id) override {
+    return inner_->OpenStream(stream_id);
+  }
+
+ private:
+  const std::unique_ptr<Channel> inner_;
+  std::atomic<int>& opened_;
+};
+
+TEST_CASE("an agent whose farewell the site has taken is gone, whatever came of its write") {
+  // It came again and again to say it once more, until the time for its leave was over.
+  AgentLab lab;
+  std::atomic<int> opened = 0;
+  RunningAgent agent(lab, lab.nonce, std::chrono::seconds(10), false, {},
+                     [&](RunningAgent::ChannelPtr channel) {
+                       return std::make_unique<OvertakenChannel>(std::move(channel), opened);
+                     });
+  REQUIRE(Eventually([&] { return lab.events.complete_reports() > 0; }));
+
+  agent.agent().Leave("it is over");
+
+  REQUIRE(Eventually([&] { return agent.end().has_value(); }));
+  CHECK(agent.end()->ok());
+  CHECK(opened == 1);
 }
 
 TEST_CASE("an agent that the site never lets in leaves its word, and starts nothing afterwards") {

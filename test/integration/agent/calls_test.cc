@@ -28,7 +28,7 @@ class CallsLab : public AgentLab {
     const auto command = CreateCommand(id, argv).create_container();
     return calls.CreateContainer(
         Now(), {id, pod, kNode, "sha256:test", command.config(), command.sandbox_config()},
-        {.id = "sha256:test"});
+        {.own = {.id = "sha256:test"}, .volumes = {}});
   }
 
   RunningAgent agent{*this, nonce};
@@ -58,6 +58,10 @@ TEST_CASE("a backend's methods reach the agent's backend, and its answers come b
   resources.set_cpu_shares(512);
   CHECK(calls.UpdateContainer(Now(), lab.pod, kCalled, resources).ok());
   CHECK(calls.UpdateSandbox(Now(), kNode, lab.pod, resources, {}).ok());
+  // In the words of a backend that keeps no copies of volumes, not of an agent that lacks the
+  // command.
+  CHECK(calls.UpdateContents(Now(), lab.pod, kCalled, {}).message() ==
+        "this backend has no copies of kubelet's volumes");
   CHECK(calls
             .OpenSession(Now(), {.session = MintSessionId(),
                                  .sandbox = lab.pod,

@@ -78,6 +78,12 @@ std::vector<pid_t> SeeingMounts(const std::string& path) {
   return found;
 }
 
+template <typename Config>
+void SharePid(Config& config) {
+  config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(
+      runtime::v1::POD);
+}
+
 }  // namespace
 
 Job::Job(AgentLab& lab)
@@ -116,7 +122,8 @@ void Job::Kill() {
 void Job::Start(const std::vector<std::string>& more_arguments) {
   SpawnOptions options;
   // Root gives up everything; a test of an ordinary user has nothing to give up.
-  if (geteuid() == 0) {
+  if (geteuid() == 0 && of_root) OutputOf({"chown", "-R", "0:0", home_, layer()});
+  if (geteuid() == 0 && !of_root) {
     const std::string user = std::to_string(kJobUser);
     options.argv = {"setpriv",        "--reuid",        user,  "--regid", user,
                     "--clear-groups", "--bounding-set", "-all"};
@@ -166,6 +173,8 @@ Command Job::Create(const ContainerId& id, const std::string& script,
   create->mutable_image()->add_env("PATH=/bin");
   auto* config = create->mutable_config();
   config->mutable_metadata()->set_name("container-" + id.str().substr(0, 4));
+  if (shared_pid) SharePid(*create->mutable_sandbox_config());
+  if (shared_pid) SharePid(*config);
   if (user) {
     config->mutable_linux()->mutable_security_context()->mutable_run_as_user()->set_value(*user);
   }
@@ -176,7 +185,9 @@ void Job::RunPod() {
   const bool came = Eventually([&] { return lab_.events.complete_reports() > 0; });
   INFO(Said());
   REQUIRE(came);
-  lab_.Ask(RunSandboxCommand());
+  Command run = RunSandboxCommand();
+  if (shared_pid) SharePid(*run.mutable_run_sandbox()->mutable_config());
+  lab_.Ask(run);
   const bool up = Eventually([&] { return lab_.events.Latest(ContainerId()).state == State::kUp; });
   INFO(lab_.events.Latest(ContainerId()).message << Said());
   REQUIRE(up);

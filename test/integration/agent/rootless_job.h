@@ -60,6 +60,8 @@ class Job {
   bool Ends(const ContainerId& id);
 
   std::vector<std::string> layers;  // of containers, lowest first
+  bool shared_pid = false;          // of the pod and its containers
+  bool of_root = false;             // not an ordinary user's; needs root
 
  private:
   AgentLab& lab_;

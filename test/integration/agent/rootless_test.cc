@@ -4,11 +4,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <fstream>
 
 #include "agent_hub/left_log.h"
+#include "base/file.h"
 #include "rootless_job.h"
+#include "shim/pidfile.h"
 #include "support/eventually.h"
 
 namespace interlink::test {
@@ -61,6 +65,109 @@ TEST_CASE("containers of one pod share ipc and host name, and nobody else's proc
   const auto pids = lab.Exec(kFirst, {"/bin/sh", "-c", "echo /proc/[0-9]*"});
   CHECK(pids.out.find("/proc/1 ") != std::string::npos);
   CHECK(pids.out.size() < 100);
+}
+
+TEST_CASE("containers of a pod that shares its processes see each other's, and nobody else's") {
+  AgentLab lab;
+  Job job(lab);
+  job.shared_pid = true;
+  job.Start();
+  job.RunPod();
+  job.RunContainer(kFirst, kReady + "; : first-of-two", 1000);
+  REQUIRE(job.Logs(kFirst, "ready"));
+  const size_t came = lab.events.came(lab.nonce);
+  REQUIRE(kill(job.Agents().front(), SIGKILL) == 0);
+  REQUIRE(Eventually([&] { return lab.events.came(lab.nonce) > came; }));
+  job.RunContainer(kSecond, kReady);
+  REQUIRE(job.Logs(kSecond, "ready"));
+
+  const auto seen = lab.Exec(kSecond, {"/bin/sh", "-c", "cat /proc/[0-9]*/comm; kill -TERM 1"});
+  CHECK(seen.out.find("interlink-init\n") == 0);
+  CHECK(std::count(seen.out.begin(), seen.out.end(), '\n') < 12);
+  // Another user in its own namespace, and yet it can be told to end.
+  const auto told = lab.Exec(kSecond, {"/bin/sh", "-c",
+                                       "kill -TERM $(busybox grep -l 'first-of-[t]wo' "
+                                       "/proc/[0-9]*/cmdline | busybox cut -d/ -f3)"});
+  INFO(told.err);
+  REQUIRE(job.Ends(kFirst));
+  CHECK(lab.events.Latest(kFirst).exit_code == 9);
+
+  job.Signal(SIGTERM);
+  CHECK(job.End() == 0);
+  CHECK(Naming(job.home()).empty());
+}
+
+TEST_CASE("containers of root's agent have all users and groups, and no right over the machine") {
+  if (geteuid() != 0) return;
+  AgentLab lab;
+  Job job(lab);
+  job.of_root = true;
+  job.shared_pid = true;
+  const std::string tool = job.layer() + "/bin/as-owner";
+  std::filesystem::copy_file(job.layer() + "/bin/busybox", tool);
+  job.Start({"--allow-root"});
+  REQUIRE(chown(tool.c_str(), 33, 33) == 0);
+  REQUIRE(chmod(tool.c_str(), 04755) == 0);
+  job.RunPod();
+  Command create = job.Create(kFirst, kReady, 1000);
+  auto& security = *create.mutable_create_container()
+                        ->mutable_config()
+                        ->mutable_linux()
+                        ->mutable_security_context();
+  security.mutable_run_as_group()->set_value(2000);
+  security.add_supplemental_groups(3000);
+  const auto created = lab.Try(create);
+  INFO(created.status().ToString() << job.Said());
+  REQUIRE(created.ok());
+  lab.Ask(StartCommand(kFirst));
+  REQUIRE(job.Logs(kFirst, "ready"));
+  job.RunContainer(kSecond, kReady);
+  REQUIRE(job.Logs(kSecond, "ready"));
+
+  const std::string own = lab.Exec(kFirst, {"/bin/id"}).out;
+  CHECK(own.find("uid=1000") == 0);
+  CHECK(own.find("gid=2000") != std::string::npos);
+  CHECK(own.find("3000") != std::string::npos);
+  CHECK(lab.Exec(kFirst, {"/bin/busybox", "stat", "-c", "%u %a", "/bin/as-owner"}).out ==
+        "33 4755\n");
+  const auto root = lab.Exec(
+      kSecond, {"/bin/sh", "-c",
+                "touch /mine && busybox chown 4711:4712 /mine && busybox stat -c '%u %g' /mine; "
+                "busybox hostname elsewhere; busybox mknod /null c 1 3"});
+  CHECK(root.out == "4711 4712\n");
+  CHECK(root.code != 0);
+  job.Signal(SIGTERM);
+  CHECK(job.End() == 0);
+}
+
+TEST_CASE("a container that ends takes all of its processes along, and nobody else's") {
+  AgentLab lab;
+  Job job(lab);
+  job.shared_pid = true;
+  job.Start();
+  job.RunPod();
+  job.RunContainer(kSecond, kReady);
+  REQUIRE(job.Logs(kSecond, "ready"));
+
+  SECTION("when its first process ends") {
+    job.RunContainer(kFirst, "busybox setsid sleep 471100 & sleep 0.2; exit 3");
+    REQUIRE(job.Ends(kFirst));
+    CHECK(lab.events.Latest(kFirst).exit_code == 3);
+  }
+  SECTION("when its shim was killed") {
+    job.RunContainer(kFirst, "busybox setsid sleep 471100 & echo ready; exec sleep 471100");
+    REQUIRE(job.Logs(kFirst, "ready"));
+    REQUIRE(Eventually([] { return Naming("471100").size() == 2; }));
+    const auto shims = Naming("interlink-shim", kFirst.str());
+    REQUIRE(shims.size() == 1);
+    REQUIRE(kill(shims.front(), SIGKILL) == 0);
+    REQUIRE(job.Ends(kFirst));
+    CHECK(lab.events.Latest(kFirst).exit_code == 255);
+  }
+
+  CHECK(Naming("471100").empty());
+  CHECK(lab.events.Latest(kSecond).state == State::kUp);
+  CHECK(lab.Exec(kSecond, {"/bin/echo", "alive"}).out == "alive\n");
 }
 
 TEST_CASE("a killed agent comes back with its nonce, and finds everything as it was") {
@@ -227,11 +334,26 @@ TEST_CASE("logs of a job that was killed with its agent are read as far as they 
   CHECK(left.find("lost with the allocation") != std::string::npos);
 }
 
+// Those that files of that name tell of.
+std::vector<shim::PidFile> ProcessesIn(const std::string& folder, const std::string& name) {
+  std::vector<shim::PidFile> found;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    shim::PidFile process;
+    if (entry.path().filename() != name) continue;
+    REQUIRE(shim::ParsePidFile(ReadFile(entry.path()).value_or(""), process));
+    found.push_back(process);
+  }
+  return found;
+}
+
 TEST_CASE("containers whose agent never comes back end with their lease") {
   AgentLab lab;
   Job job(lab);
+  job.shared_pid = GENERATE(false, true);
   job.Start({"--shim-lease", "2"});
   job.RunPod();
+  const auto inits = ProcessesIn(job.home(), "init.pid");
+  REQUIRE(inits.size() == (job.shared_pid ? 1 : 0));
   job.RunContainer(kFirst, kReady);
   job.RunContainer(kSecond, "sleep 4; echo later; while true; do sleep 0.05; done");
   // With its agent it has no end.
@@ -240,6 +362,9 @@ TEST_CASE("containers whose agent never comes back end with their lease") {
   job.KillAgent();
 
   CHECK(Eventually([&] { return Naming(job.home()).empty(); }));
+  for (const shim::PidFile& init : inits) {
+    CHECK(Eventually([&] { return shim::IsAlive(init) == shim::Alive::kNo; }));
+  }
 }
 
 TEST_CASE("what one id cannot have is refused by name") {
@@ -250,7 +375,7 @@ TEST_CASE("what one id cannot have is refused by name") {
   Command run = RunSandboxCommand();
   auto* security =
       run.mutable_run_sandbox()->mutable_config()->mutable_linux()->mutable_security_context();
-  security->mutable_namespace_options()->set_pid(runtime::v1::POD);
+  security->mutable_namespace_options()->set_pid(runtime::v1::NODE);
   CHECK(lab.Try(run).status().message().find("pid") != std::string::npos);
 
   job.RunPod();

@@ -3,12 +3,14 @@
 #define INTERLINK_TEST_INTEGRATION_AGENT_RUNNING_AGENT_H_
 
 #include <catch2/catch.hpp>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
 
 #include "agent/agent.h"
+#include "agent/layer_folder.h"
 #include "agent_lab.h"
 #include "base/file.h"
 #include "support/fake_backend/fake_backend.h"
@@ -18,9 +20,13 @@ namespace interlink::test {
 // A process of the agent: its folder outlives it.
 class RunningAgent {
  public:
+  using ChannelPtr = std::unique_ptr<agent::Channel>;
+
+  // `wrap`: what the agent gets of its channel.
   RunningAgent(AgentLab& lab, const std::string& nonce,
                std::chrono::seconds leave_within = std::chrono::seconds(10),
-               bool shared_folder = false, const std::optional<agent::ChannelOptions>& channel = {})
+               bool shared_folder = false, const std::optional<agent::ChannelOptions>& channel = {},
+               const std::function<ChannelPtr(ChannelPtr)>& wrap = {})
       : host_(lab.pod, MadeFolder(lab.folder.File("backend-" + nonce)), lab.log, lab.clock) {
     auto folder = agent::PodFolder::Open(lab.folder.File("pod-" + nonce), lab.pod, nonce);
     REQUIRE(folder.ok());
@@ -29,7 +35,11 @@ class RunningAgent {
     INFO(backend.status().ToString());
     REQUIRE(backend.ok());
     backend_ = *std::move(backend);
+    auto layers = agent::LayerFolder::Open({.folder = LayersOf(lab, nonce)}, lab.log);
+    REQUIRE(layers.ok());
+    layers_ = *std::move(layers);
     channel_ = agent::MakeChannel(channel.value_or(lab.ChannelOf(lab.pod)));
+    if (wrap) channel_ = wrap(std::move(channel_));
     agent::AgentOptions options;
     options.sandbox = lab.pod;
     options.nonce = nonce;
@@ -40,7 +50,8 @@ class RunningAgent {
     options.shared_folder = shared_folder;
     options.beat_every = std::chrono::milliseconds(100);
     agent_ = std::make_unique<agent::Agent>(
-        options, agent::Agent::Parts{*channel_, *backend_, host_, *folder_, lab.log, lab.clock});
+        options, agent::Agent::Parts{
+                     *channel_, *backend_, host_, *folder_, lab.log, lab.clock, {}, layers_.get()});
     thread_ = std::jthread([this] {
       const Status end = agent_->Run();
       MutexLock lock(mutex_);
@@ -49,7 +60,13 @@ class RunningAgent {
   }
   ~RunningAgent() { Stop(); }
 
+  // Outlives it, as the folder of a pod does.
+  static std::string LayersOf(const AgentLab& lab, const std::string& nonce) {
+    return lab.folder.File("layers-" + nonce);
+  }
+
   agent::Agent& agent() { return *agent_; }
+  agent::AgentHost& host() { return host_; }
   std::optional<Status> end() {
     MutexLock lock(mutex_);
     return end_;
@@ -69,6 +86,7 @@ class RunningAgent {
   agent::AgentHost host_;
   std::unique_ptr<agent::PodFolder> folder_;
   std::unique_ptr<sdk::Backend> backend_;
+  std::unique_ptr<agent::LayerFolder> layers_;
   std::unique_ptr<agent::Channel> channel_;
   std::unique_ptr<agent::Agent> agent_;
   Mutex mutex_;

@@ -106,5 +106,18 @@ TEST_CASE("a damaged term is refused by name") {
   CHECK(opened.status().message().find("term") != std::string::npos);
 }
 
+TEST_CASE("a refusal is one line that names its nonce") {
+  const test::TemporaryFolder folder;
+  const auto pod = Open(folder.path());
+
+  REQUIRE(pod->WriteRefusal("no runtime\nhere " + std::string(1000, 'x')).ok());
+
+  const auto text = ReadFile(folder.File("refusal"), 4096);
+  REQUIRE(text.ok());
+  CHECK(text->find("1 " + kNonce + " no runtime here x") == 0);
+  CHECK(text->size() < 600);
+  CHECK(text->find('\n') == text->size() - 1);
+}
+
 }  // namespace
 }  // namespace interlink::agent

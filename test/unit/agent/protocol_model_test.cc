@@ -118,7 +118,7 @@ class World final : public agent_hub::SlotEvents {
     return true;
   }
   void OnLogGrew(const std::string&) override {}
-  void OnLeaving(const std::string&) override {}
+  void OnLeaving(const agent::v1::Leaving&) override {}
   void OnLost(const Status&) override {}
 
  private:

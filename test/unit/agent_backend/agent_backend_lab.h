@@ -7,6 +7,7 @@
 #include "agent_backend/agent_backend.h"
 #include "base/file.h"
 #include "interlink/agent/v1/agent.pb.h"
+#include "interlink/v1/volume.pb.h"
 #include "runtime/v1/api.pb.h"
 #include "support/eventually.h"
 #include "support/recording_host/recording_host.h"
@@ -23,8 +24,13 @@ struct Outside {
   std::map<std::string, Status> fail GUARDED_BY(mutex);  // method -> its answer
   std::vector<std::string> asked GUARDED_BY(mutex);      // "Submit", "agent Leave", ... in order
   std::vector<AllocationFact> recovered GUARDED_BY(mutex);
+  // What an agent makes of a layer that is put; empty: it has it.
+  std::function<Result<UniqueFd>(const std::string&)> take_layer GUARDED_BY(mutex);
+  std::map<std::string, std::function<void()>>
+      meanwhile;  // method -> what happens before its answer
 
   Status Ask(const std::string& method) {
+    if (const auto found = meanwhile.find(method); found != meanwhile.end()) found->second();
     MutexLock lock(mutex);
     asked.push_back(method);
     const auto found = fail.find(method);
@@ -42,8 +48,13 @@ struct Outside {
 
 class ScriptedProvisioner final : public sdk::Provisioner {
  public:
-  explicit ScriptedProvisioner(Outside& outside) : outside_(outside) {
+  explicit ScriptedProvisioner(Outside& outside, bool shared = true)
+      : shared_layers(shared), outside_(outside) {
     description_.plugin = "scripted";
+    description_.handlers.resize(2);
+    description_.handlers[0].name = "slurm";
+    description_.handlers[1].name = "later";
+    description_.handlers[1].queue_at_start = true;
   }
   const sdk::Description& Describe() const override { return description_; }
   Result<std::vector<AllocationFact>> Recover(const Call&) override {
@@ -62,14 +73,18 @@ class ScriptedProvisioner final : public sdk::Provisioner {
                                        const sdk::UnpackedImage& image) override {
     RETURN_IF_ERROR(outside_.Ask("HoldImage"));
     sdk::UnpackedImage copy = image;
-    copy.layers = {"/jobs/layer"};
+    if (shared_layers) copy.layers = {"/jobs/layer"};
     return copy;
   }
+  bool SharesLayers() const override { return shared_layers; }
   void ReleaseImages(const ContainerId&) override { outside_.Ask("ReleaseImages").ok(); }
   Result<std::string> Inspect(const Call&, const SandboxId&) override {
     RETURN_IF_ERROR(outside_.Ask("Inspect"));
     return std::string("{\"job\":1}");
   }
+
+  // Else HoldImage answers the site's own.
+  const bool shared_layers;
 
  private:
   Outside& outside_;
@@ -81,8 +96,11 @@ class ScriptedAgents final : public agent_backend::Agents {
   explicit ScriptedAgents(Outside& outside) : outside_(outside) {}
   std::string TokenOf(const SandboxId& id) const override { return "token of " + id.str(); }
   Result<std::string> Close(const SandboxId&) override { return std::string("-"); }
+  Result<std::string> BoundTo(const SandboxId&) override { return std::string(); }
+  Result<bool> HasLeft(const SandboxId&) override { return false; }
   Status Forget(const SandboxId&) override { return outside_.Ask("Forget"); }
   std::optional<Duration> Silence(const SandboxId&) override { return std::nullopt; }
+  Status Carry(UniqueFd, std::function<void()>) override { return Unavailable("no hub"); }
   Status RunSandbox(const Call&, const sdk::SandboxSpec&) override {
     return outside_.Ask("agent RunSandbox");
   }
@@ -94,9 +112,13 @@ class ScriptedAgents final : public agent_backend::Agents {
                        const runtime::v1::LinuxContainerResources&) override {
     return outside_.Ask("agent UpdateSandbox");
   }
-  Status CreateContainer(const Call&, const sdk::ContainerSpec&,
-                         const sdk::UnpackedImage& image) override {
-    REQUIRE(image.layers == std::vector<std::string>{"/jobs/layer"});
+  Status CreateContainer(const Call&, const sdk::ContainerSpec& spec,
+                         const agent_hub::AgentImages& images) override {
+    for (const auto& [path, content] : spec.contents) outside_.Ask("content " + path).ok();
+    for (const auto& [name, id] : spec.volume_images) {
+      outside_.Ask("volume " + name + " " + Words(images.volumes.at(id).layers)).ok();
+    }
+    outside_.Ask("layers " + Words(images.own.layers)).ok();
     return outside_.Ask("agent CreateContainer");
   }
   Status StartContainer(const Call&, const SandboxId&, const ContainerId&) override {
@@ -113,6 +135,13 @@ class ScriptedAgents final : public agent_backend::Agents {
                          const runtime::v1::LinuxContainerResources&) override {
     return outside_.Ask("agent UpdateContainer");
   }
+  Status UpdateContents(const Call&, const SandboxId&, const ContainerId&,
+                        const sdk::MountContents& contents) override {
+    for (const auto& [path, content] : contents) {
+      outside_.Ask("update " + path + " " + content->snapshot().entries(0).file()).ok();
+    }
+    return outside_.Ask("agent UpdateContents");
+  }
   Result<UniqueFd> OpenSession(const Call&, const sdk::SessionSpec&) override {
     RETURN_IF_ERROR(outside_.Ask("agent OpenSession"));
     return UniqueFd();
@@ -120,6 +149,15 @@ class ScriptedAgents final : public agent_backend::Agents {
   Result<UniqueFd> Dial(const Call&, const SandboxId&, uint16_t) override {
     RETURN_IF_ERROR(outside_.Ask("agent Dial"));
     return UniqueFd();
+  }
+  Result<UniqueFd> PutLayer(const Call&, const SandboxId&, const std::string& name) override {
+    RETURN_IF_ERROR(outside_.Ask("agent PutLayer " + name));
+    std::function<Result<UniqueFd>(const std::string&)> take;
+    {
+      MutexLock lock(outside_.mutex);
+      take = outside_.take_layer;
+    }
+    return take ? take(name) : AlreadyExists("the agent has the layer");
   }
   Result<sdk::LogChunk> ReadLog(const Call&, const SandboxId&, const ContainerId&, uint64_t offset,
                                 size_t) override {
@@ -139,11 +177,18 @@ class ScriptedAgents final : public agent_backend::Agents {
   Status Leave(const Call&, const SandboxId&) override { return outside_.Ask("agent Leave"); }
 
  private:
+  static std::string Words(const std::vector<std::string>& layers) {
+    std::string words;
+    for (const std::string& layer : layers) words += (words.empty() ? "" : " ") + layer;
+    return words;
+  }
+
   Outside& outside_;
 };
 
 struct AgentBackendLab {
-  AgentBackendLab() {
+  explicit AgentBackendLab(Duration idle = Duration::zero(), bool shared = true)
+      : idle_timeout(idle), shared_layers(shared) {
     REQUIRE(MakeDirectories(folder.File("data"), 0700).ok());
     host.AddImage({"sha256:i", {"/site/layer"}, {}});
     config.mutable_metadata()->set_name("p");
@@ -157,12 +202,14 @@ struct AgentBackendLab {
                                                     {.hub = "site:1",
                                                      .server_name = "site",
                                                      .ca_pem = "ca",
+                                                     .idle_timeout = idle_timeout,
                                                      .threads = 2,
-                                                     .try_again = std::chrono::milliseconds(5)});
+                                                     .try_again = std::chrono::milliseconds(5),
+                                                     .layers = layer_options});
     INFO(made.status().ToString());
     REQUIRE(made.ok());
     backend = *std::move(made);
-    backend->SetProvisioner(std::make_unique<ScriptedProvisioner>(outside));
+    backend->SetProvisioner(std::make_unique<ScriptedProvisioner>(outside, shared_layers));
     auto found = backend->Recover(call(), {});
     REQUIRE(found.ok());
     inventory = *std::move(found);
@@ -247,6 +294,11 @@ struct AgentBackendLab {
             .ok());
   }
 
+  const Duration idle_timeout;
+  const bool shared_layers;
+  agent_backend::LayerSenderOptions layer_options{.wait = std::chrono::milliseconds(20),
+                                                  .quiet = std::chrono::seconds(30),
+                                                  .shortest_pause = std::chrono::milliseconds(5)};
   const NodeId node{"n1"};
   const SandboxId pod{std::string(64, 'a')};
   const ContainerId unit{std::string(64, 'b')};

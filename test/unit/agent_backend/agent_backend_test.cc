@@ -1,4 +1,6 @@
 // Pods in allocations: what the site is told, what is asked of whom, and what outlives a restart.
+#include <unistd.h>
+
 #include "agent_backend_lab.h"
 
 namespace interlink::test {
@@ -70,6 +72,27 @@ TEST_CASE("an agent whose answer is lost is asked again") {
   REQUIRE(lab.Run().ok());
   lab.Come();
   REQUIRE(Eventually([&] { return lab.outside.Count("agent RunSandbox") >= 3; }));
+  CHECK(lab.host.Latest(lab.pod).state == State::kPending);
+}
+
+TEST_CASE("an agent that cannot bring the pod up yet is asked again, and the pod says why") {
+  AgentBackendLab lab;
+  lab.outside.Fail("agent RunSandbox", ResourceExhausted("\"/tmp/x\": no space\nleft"));
+  REQUIRE(lab.Run().ok());
+  AllocationFact granted = lab.Fact(AllocationFact::State::kGranted);
+  granted.message = "job 4711 runs on n1";
+  lab.Tell(granted);
+  lab.Come();
+
+  CHECK(Eventually([&] {
+    return lab.host.Latest(lab.pod).message ==
+           "job 4711 runs on n1, its agent does not bring it up: \"/tmp/x\": no space left";
+  }));
+  CHECK(lab.host.Latest(lab.pod).granted);
+  lab.directory.WentAway(lab.pod, Unavailable("cut"));
+  CHECK(Eventually([&] {
+    return lab.host.Latest(lab.pod).message == "job 4711 runs on n1, its agent has gone away";
+  }));
   CHECK(lab.host.Latest(lab.pod).state == State::kPending);
 }
 
@@ -427,6 +450,28 @@ TEST_CASE("a container that has ended cannot be started, and is stopped already"
   CHECK(lab.outside.Count("agent StopContainer") == 0);
 }
 
+TEST_CASE("the images of a container's volumes reach its agent, and are held like its own") {
+  AgentBackendLab lab;
+  lab.host.AddImage({"sha256:v", {"/site/volume"}, {}});
+  lab.MakeUp();
+
+  const Status created = lab.backend->CreateContainer(
+      lab.call(), {lab.unit,
+                   lab.pod,
+                   lab.node,
+                   "sha256:i",
+                   lab.unit_config,
+                   lab.config,
+                   {{"busybox:1", "sha256:v"}, {"again", "sha256:v"}}});
+
+  INFO(created.ToString());
+  CHECK(created.ok());
+  CHECK(lab.outside.Count("layers /jobs/layer") == 1);
+  CHECK(lab.outside.Count("volume busybox:1 /jobs/layer") == 1);
+  CHECK(lab.outside.Count("volume again /jobs/layer") == 1);
+  CHECK(lab.host.Holds(lab.unit, "sha256:v"));
+}
+
 TEST_CASE("without its agent a pod says why it cannot be asked") {
   AgentBackendLab lab;
   REQUIRE(lab.Run().ok());
@@ -454,6 +499,19 @@ TEST_CASE("logs, numbers and facts for people come from the agent") {
   CHECK(lab.host.LogWakes(lab.unit) >= 1);
 }
 
+// Its word that a log has grown is said once, until that log is read: on a connection that breaks
+// just then it is lost, and the log stood still until its container ended.
+TEST_CASE("the logs of an agent that comes back are looked at") {
+  AgentBackendLab lab;
+  lab.MakeRunning();
+  const int before = lab.host.LogWakes(lab.unit);
+  lab.directory.WentAway(lab.pod, Unavailable("the connection is gone"));
+
+  lab.Come({lab.Seen(State::kUp), lab.Seen(State::kUp, lab.unit)});
+
+  CHECK(lab.host.LogWakes(lab.unit) > before);
+}
+
 TEST_CASE("a log of an ended allocation that left no folder has an end") {
   AgentBackendLab lab;
   lab.MakeRunning();
@@ -474,6 +532,23 @@ TEST_CASE("a ticket opens one sandbox") {
   CHECK(ticket.server_name == "site");
   CHECK(ticket.ca_pem == "ca");
   CHECK(ticket.token == "token of " + lab.pod.str());
+}
+
+// A pod's configuration, its environment too, stayed for ever where a site was killed at its write.
+TEST_CASE("what a crash has left of a record's write goes with the next start") {
+  AgentBackendLab lab;
+  REQUIRE(lab.Run().ok());
+  lab.backend.reset();
+  const std::string path = lab.folder.File("data/agent-pods/" + lab.pod.str());
+  const std::string cut = path + ".tmp-0123456789ab";
+  REQUIRE(WriteFileAtomically(cut, "half of a record", 0600).ok());
+
+  const auto made = agent_backend::AgentBackend::Create(
+      lab.host, std::make_shared<ScriptedAgents>(lab.outside), lab.directory, {});
+
+  CHECK(made.ok());
+  CHECK(access(cut.c_str(), F_OK) != 0);
+  CHECK(access(path.c_str(), F_OK) == 0);
 }
 
 TEST_CASE("a damaged record is named and keeps the backend from a start") {

@@ -46,6 +46,55 @@ sdk::AllocationFact End() {
   return end;
 }
 
+TEST_CASE("a pod that starts in its allocation says how far it is, and is not queued") {
+  const auto [message, words] = GENERATE(table<std::string, std::string>({
+      {"job 29 runs on n1", "job 29 runs on n1, "},
+      {"", "in allocation 29, "},
+  }));
+  const runtime::v1::PodSandboxConfig config;
+  AgentPod pod = AgentPod::Of(sdk::SandboxSpec{kPod, NodeId("n"), "slurm", config});
+  sdk::AllocationFact fact;
+  fact.sandbox = kPod;
+  fact.message = "queued as job 29";
+  pod.TakeAllocation(fact);
+  CHECK_FALSE(pod.SandboxFact().granted);
+  CHECK(pod.SandboxFact().message == "queued as job 29");
+
+  fact.state = sdk::AllocationFact::State::kGranted;
+  fact.allocation = "29";
+  fact.message = message;
+  pod.TakeAllocation(fact);
+  CHECK(pod.SandboxFact().granted);
+  CHECK(pod.SandboxFact().message == words + "its agent has not called yet");
+  pod.SetAgentWords("its agent has called");
+  CHECK(pod.SandboxFact().message == words + "its agent has called");
+
+  sdk::Observation up;
+  up.sandbox = kPod;
+  up.state = State::kUp;
+  pod.TakeReport({up}, true, 1);
+  CHECK_FALSE(pod.SandboxFact().granted);
+  CHECK(pod.SandboxFact().message.empty());
+}
+
+TEST_CASE("a started container of a pod that is shown at once says what its pod waits for") {
+  const runtime::v1::PodSandboxConfig config;
+  AgentPod pod = AgentPod::Of(sdk::SandboxSpec{kPod, NodeId("n"), "slurm", config});
+  pod.ShowAtStart();
+  AddUnit(pod, true);
+  sdk::AllocationFact fact;
+  fact.sandbox = kPod;
+  fact.message = "queued as job 29";
+  pod.TakeAllocation(fact);
+  CHECK(pod.FactOf(*pod.Find(kUnit)).message == "queued: as job 29");
+
+  fact.state = sdk::AllocationFact::State::kGranted;
+  fact.message = "job 29 runs on n1";
+  pod.TakeAllocation(fact);
+  CHECK(pod.FactOf(*pod.Find(kUnit)).message ==
+        "starting: job 29 runs on n1, its agent has not called yet");
+}
+
 TEST_CASE("facts of a container only move forward, and an exit never changes") {
   AgentPod pod = Up();
   AddUnit(pod, true);

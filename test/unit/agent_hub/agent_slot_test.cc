@@ -28,7 +28,7 @@ struct FakeEvents final : SlotEvents {
     return takes;
   }
   void OnLogGrew(const std::string& id) override { grown.push_back(id); }
-  void OnLeaving(const std::string& why) override { leaving = why; }
+  void OnLeaving(const agent::v1::Leaving& last) override { leaving = last.why(); }
   void OnLost(const Status& why) override { lost.push_back(why.message()); }
   std::vector<std::string> welcomed, grown, lost;
   std::vector<uint64_t> reports;

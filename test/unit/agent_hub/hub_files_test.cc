@@ -1,8 +1,10 @@
 #include "agent_hub/hub_files.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 #include <vector>
@@ -111,6 +113,35 @@ TEST_CASE("of many that bind at once, one wins and all are told the same") {
   CHECK(IsNonce(told.front()));
 }
 
+TEST_CASE("a last word is the bound agent's, and outlives a restart") {
+  const test::TemporaryFolder folder;
+  const test::ManualClock clock;
+  const HubFiles files = Open(folder.path(), clock);
+
+  CHECK(files.WriteLeft(kBoundPod, kNonceA).code() == Code::kFailedPrecondition);
+  REQUIRE(files.Bind(kBoundPod, kNonceA).ok());
+  CHECK(files.WriteLeft(kBoundPod, kNonceB).code() == Code::kFailedPrecondition);
+  CHECK_FALSE(files.HasLeft(kBoundPod).value());
+
+  REQUIRE(files.WriteLeft(kBoundPod, kNonceA).ok());
+  CHECK(files.WriteLeft(kBoundPod, kNonceA).ok());
+  CHECK(Open(folder.path(), clock).HasLeft(kBoundPod).value());
+
+  REQUIRE(files.Forget(kBoundPod).ok());
+  CHECK_FALSE(files.HasLeft(kBoundPod).value());
+  CHECK(std::filesystem::is_empty(folder.File("left")));
+}
+
+TEST_CASE("nobody who was shut out has a last word") {
+  const test::TemporaryFolder folder;
+  const test::ManualClock clock;
+  const HubFiles files = Open(folder.path(), clock);
+  REQUIRE(files.Bind(kBoundPod, kNobody).ok());
+
+  CHECK(files.WriteLeft(kBoundPod, kNobody).code() == Code::kFailedPrecondition);
+  CHECK_FALSE(files.HasLeft(kBoundPod).value());
+}
+
 TEST_CASE("a forgotten sandbox can be bound again") {
   const test::TemporaryFolder folder;
   const test::ManualClock clock;
@@ -121,6 +152,26 @@ TEST_CASE("a forgotten sandbox can be bound again") {
   REQUIRE(files.Forget(kBoundPod).ok());
 
   CHECK(files.Bind(kBoundPod, kNonceB).value_or("?") == kNonceB);
+}
+
+// Killed at its writes again and again, a site had files that nobody removed.
+TEST_CASE("what a crash has left of writes goes with the next start, and nothing else") {
+  const test::TemporaryFolder folder;
+  const test::ManualClock clock;
+  REQUIRE(Open(folder.path(), clock).Bind(kBoundPod, kNonceA).ok());
+  const std::string key = ReadFile(folder.File("agent.key")).value_or("");
+  const std::vector<std::string> cut = {
+      "agent.key.tmp-0123456789ab", "term.tmp-0123456789ab",
+      "bound/" + std::string(64, '2') + ".0123456789abcdef",
+      "bound/" + std::string(64, '2') + ".0123456789abcdef.tmp-0123456789ab"};
+  for (const std::string& name : cut)
+    REQUIRE(WriteFileAtomically(folder.File(name), "1 ", 0600).ok());
+
+  const HubFiles files = Open(folder.path(), clock);
+
+  for (const std::string& name : cut) CHECK(access(folder.File(name).c_str(), F_OK) != 0);
+  CHECK(files.BoundTo(kBoundPod).value_or("") == kNonceA);
+  CHECK(ReadFile(folder.File("agent.key")).value_or("") == key);
 }
 
 TEST_CASE("damaged files are refused by name") {
@@ -139,6 +190,11 @@ TEST_CASE("damaged files are refused by name") {
     CAPTURE(text);
     CHECK(bound.status().code() == Code::kDataLoss);
     CHECK(bound.status().message().find(kBoundPod.str()) != std::string::npos);
+  }
+  SECTION("a last word") {
+    REQUIRE(files.Bind(kBoundPod, kNonceA).ok());
+    damage(folder.File("left/" + kBoundPod.str()), "1 me\n");
+    CHECK(files.HasLeft(kBoundPod).status().code() == Code::kDataLoss);
   }
   SECTION("the term") {
     const auto text = GENERATE(as<std::string>{}, "", "1 x\n", "1 5", "9 5\n");

@@ -1,0 +1,270 @@
+// Queue: at-start. Pods that are shown as running while they wait in a queue.
+#include <filesystem>
+
+#include "agent_backend_lab.h"
+#include "interlink/v1/volume.pb.h"
+
+namespace interlink::test {
+namespace {
+
+struct LaterLab : AgentBackendLab {
+  LaterLab() { REQUIRE(RunLater().ok()); }
+  Status RunLater() { return backend->RunSandbox(call(), {pod, node, "later", config}); }
+  Status CreateWithSecret() {
+    auto content = std::make_shared<interlink::v1::MountContent>();
+    content->mutable_snapshot()->add_entries()->set_file("hush");
+    return backend->CreateContainer(
+        call(),
+        {unit, pod, node, "sha256:i", unit_config, config, {}, {{"/kubelet/secret", content}}});
+  }
+  Status Start() { return backend->StartContainer(call(), pod, unit); }
+  void StartQueued() {
+    REQUIRE(Create().ok());
+    REQUIRE(Start().ok());
+    REQUIRE(Is(State::kUp, unit));
+  }
+  bool Asked(const std::string& method, int times = 1) {
+    return Eventually([&] { return outside.Count(method) >= times; });
+  }
+  // The job runs, its agent comes and brings the pod up.
+  void ComeUp() {
+    Come();
+    REQUIRE(Asked("agent RunSandbox"));
+    Say(Seen(State::kUp));
+  }
+  size_t FilesOfPods() const {
+    size_t count = 0;
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(folder.File("data/agent-pods"))) {
+      count += entry.is_regular_file() ? 1 : 0;
+    }
+    return count;
+  }
+};
+
+TEST_CASE("at-start: a pod is up at once, and asks for nothing before a container is started") {
+  LaterLab lab;
+
+  CHECK(lab.Is(State::kUp));
+  REQUIRE(lab.Create().ok());
+  CHECK(lab.Is(State::kCreated, lab.unit));
+  CHECK(lab.outside.Count("Submit") == 0);
+  REQUIRE(lab.Start().ok());
+  CHECK(lab.Is(State::kUp, lab.unit));
+  CHECK(lab.host.Latest(lab.pod, lab.unit).message == "queued");
+  REQUIRE(lab.Asked("Submit"));
+  auto queued = lab.Fact(AllocationFact::State::kPending);
+  queued.message = "queued as job 4711, PENDING (Resources)";
+  lab.Tell(queued);
+
+  CHECK(Eventually([&] {
+    return lab.host.Latest(lab.pod, lab.unit).message == "queued: as job 4711, PENDING (Resources)";
+  }));
+  CHECK(lab.host.Latest(lab.pod).state == State::kUp);
+  CHECK(lab.outside.Count("Submit") == 1);
+  CHECK(lab.backend->OpenSession(lab.call(), {.sandbox = lab.pod, .container = lab.unit})
+            .status()
+            .code() == Code::kUnavailable);
+}
+
+TEST_CASE("at-start: the agent gets what was created and started meanwhile") {
+  LaterLab lab;
+  lab.StartQueued();
+  REQUIRE(lab.Asked("Submit"));
+
+  lab.ComeUp();
+  REQUIRE(lab.Asked("agent CreateContainer"));
+  CHECK(lab.outside.Count("agent StartContainer") == 0);
+  CHECK(lab.host.Latest(lab.pod, lab.unit).state == State::kUp);
+  lab.Say(lab.Seen(State::kCreated, lab.unit));
+  REQUIRE(lab.Asked("agent StartContainer"));
+  auto up = lab.Seen(State::kUp, lab.unit);
+  up.started_ns = 9;
+  lab.Say(up);
+
+  CHECK(Eventually([&] { return lab.host.Latest(lab.pod, lab.unit).started_ns == 9; }));
+  CHECK(lab.host.Latest(lab.pod, lab.unit).message.empty());
+  CHECK(lab.outside.Count("agent CreateContainer") == 1);
+  CHECK(lab.host.Violations().empty());
+}
+
+TEST_CASE("at-start: one that is created and not started is carried, and waits there") {
+  LaterLab lab;
+  lab.StartQueued();
+  const ContainerId second(std::string(64, 'c'));
+  REQUIRE(lab.backend
+              ->CreateContainer(
+                  lab.call(), {second, lab.pod, lab.node, "sha256:i", lab.unit_config, lab.config})
+              .ok());
+
+  lab.ComeUp();
+  REQUIRE(lab.Asked("agent CreateContainer", 2));
+  lab.Say(lab.Seen(State::kCreated, second));
+  lab.Say(lab.Seen(State::kCreated, lab.unit));
+  REQUIRE(lab.Asked("agent StartContainer"));
+
+  CHECK(lab.host.Latest(lab.pod, second).state == State::kCreated);
+  CHECK(lab.outside.Count("agent StartContainer") == 1);
+}
+
+TEST_CASE("at-start: a container that is stopped in the queue never comes to the agent") {
+  LaterLab lab;
+  lab.StartQueued();
+  REQUIRE(lab.backend->StopContainer(lab.call(), lab.pod, lab.unit, std::chrono::seconds(1)).ok());
+
+  REQUIRE(lab.Is(State::kDown, lab.unit));
+  CHECK(lab.host.Latest(lab.pod, lab.unit).exit_code == 137);
+  lab.Come();
+  REQUIRE(lab.Asked("agent RunSandbox"));
+  lab.Say(lab.Seen(State::kUp));
+  lab.Say(lab.Seen(State::kUp));
+  CHECK(lab.outside.Count("agent CreateContainer") == 0);
+  CHECK(lab.Start().code() == Code::kFailedPrecondition);
+  CHECK(lab.outside.Count("agent StopContainer") == 0);
+}
+
+TEST_CASE("at-start: a container that is removed in the queue leaves nothing") {
+  LaterLab lab;
+  REQUIRE(lab.CreateWithSecret().ok());
+  REQUIRE(lab.FilesOfPods() == 2);
+
+  REQUIRE(lab.backend->RemoveContainer(lab.call(), lab.pod, lab.unit).ok());
+
+  CHECK(lab.FilesOfPods() == 1);
+  CHECK(lab.host.HeldImages() == 0);
+  CHECK(lab.outside.Count("agent RemoveContainer") == 0);
+  CHECK(lab.backend->RemoveContainer(lab.call(), lab.pod, lab.unit).ok());  // the answer was lost
+  CHECK(lab.Start().code() == Code::kNotFound);
+}
+
+TEST_CASE("at-start: what a container mounts is kept until its agent has it, and no longer") {
+  LaterLab lab;
+  REQUIRE(lab.CreateWithSecret().ok());
+  REQUIRE(lab.Start().ok());
+  REQUIRE(lab.FilesOfPods() == 2);
+  lab.Restart({lab.Fact(AllocationFact::State::kPending)});
+
+  lab.ComeUp();
+
+  REQUIRE(lab.Asked("agent CreateContainer"));
+  CHECK(lab.outside.Count("content /kubelet/secret") == 1);
+  CHECK(Eventually([&] { return lab.FilesOfPods() == 1; }));
+}
+
+TEST_CASE(
+    "at-start: a start that is not submitted yet is submitted by the next start of the site") {
+  LaterLab lab;
+  lab.outside.Fail("Submit", Unavailable("disk"));
+  lab.StartQueued();
+  REQUIRE(lab.Asked("Submit", 2));
+  lab.Restart();
+  CHECK(lab.inventory.size() == 2);
+  const int before = lab.outside.Count("Submit");
+  lab.outside.Fail("Submit", {});
+
+  CHECK(lab.Asked("Submit", before + 1));
+  CHECK(lab.backend->Observe(lab.call())->size() == 2);
+}
+
+TEST_CASE("at-start: a job that is refused, or ends before it ran, is a start error") {
+  LaterLab lab;
+  SECTION("refused at once") {
+    lab.outside.Fail("Submit", InvalidArgument("no such partition"));
+    lab.StartQueued();
+  }
+  SECTION("refused by the scheduler") {
+    lab.StartQueued();
+    lab.TellEnd("no such partition");
+  }
+  SECTION("refused by the agent") {
+    lab.outside.Fail("agent RunSandbox", Unimplemented("no such partition"));
+    lab.StartQueued();
+    lab.Come();
+  }
+
+  REQUIRE(lab.Is(State::kDown, lab.unit));
+  REQUIRE(lab.Is(State::kDown));
+  const auto end = lab.host.Latest(lab.pod, lab.unit);
+  CHECK(end.exit_code == 128);
+  CHECK(end.reason == "StartError");
+  CHECK(end.message == "no such partition");
+  CHECK(lab.host.Latest(lab.pod).message == "no such partition");
+  CHECK(lab.host.Violations().empty());
+}
+
+TEST_CASE("at-start: a container that the agent refuses is a start error, and the pod goes on") {
+  LaterLab lab;
+  SECTION("made") {
+    lab.outside.Fail("agent CreateContainer", InvalidArgument("beyond the allocation"));
+    lab.StartQueued();
+    lab.ComeUp();
+  }
+  SECTION("started") {
+    lab.outside.Fail("agent StartContainer", InvalidArgument("beyond the allocation"));
+    lab.StartQueued();
+    lab.ComeUp();
+    REQUIRE(lab.Asked("agent CreateContainer"));
+    lab.Say(lab.Seen(State::kCreated, lab.unit));
+  }
+
+  REQUIRE(lab.Is(State::kDown, lab.unit));
+  CHECK(lab.host.Latest(lab.pod, lab.unit).exit_code == 128);
+  CHECK(lab.host.Latest(lab.pod, lab.unit).message == "beyond the allocation");
+  CHECK(lab.host.Latest(lab.pod).state == State::kUp);
+}
+
+TEST_CASE("at-start: a pod that is stopped in the queue ends, and was never there for an agent") {
+  LaterLab lab;
+  lab.StartQueued();
+  REQUIRE(lab.Asked("Submit"));
+
+  REQUIRE(lab.backend->StopSandbox(lab.call(), lab.node, lab.pod).ok());
+  REQUIRE(lab.Asked("Release"));
+  lab.TellEnd("given back");
+
+  REQUIRE(lab.Is(State::kDown));
+  CHECK(lab.host.Latest(lab.pod, lab.unit).state == State::kDown);
+  CHECK(lab.backend->RemoveSandbox(lab.call(), lab.node, lab.pod).ok());
+  CHECK(lab.FilesOfPods() == 0);
+}
+
+TEST_CASE("at-start: a container that its agent cannot take yet says why, and runs when it can") {
+  LaterLab lab;
+  const auto [method, words] = GENERATE(table<std::string, std::string>({
+      {"agent CreateContainer", "starting: its agent does not take it yet: no space left"},
+      {"agent StartContainer", "starting: its agent does not start it yet: no space left"},
+  }));
+  lab.outside.Fail(method, ResourceExhausted("no space\nleft"));
+  lab.StartQueued();
+  lab.ComeUp();
+  if (method == "agent StartContainer") {
+    REQUIRE(lab.Asked("agent CreateContainer"));
+    lab.Say(lab.Seen(State::kCreated, lab.unit));
+  }
+
+  CHECK(Eventually([&] { return lab.host.Latest(lab.pod, lab.unit).message == words; }));
+  CHECK(lab.host.Latest(lab.pod, lab.unit).state == State::kUp);
+  lab.outside.Fail(method, {});
+  REQUIRE(lab.Asked("agent CreateContainer"));
+  if (method == "agent CreateContainer") lab.Say(lab.Seen(State::kCreated, lab.unit));
+  REQUIRE(lab.Asked("agent StartContainer"));
+  lab.Say(lab.Seen(State::kUp, lab.unit));
+  CHECK(Eventually([&] { return lab.host.Latest(lab.pod, lab.unit).message.empty(); }));
+}
+
+TEST_CASE("at-start: an answer of the agent that is lost is asked for again, and runs once") {
+  LaterLab lab;
+  lab.outside.Fail("agent CreateContainer", Unavailable("lost"));
+  lab.StartQueued();
+  lab.ComeUp();
+  REQUIRE(lab.Asked("agent CreateContainer", 2));
+
+  lab.outside.Fail("agent CreateContainer", {});
+  lab.Say(lab.Seen(State::kCreated, lab.unit));
+
+  CHECK(lab.Asked("agent StartContainer"));
+  CHECK(lab.host.Latest(lab.pod, lab.unit).state == State::kUp);
+}
+
+}  // namespace
+}  // namespace interlink::test
