@@ -49,4 +49,15 @@ std::string Utf8Prefix(std::string_view text, size_t max_bytes) {
   return valid;
 }
 
+std::string OneLine(std::string_view text, size_t max_bytes) {
+  const auto is_space = [](char c) { return static_cast<uint8_t>(c) <= ' ' || c == 0x7F; };
+  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+  std::string line = Utf8Prefix(text, max_bytes);
+  for (char& c : line) {
+    if (is_space(c)) c = ' ';
+  }
+  return line;
+}
+
 }  // namespace interlink

@@ -13,6 +13,10 @@ namespace interlink {
 // serialised and never be parsed again.)
 std::string Utf8Prefix(std::string_view text, size_t max_bytes);
 
+// `text` as one line of at most `max_bytes` of valid UTF-8: control characters become spaces, and
+// those at its ends go.
+std::string OneLine(std::string_view text, size_t max_bytes);
+
 }  // namespace interlink
 
 #endif  // INTERLINK_BASE_UTF8_H_

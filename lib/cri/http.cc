@@ -39,6 +39,10 @@ std::string ReasonOf(node::Node& node) {
 
 HttpResponse StatusPage(node::Node& node) {
   const node::NodeSummary summary = node.Summary();
+  nlohmann::json waiting = nlohmann::json::array();
+  for (const auto& pod : summary.first_waiting) {
+    waiting.push_back({{"pod", pod.pod}, {"sandbox", pod.sandbox}, {"why", pod.why}});
+  }
   const nlohmann::json page = {
       {"site", summary.site_name},
       {"siteSeen", summary.site_seen},
@@ -51,6 +55,8 @@ HttpResponse StatusPage(node::Node& node) {
       {"containers", summary.containers},
       {"liveSandboxes", summary.live_sandboxes},
       {"waitingCalls", summary.parked},
+      {"waitingPods", summary.waiting},
+      {"firstWaitingPods", std::move(waiting)},
   };
   return Text(200, page.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n",
               "application/json");

@@ -1,14 +1,18 @@
 #include "kubelet_volumes/kubelet_volumes.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
+#include <ctime>
 #include <string_view>
 #include <vector>
 
+#include "base/unique_fd.h"
 #include "kubelet_volumes/snapshot.h"
 #include "wire/volume_digest.h"
 
@@ -47,6 +51,36 @@ Status DoesNotTravel(const std::string& what) {
                        "termination log do");
 }
 
+std::string MarkOf(const struct stat& about) {
+  const auto time = [](const timespec& at) {
+    return std::to_string(at.tv_sec) + "." + std::to_string(at.tv_nsec);
+  };
+  return std::to_string(about.st_dev) + ":" + std::to_string(about.st_ino) + ":" +
+         std::to_string(about.st_size) + ":" + time(about.st_mtim) + ":" + time(about.st_ctim);
+}
+
+// Of what is changed in its place. What was changed just now may be so once more within the same
+// tick of the clock: it has another mark each time that it is asked for.
+std::optional<std::string> MarkInPlace(const std::string& path) {
+  constexpr int64_t kYoungSeconds = 2;
+  struct stat about {};
+  timespec now{};
+  if (lstat(path.c_str(), &about) != 0 || clock_gettime(CLOCK_REALTIME, &now) != 0) return {};
+  std::string mark = MarkOf(about);
+  if (now.tv_sec - about.st_ctim.tv_sec > kYoungSeconds) return mark;
+  return mark + ":" + std::to_string(now.tv_sec) + "." + std::to_string(now.tv_nsec);
+}
+
+// Kubelet makes a new folder each time, and a link to it.
+std::optional<std::string> MarkOfVolume(const std::string& path) {
+  const std::string data = path + "/..data";
+  std::array<char, PATH_MAX> target{};
+  const ssize_t size = readlink(data.c_str(), target.data(), target.size());
+  struct stat about {};
+  if (size < 0 || stat(data.c_str(), &about) != 0) return MarkInPlace(path);
+  return std::string(target.data(), static_cast<size_t>(size)) + ":" + MarkOf(about);
+}
+
 class KubeletFolder final : public node::KubeletVolumes {
  public:
   explicit KubeletFolder(std::string folder) : folder_(std::move(folder)) {}
@@ -54,6 +88,16 @@ class KubeletFolder final : public node::KubeletVolumes {
   bool IsOfPod(const std::string& host_path, const std::string& pod_uid) const override {
     return IsPart(pod_uid) && pod_uid.find('/') == std::string::npos &&
            host_path.rfind(PodFolder(pod_uid), 0) == 0;
+  }
+
+  std::optional<bool> HasPod(const std::string& pod_uid) const override {
+    if (!IsPart(pod_uid) || pod_uid.find('/') != std::string::npos) return {};
+    // Without the folder of all pods nothing can be told of one.
+    const UniqueFd pods(open((folder_ + "/pods").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    struct stat found {};
+    if (!pods) return {};
+    if (fstatat(pods.get(), pod_uid.c_str(), &found, AT_SYMLINK_NOFOLLOW) == 0) return true;
+    return errno == ENOENT ? std::optional<bool>(false) : std::nullopt;
   }
 
   Result<TakenMount> Take(const std::string& host_path, const std::string& pod_uid) const override {
@@ -72,6 +116,17 @@ class KubeletFolder final : public node::KubeletVolumes {
     }
     const std::string kind = parts[0] == "volumes" && parts.size() > 1 ? parts[1] : parts[0];
     return DoesNotTravel("\"" + host_path + "\" (" + kind + ")");
+  }
+
+  std::optional<std::string> Mark(const std::string& host_path,
+                                  const std::string& pod_uid) const override {
+    if (!IsOfPod(host_path, pod_uid)) return {};
+    const auto parts = Parts(host_path.substr(PodFolder(pod_uid).size()));
+    if (!std::all_of(parts.begin(), parts.end(), IsPart)) return {};
+    if (parts.size() == 1 && parts[0] == "etc-hosts") return MarkInPlace(host_path);
+    if (parts.size() == 3 && parts[0] == "volumes" && IsCopied(parts[1]))
+      return MarkOfVolume(host_path);
+    return {};
   }
 
  private:

@@ -67,6 +67,8 @@ bool LiveNode::ApplyLocked(const SandboxRecord& record, Change& change) {
     // It never was: no list will show it, and nobody but us can remove it.
     sandbox->stored.set_abandoned(true);
     sandbox->stored.set_wanted(interlink::v1::WANTED_REMOVE);
+    if (wanted_before < interlink::v1::WANTED_STOP)
+      *sandbox->stored.mutable_untold() = record.failure();
     const Status why = FailureOf(record.failure());
     timer_.After(Duration::zero(), [this, id, why] { GiveUpSandbox(id, why); });
   }
@@ -143,7 +145,12 @@ bool LiveNode::ApplyLocked(const ContainerRecord& record, Change& change) {
   auto* fact = container->stored.mutable_fact();
   if (!IsNewer(record, *fact)) return false;
   // What was told of an end stays: EXITED never changes.
-  if (container->stored.exit_shown() && record.seen() == interlink::v1::SEEN_DOWN) return false;
+  if (container->stored.exit_shown() && record.seen() == interlink::v1::SEEN_DOWN) {
+    fact->set_epoch(record.epoch());
+    fact->set_revision(record.revision());
+    fact->set_retrying(record.retrying());
+    return false;
+  }
   const ContainerRecord before = std::exchange(*fact, record);
   fact->clear_request();
   if (record.seen() >= interlink::v1::SEEN_CREATED) container->stored.clear_snapshots();
@@ -165,6 +172,8 @@ bool LiveNode::ApplyLocked(const ContainerRecord& record, Change& change) {
   if (fact->has_failure() && wanted_before <= interlink::v1::WANTED_STOP) {
     container->stored.set_abandoned(true);
     container->stored.set_wanted(interlink::v1::WANTED_REMOVE);
+    if (wanted_before < interlink::v1::WANTED_STOP)
+      *container->stored.mutable_untold() = record.failure();
     const Status why = FailureOf(record.failure());
     timer_.After(Duration::zero(), [this, id, why] { GiveUpContainer(id, why); });
     return true;

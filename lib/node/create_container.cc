@@ -1,14 +1,12 @@
 // CreateContainer and StartContainer.
 #include "node/calls.h"
+#include "node/state.h"
 
 namespace interlink::node {
 namespace {
 
 using runtime::v1::CreateContainerRequest;
 using runtime::v1::CreateContainerResponse;
-
-// With what surrounds them they fit into one message of the agent protocol.
-constexpr size_t kMaxVolumesOfContainer = 12U << 20U;
 
 Status Check(const CreateContainerRequest& request) {
   const auto& config = request.config();
@@ -136,6 +134,13 @@ Status LiveNode::ContainerCalls::CreateLocked(const Call& call,
   const auto name = NameOf(sandbox_id, request.config().metadata());
   if (const auto known = tables.container_names.find(name); known != tables.container_names.end()) {
     Container& container = *tables.Find(known->second);
+    if (container.stored.has_untold()) {
+      const Status why =
+          FailureOf(container.stored.untold()).WithContext("an earlier try of this container");
+      container.stored.clear_untold();
+      node_.CommitLocked({{}, {container.id()}, {}, false, {}}, false, {});
+      return why;
+    }
     if (container.stored.abandoned() || container.stored.wanted() == interlink::v1::WANTED_REMOVE) {
       return Unavailable("an earlier try of this container is still being removed, ask again");
     }

@@ -4,6 +4,7 @@
 
 #include "node/limits.h"
 #include "node/live_node.h"
+#include "node/state.h"
 
 namespace interlink::node {
 namespace {
@@ -105,24 +106,18 @@ void LiveNode::DriveRun(const SandboxId& id) {
     link = link_;
   }
   auto record = ports_.site.RunSandbox(NewRequest().call, link, id, body, wait);
-  if (record.ok()) {
-    {
-      MutexLock lock(mutex_);
-      if (Sandbox* sandbox = tables_.Find(id)) {
-        sandbox->asked_link = link;
-        sandbox->attempts = 0;
-      }
+  int attempts = 0;
+  {
+    MutexLock lock(mutex_);
+    if (Sandbox* sandbox = tables_.Find(id)) {
+      attempts = NoteTry(record.status(), *sandbox);
+      if (record.ok()) sandbox->asked_link = link;
     }
-    return Apply(*record);
   }
+  if (record.ok()) return Apply(*record);
   const Code code = record.status().code();
   if (code == Code::kUnavailable || code == Code::kAborted || code == Code::kCancelled ||
       code == Code::kDeadlineExceeded || code == Code::kUnauthenticated) {
-    int attempts = 0;
-    {
-      MutexLock lock(mutex_);
-      if (Sandbox* sandbox = tables_.Find(id)) attempts = sandbox->attempts++;
-    }
     return StepFailed(id, link, record.status(), attempts);
   }
   // Refused before anything started: the next try is a new id.
@@ -143,8 +138,10 @@ void LiveNode::GiveUpSandbox(const SandboxId& id, const Status& why) {
     MutexLock lock(mutex_);
     Sandbox* sandbox = tables_.Find(id);
     if (sandbox == nullptr) return;
+    const bool news = !sandbox->stored.abandoned();
+    if (news) *sandbox->stored.mutable_untold() = FailureFrom(why);
     FailWaitersLocked(id.str(), why, fires);
-    if (!sandbox->stored.abandoned()) {
+    if (news) {
       sandbox->stored.set_abandoned(true);
       sandbox->stored.set_wanted(interlink::v1::WANTED_REMOVE);
       // The name is free for the next try; the site still waits for the proof of this one's end.
@@ -184,9 +181,8 @@ void LiveNode::DriveSandboxEnd(const SandboxId& id) {
     MutexLock lock(mutex_);
     Sandbox* sandbox = tables_.Find(id);
     if (sandbox == nullptr) return;
-    attempts = sandbox->attempts++;
+    attempts = NoteTry(record.status(), *sandbox);
     if (record.ok()) {
-      sandbox->attempts = 0;
       sandbox->end_asked = wanted;
       sandbox->end_asked_link = link;
       sandbox->end_asked_at = std::chrono::steady_clock::now();

@@ -68,10 +68,10 @@ void LiveNode::DriveCreate(const ContainerId& id) {
     MutexLock lock(mutex_);
     Container* container = tables_.Find(id);
     if (container == nullptr) return;
-    attempts = container->attempts++;
+    attempts = NoteTry(record.status(), *container);
     if (record.ok()) {
       container->asked_link = link;
-      container->attempts = 0;
+      NoteCreatedVolumesLocked(*container, link);
     }
   }
   if (record.ok()) return Apply(*record);
@@ -95,8 +95,10 @@ void LiveNode::GiveUpContainer(const ContainerId& id, const Status& why) {
     MutexLock lock(mutex_);
     Container* container = tables_.Find(id);
     if (container == nullptr) return;
+    const bool news = !container->stored.abandoned();
+    if (news) *container->stored.mutable_untold() = FailureFrom(why);
     FailWaitersLocked(id.str(), why, fires);
-    if (!container->stored.abandoned()) {
+    if (news) {
       container->stored.set_abandoned(true);
       container->stored.set_wanted(interlink::v1::WANTED_REMOVE);
       CommitLocked({{}, {id}, {}, false, {container->sandbox()}}, false, {});
@@ -140,11 +142,8 @@ void LiveNode::DriveStart(const ContainerId& id) {
     MutexLock lock(mutex_);
     Container* container = tables_.Find(id);
     if (container == nullptr) return;
-    attempts = container->attempts++;
-    if (record.ok()) {
-      container->started_link = link;
-      container->attempts = 0;
-    }
+    attempts = NoteTry(record.status(), *container);
+    if (record.ok()) container->started_link = link;
     // The site will not start it; whether an earlier try has is not known: its end has to be
     // proven.
     settle = !record.ok() && !IsRepeatableStart(record.status().code());
@@ -195,9 +194,8 @@ void LiveNode::DriveContainerEnd(const ContainerId& id) {
     MutexLock lock(mutex_);
     Container* container = tables_.Find(id);
     if (container == nullptr) return;
-    attempts = container->attempts++;
+    attempts = NoteTry(record.status(), *container);
     if (record.ok()) {
-      container->attempts = 0;
       container->end_asked_link = link;
       container->stop_asked_grace = stop.grace_seconds();
       container->stop_asked_at = std::chrono::steady_clock::now();

@@ -15,6 +15,7 @@ constexpr auto kListening =
     std::chrono::seconds(15);          // kubelet lists every second; crictl's lists count as well
 constexpr double kUndoCancelled = 60;  // DESIGN 6.14
 constexpr double kUndoOtherwise = 300;
+constexpr double kUndoGone = 5;  // kubelet has no such pod any more
 constexpr auto kStatsPeriod = std::chrono::seconds(10);
 
 }  // namespace
@@ -26,6 +27,8 @@ void LiveNode::NoteListed() {
 
 void LiveNode::Tick() {
   bool poll = false;
+  bool look = false;
+  LookForGonePods();
   {
     MutexLock lock(mutex_);
     if (stopping_) return;
@@ -35,10 +38,13 @@ void LiveNode::Tick() {
     if (last_tick_ != SteadyTime{} && last_list_call_ != SteadyTime{} &&
         now - last_list_call_ < kListening) {
       Change change;
-      UndoUnaskedLocked(std::chrono::duration<double>(now - last_tick_).count(), change);
+      const double seconds = std::chrono::duration<double>(now - last_tick_).count();
+      UndoUnaskedLocked(seconds, change);
+      ForgetUntoldLocked(seconds, change);
       if (!change.sandboxes.empty() || !change.containers.empty()) CommitLocked(change, false, {});
     }
     last_tick_ = now;
+    look = IsLookDueLocked();
     const bool due = now < stats_wanted_until_ || now - stats_polled_at_ >= kStatsPeriod;
     poll = due && !stats_polling_ && link_ != 0 && unreachable_.ok() && !tables_.sandboxes.empty();
     if (poll) {
@@ -50,18 +56,69 @@ void LiveNode::Tick() {
     MutexLock lock(mutex_);
     stats_polling_ = false;
   }
+  if (look && !steps_.Post("volumes", [this] { LookAtVolumes(); }).ok()) {
+    MutexLock lock(mutex_);
+    volumes_looking_ = false;
+  }
   timer_.After(kTick, [this] { Tick(); });
 }
 
-void LiveNode::UndoUnaskedLocked(double seconds, Change& change) {
+std::set<std::string> LiveNode::WaitedLocked() const {
   std::set<std::string> waited;
   for (const Waiter& waiter : waiters_) waited.insert(waiter.key);
+  return waited;
+}
+
+bool LiveNode::IsUnaskedLocked(const Sandbox& sandbox, const std::set<std::string>& waited) const {
+  return sandbox.stored.wanted() == interlink::v1::WANTED_CREATE && !sandbox.shown &&
+         !waited.contains(sandbox.stored.id());
+}
+
+// Kubelet does not cancel its call when the pod is deleted (docs/adr/0014): it waits for the
+// answer, ends the pod, and takes its folder away.
+void LiveNode::LookForGonePods() {
+  std::map<SandboxId, std::string> uids;
+  {
+    MutexLock lock(mutex_);
+    const std::set<std::string> waited = WaitedLocked();
+    for (const auto& [id, sandbox] : tables_.sandboxes) {
+      if (sandbox.of_kubelet && !sandbox.pod_gone && IsUnaskedLocked(sandbox, waited))
+        uids[id] = sandbox.request->config().metadata().uid();
+    }
+  }
+  for (const auto& [id, uid] : uids) {
+    if (ports_.volumes.HasPod(uid).value_or(true)) continue;
+    MutexLock lock(mutex_);
+    if (Sandbox* sandbox = tables_.Find(id)) sandbox->pod_gone = true;
+  }
+}
+
+// Why a creation failed is kept for whoever asks again, and no longer than a creation would be.
+void LiveNode::ForgetUntoldLocked(double seconds, Change& change) {
+  const auto is_over = [seconds](auto& record) {
+    if (!record.stored.has_untold()) return false;
+    record.unasked_seconds += seconds;
+    if (record.unasked_seconds < kUndoOtherwise) return false;
+    record.stored.clear_untold();
+    return true;
+  };
   for (auto& [id, sandbox] : tables_.sandboxes) {
-    if (sandbox.stored.wanted() != interlink::v1::WANTED_CREATE || sandbox.shown ||
-        waited.contains(id.str()))
-      continue;
+    if (is_over(sandbox)) change.sandboxes.push_back(id);
+  }
+  for (auto& [id, container] : tables_.containers) {
+    if (is_over(container)) change.containers.push_back(id);
+  }
+}
+
+void LiveNode::UndoUnaskedLocked(double seconds, Change& change) {
+  const std::set<std::string> waited = WaitedLocked();
+  for (auto& [id, sandbox] : tables_.sandboxes) {
+    if (!IsUnaskedLocked(sandbox, waited)) continue;
     sandbox.unasked_seconds += seconds;
-    if (sandbox.unasked_seconds < (sandbox.cancelled ? kUndoCancelled : kUndoOtherwise)) continue;
+    const double limit = sandbox.pod_gone    ? kUndoGone
+                         : sandbox.cancelled ? kUndoCancelled
+                                             : kUndoOtherwise;
+    if (sandbox.unasked_seconds < limit) continue;
     ports_.log.Info("an unfinished sandbox is undone: nobody asks for it any more",
                     {{"sandbox", id.str()}});
     sandbox.stored.set_abandoned(true);

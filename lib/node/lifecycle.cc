@@ -232,6 +232,12 @@ NodeSummary LiveNode::Summary() const {
   summary.parked = waiters_.size();
   for (const auto& [id, sandbox] : tables_.sandboxes) {
     if (sandbox.stored.fact().seen() < interlink::v1::SEEN_DOWN) ++summary.live_sandboxes;
+    std::string why = WaitTextLocked(sandbox);
+    if (why.empty()) continue;
+    if (++summary.waiting > kMostWaitingPods) continue;
+    const auto& metadata = sandbox.request->config().metadata();
+    summary.first_waiting.push_back(
+        {metadata.namespace_() + "/" + metadata.name(), id.str(), std::move(why)});
   }
   return summary;
 }

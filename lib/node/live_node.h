@@ -14,6 +14,7 @@
 #ifndef INTERLINK_NODE_LIVE_NODE_H_
 #define INTERLINK_NODE_LIVE_NODE_H_
 
+#include <deque>
 #include <list>
 #include <map>
 #include <memory>
@@ -146,8 +147,21 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   // Nothing: go on waiting.
   std::optional<Status> OutcomeLocked(const Waiter& waiter) const REQUIRES_LOCK(mutex_);
   Status TimeoutTextLocked(const Waiter& waiter) const REQUIRES_LOCK(mutex_);
+  // How far the start is of a sandbox that is not up.
+  std::string StartTextLocked(const Sandbox* sandbox) const REQUIRES_LOCK(mutex_);
+  // Why it is not yet what it was asked to be; empty: it is.
+  std::string WaitTextLocked(const Sandbox& sandbox) const REQUIRES_LOCK(mutex_);
+  std::string AwayTextLocked() const REQUIRES_LOCK(mutex_);
+  // What is tried again for it: the site's words, or why the site did not take the last request.
+  // Empty: nothing. Of a sandbox also what is tried again for a container of it.
+  std::string TroubleLocked(const Sandbox& sandbox) const REQUIRES_LOCK(mutex_);
+  std::string TroubleLocked(const Container& container) const REQUIRES_LOCK(mutex_);
+  std::string TroubleLocked(const Waiter& waiter) const REQUIRES_LOCK(mutex_);
   void TakeDecidedLocked(const std::string& key, Fires& fires) REQUIRES_LOCK(mutex_);
+  // A failure is told to this waiter: no later call need hear of it.
+  void ToldLocked(const Waiter& waiter) REQUIRES_LOCK(mutex_);
   void Expire(uint64_t number, bool cancelled);
+  void NotePodOf(uint64_t waiter);
 
   // --- driving (drive.cc, drive_container.cc)
   void PostDrive(const SandboxId& id);
@@ -222,9 +236,38 @@ class LiveNode final : public Node, private EventSink, private LogSink {
                             const Result<Slices>& answer);
   std::vector<PodFacts> PodsForMetrics() const;
 
+  // --- volumes that kubelet changes (refresh_volumes.cc)
+  // One container's, on their way to the site.
+  struct Refresh {
+    ContainerId id;
+    SandboxId sandbox;
+    std::string uid;  // of the pod
+    LinkNumber link = 0;
+    std::vector<std::string> host_paths;
+    VolumeRefresh volumes;                     // as they will be known when the site has accepted
+    std::map<std::string, std::string> bytes;  // of what was taken, by digest
+  };
+  bool HasVolumesToRefreshLocked(const Container& container) const REQUIRES_LOCK(mutex_);
+  static void NoteCreatedVolumesLocked(Container& container, LinkNumber link);
+  bool IsLookDueLocked() REQUIRES_LOCK(mutex_);
+  void LookAtVolumes();
+  bool PostRefreshLocked() REQUIRES_LOCK(mutex_);
+  void RefreshNext();
+  void RefreshVolumes(const ContainerId& id);
+  Status TakeVolumes(Refresh& refresh, bool all);
+  Status TellVolumes(Refresh& refresh);
+  void EndRefresh(const Refresh& refresh, const Status& status, bool is_news);
+  void WarnOfVolume(const Refresh& refresh, const std::string& host_path, const Status& why);
+
   // --- housekeeping (housekeeping.cc)
   void Tick();
+  // Finds unfinished creations whose pod kubelet has finished with.
+  void LookForGonePods();
+  bool IsUnaskedLocked(const Sandbox& sandbox, const std::set<std::string>& waited) const
+      REQUIRES_LOCK(mutex_);
+  std::set<std::string> WaitedLocked() const REQUIRES_LOCK(mutex_);
   void UndoUnaskedLocked(double seconds, Change& change) REQUIRES_LOCK(mutex_);
+  void ForgetUntoldLocked(double seconds, Change& change) REQUIRES_LOCK(mutex_);
   void PollStats();
   void ForgetAllLocked(Change& change) REQUIRES_LOCK(mutex_);
   // A step: at the site, then here.
@@ -318,6 +361,13 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   SteadyTime stats_wanted_until_ GUARDED_BY(mutex_);
   SteadyTime stats_polled_at_ GUARDED_BY(mutex_);
   bool stats_polling_ GUARDED_BY(mutex_) = false;
+
+  bool volumes_looking_ GUARDED_BY(mutex_) = false;   // a look is posted
+  SteadyTime volumes_look_at_ GUARDED_BY(mutex_);     // when the next one is due
+  ContainerId volumes_looked_at_ GUARDED_BY(mutex_);  // last
+  std::deque<ContainerId> volumes_due_ GUARDED_BY(mutex_);
+  size_t refreshers_ GUARDED_BY(mutex_) = 0;  // steps that take from it
+  uint64_t refresh_lane_ GUARDED_BY(mutex_) = 0;
 
   std::vector<Reply<Slices>> metrics_waiting_ GUARDED_BY(mutex_);
   bool metrics_posted_ GUARDED_BY(mutex_) = false;  // a request for those who wait

@@ -55,6 +55,14 @@ struct Ports {
   StreamServer& streams;
 };
 
+// A pod that is not yet what it was asked to be, and why.
+struct WaitingPod {
+  std::string pod;  // namespace/name
+  std::string sandbox;
+  std::string why;  // for a person: one line
+};
+inline constexpr size_t kMostWaitingPods = 20;
+
 // Counts for `status`, /readyz and tests.
 struct NodeSummary {
   bool site_seen = false;
@@ -66,6 +74,8 @@ struct NodeSummary {
   size_t containers = 0;
   size_t live_sandboxes = 0;  // whose end is not proven
   size_t parked = 0;          // replies that wait for an event
+  size_t waiting = 0;         // pods that start, end, or have something that is tried again
+  std::vector<WaitingPod> first_waiting;  // at most kMostWaitingPods of them
 };
 
 class Node {

@@ -133,7 +133,7 @@ void LiveNode::Published(const Change& change) {
 void LiveNode::EraseGoneLocked(const Change& change, Change& erased, Fires& fires) {
   for (const SandboxId& id : change.sandboxes) {
     const Sandbox* sandbox = tables_.Find(id);
-    if (sandbox == nullptr || sandbox->uncommitted > 0 ||
+    if (sandbox == nullptr || sandbox->uncommitted > 0 || sandbox->stored.has_untold() ||
         sandbox->stored.fact().seen() != interlink::v1::SEEN_GONE)
       continue;
     for (const ContainerId& part : std::set<ContainerId>(sandbox->containers)) {
@@ -147,7 +147,7 @@ void LiveNode::EraseGoneLocked(const Change& change, Change& erased, Fires& fire
   }
   for (const ContainerId& id : change.containers) {
     Container* container = tables_.Find(id);
-    if (container == nullptr || container->uncommitted > 0 ||
+    if (container == nullptr || container->uncommitted > 0 || container->stored.has_untold() ||
         container->stored.fact().seen() != interlink::v1::SEEN_GONE)
       continue;
     const SandboxId owner = container->sandbox();

@@ -26,6 +26,8 @@ void LiveNode::ContainerCalls::GetStatus(const Call& call,
       id = *resolved;
       sandbox_id = container->sandbox();
       *response.mutable_status() = StatusOf(*container, *sandbox, node_.Now());
+      const std::string trouble = request.verbose() ? node_.TroubleLocked(*container) : "";
+      if (!trouble.empty()) (*response.mutable_info())["retrying"] = trouble;
     }
   }
   if (!why.ok() || !request.verbose()) return why.ok() ? reply(std::move(response)) : reply(why);

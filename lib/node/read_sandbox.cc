@@ -32,6 +32,8 @@ void LiveNode::SandboxCalls::GetStatus(const Call& call,
         if (!fact.allocation().empty())
           (*response.mutable_info())["allocation"] = fact.allocation();
         if (!fact.message().empty()) (*response.mutable_info())["message"] = fact.message();
+        const std::string trouble = node_.TroubleLocked(sandbox);
+        if (!trouble.empty()) (*response.mutable_info())["retrying"] = trouble;
       }
     }
   }

@@ -157,6 +157,7 @@ void LiveNode::ForgetAskedLocked() {
   for (auto& [id, container] : tables_.containers) {
     container.asked_link = 0;
     container.started_link = 0;
+    container.volumes.told_link = 0;
     container.end_asked_link = 0;
   }
 }

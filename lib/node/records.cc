@@ -1,13 +1,23 @@
 #include "node/records.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
+#include "base/utf8.h"
 #include "node/state.h"
 #include "node/views.h"
 
 namespace interlink::node {
 namespace {
+
+constexpr size_t kMaxTrouble = 1024;
+
+template <typename Entry>
+int NoteTryOf(const Status& outcome, Entry& entry) {
+  entry.trouble = outcome.ok() ? "" : OneLine(outcome.message(), kMaxTrouble);
+  return std::exchange(entry.attempts, outcome.ok() ? 0 : entry.attempts + 1);
+}
 
 template <typename Map, typename Key>
 auto* FindIn(Map& map, const Key& key) {
@@ -71,6 +81,9 @@ std::string RepositoryOf(const std::string& name) {
 }
 
 }  // namespace
+
+int NoteTry(const Status& outcome, Sandbox& sandbox) { return NoteTryOf(outcome, sandbox); }
+int NoteTry(const Status& outcome, Container& container) { return NoteTryOf(outcome, container); }
 
 PodName NameOf(const runtime::v1::PodSandboxMetadata& metadata) {
   return {metadata.namespace_(), metadata.name(), metadata.uid(), metadata.attempt()};

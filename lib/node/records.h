@@ -16,6 +16,7 @@
 #include "interlink/v1/node_store.pb.h"
 #include "node/log_files.h"
 #include "node/reply.h"
+#include "node/volume_refresh.h"
 
 namespace interlink::node {
 
@@ -30,6 +31,7 @@ struct Sandbox {
   // Not persisted.
   uint64_t asked_link = 0;  // link in which the site has taken the creation
   int attempts = 0;
+  std::string trouble;   // why the site did not take the last request; empty: it did
   bool missing = false;  // the site's complete list lacks it
   // The end that was asked for last: what, in which link, when.
   interlink::v1::Wanted end_asked = interlink::v1::WANTED_UNSPECIFIED;
@@ -42,6 +44,8 @@ struct Sandbox {
   // asked for.
   double unasked_seconds = 0;
   bool cancelled = false;
+  bool of_kubelet = false;  // kubelet had a folder of its pod when a call's time was over
+  bool pod_gone = false;    // and has taken it away since
 
   SandboxId id() const { return SandboxId(stored.id()); }
 };
@@ -56,6 +60,7 @@ struct Container {
   uint64_t asked_link = 0;
   uint64_t started_link = 0;
   int attempts = 0;
+  std::string trouble;
   bool missing = false;
   uint64_t end_asked_link = 0;
   SteadyTime stop_asked_at;
@@ -63,6 +68,7 @@ struct Container {
   int uncommitted = 0;
   double unasked_seconds = 0;
   bool cancelled = false;
+  VolumeRefresh volumes;
   // Log.
   bool log_open = false;
   LogPosition log;
@@ -81,6 +87,10 @@ struct Container {
 using PodName =
     std::tuple<std::string, std::string, std::string, uint32_t>;  // namespace, name, uid, attempt
 using ContainerName = std::tuple<SandboxId, std::string, uint32_t>;  // sandbox, name, attempt
+
+// Notes what came of a request for it. Returns how many before it had failed, one after the other.
+int NoteTry(const Status& outcome, Sandbox& sandbox);
+int NoteTry(const Status& outcome, Container& container);
 
 PodName NameOf(const runtime::v1::PodSandboxMetadata& metadata);
 ContainerName NameOf(const SandboxId& sandbox, const runtime::v1::ContainerMetadata& metadata);

@@ -1,5 +1,6 @@
 // RunPodSandbox: reserve the name, mint the id, commit, ask the site, wait for READY.
 #include "node/calls.h"
+#include "node/state.h"
 
 namespace interlink::node {
 namespace {
@@ -101,6 +102,14 @@ Status LiveNode::SandboxCalls::JoinLocked(const Call& call, Sandbox& sandbox,
                                           const RunPodSandboxRequest& request,
                                           const Reply<RunPodSandboxResponse>& reply) {
   const SandboxId id = sandbox.id();
+  if (sandbox.stored.has_untold()) {
+    // It failed while nobody waited. The call after this one is a new try, as soon as this one's
+    // removal is proven.
+    const Status why = FailureOf(sandbox.stored.untold()).WithContext("an earlier try of this pod");
+    sandbox.stored.clear_untold();
+    node_.CommitLocked({{id}, {}, {}, false, {}}, false, {});
+    return why;
+  }
   if (sandbox.stored.abandoned() || sandbox.stored.wanted() == interlink::v1::WANTED_REMOVE) {
     return Unavailable("an earlier try of this pod (\"" + id.str() +
                        "\") is still being removed, ask again");
@@ -113,6 +122,7 @@ Status LiveNode::SandboxCalls::JoinLocked(const Call& call, Sandbox& sandbox,
   }
   sandbox.unasked_seconds = 0;
   sandbox.cancelled = false;
+  sandbox.pod_gone = false;
   // Labels and annotations take the retry's values; the rest of the first config stands.
   *sandbox.stored.mutable_labels() = request.config().labels();
   *sandbox.stored.mutable_annotations() = request.config().annotations();

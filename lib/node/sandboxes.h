@@ -16,7 +16,8 @@ class Sandboxes {
 
   // Same (namespace, name, uid, attempt) again: in flight -> joins, READY -> its id. While queued
   // at the site it answers before the call's deadline kUnavailable "queued at site ..., the request
-  // is kept, ask again".
+  // is kept, ask again". One that failed while no call waited answers why, once, within 5 minutes;
+  // the call after that is a new try.
   virtual void Run(const Call& call, const runtime::v1::RunPodSandboxRequest& request,
                    Reply<runtime::v1::RunPodSandboxResponse> reply) = 0;
   // OK after proof and after lists say NOTREADY. An unknown id is success.

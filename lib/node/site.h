@@ -96,6 +96,12 @@ class Site {
   virtual Result<interlink::v1::ContainerRecord> UpdateContainer(
       const Call& call, LinkNumber link, const SandboxId& sandbox, const ContainerId& id,
       const interlink::v1::UpdateContainerRequest& request) = 0;
+  // What kubelet has by now in the place of the creation's snapshots. OK without `missing`: the
+  // site has stored it. Else those are to be put first, and nothing has happened.
+  // kFailedPrecondition: the container was stopped or has ended.
+  virtual Result<interlink::v1::RefreshVolumesResponse> RefreshVolumes(
+      const Call& call, LinkNumber link, const SandboxId& sandbox, const ContainerId& id,
+      const interlink::v1::RefreshVolumesRequest& request) = 0;
   virtual Result<interlink::v1::InspectResponse> InspectSandbox(const Call& call,
                                                                 const SandboxId& id) = 0;
   virtual Result<interlink::v1::InspectResponse> InspectContainer(const Call& call,

@@ -67,6 +67,13 @@ Status FailureOf(const interlink::v1::Failure& failure) {
   return {known ? static_cast<Code>(failure.code()) : Code::kInternal, failure.message()};
 }
 
+interlink::v1::Failure FailureFrom(const Status& why) {
+  interlink::v1::Failure failure;
+  failure.set_code(static_cast<int>(why.code()));
+  failure.set_message(why.message());
+  return failure;
+}
+
 void MarkLost(const std::string& why, int64_t now_ns, interlink::v1::ContainerRecord& fact) {
   fact.set_seen(interlink::v1::SEEN_DOWN);
   fact.set_exit_code(255);

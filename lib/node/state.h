@@ -47,6 +47,7 @@ bool WasStarted(const interlink::v1::ContainerRecord& fact);
 
 // Why something failed, as the site tells it. Never OK: a code that is none is kInternal.
 Status FailureOf(const interlink::v1::Failure& failure);
+interlink::v1::Failure FailureFrom(const Status& why);
 
 // A container whose end is proven without an exit record: EXITED 255 "Error" "lost: ...".
 void MarkLost(const std::string& why, int64_t now_ns, interlink::v1::ContainerRecord& fact);

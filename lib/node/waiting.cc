@@ -14,6 +14,20 @@ namespace {
 
 Duration Margin(Duration left) { return std::min<Duration>(left / 10, std::chrono::seconds(5)); }
 
+// What the site says of its queue, in its own words where it has some.
+std::string QueueWords(const interlink::v1::SandboxRecord& fact) {
+  if (!fact.message().empty()) return fact.message();
+  std::string words;
+  const auto add = [&words](const std::string& part) {
+    words += (words.empty() ? "" : ", ") + part;
+  };
+  if (!fact.reason().empty()) add(fact.reason());
+  if (!fact.allocation().empty()) add("allocation " + fact.allocation());
+  if (fact.expected_start_ns() != 0)
+    add("expected start " + FormatRfc3339(fact.expected_start_ns()));
+  return words;
+}
+
 }  // namespace
 
 void LiveNode::WaitLocked(const Call& call, const std::string& key, bool container, Until until,
@@ -95,25 +109,78 @@ std::optional<Status> LiveNode::OutcomeLocked(const Waiter& waiter) const {
   return std::nullopt;
 }
 
+std::string LiveNode::AwayTextLocked() const {
+  return ReachableLocked().ok() ? "" : " (" + ReachableLocked().message() + ")";
+}
+
+std::string LiveNode::StartTextLocked(const Sandbox* sandbox) const {
+  const bool granted = sandbox != nullptr && sandbox->stored.fact().granted();
+  const std::string queue = sandbox == nullptr ? "" : QueueWords(sandbox->stored.fact());
+  const std::string trouble = sandbox == nullptr ? "" : TroubleLocked(*sandbox);
+  std::string text = granted                             ? "starting at "
+                     : queue.empty() && !trouble.empty() ? "not started yet at "
+                                                         : "queued at ";
+  text += "site " + options_.site_name;
+  if (!queue.empty()) text += ": " + queue;
+  if (!trouble.empty()) text += (queue.empty() ? ": " : "; ") + trouble;
+  return text + AwayTextLocked();
+}
+
 Status LiveNode::TimeoutTextLocked(const Waiter& waiter) const {
-  const std::string site = "site " + options_.site_name;
-  const std::string away = ReachableLocked().ok() ? "" : " (" + ReachableLocked().message() + ")";
   if (waiter.until == Until::kReady) {
-    const Sandbox* sandbox = tables_.Find(SandboxId(waiter.key));
-    std::string reason = sandbox == nullptr ? "" : sandbox->stored.fact().reason();
-    if (sandbox != nullptr && !sandbox->stored.fact().allocation().empty())
-      reason += ", allocation " + sandbox->stored.fact().allocation();
-    if (sandbox != nullptr && sandbox->stored.fact().expected_start_ns() != 0) {
-      reason += ", expected start " + FormatRfc3339(sandbox->stored.fact().expected_start_ns());
-    }
-    return Unavailable("queued at " + site + (reason.empty() ? "" : ": " + reason) + away +
+    return Unavailable(StartTextLocked(tables_.Find(SandboxId(waiter.key))) +
                        "; the request is kept, ask again");
   }
   const char* what = waiter.until == Until::kCreated   ? "the container is being created at "
                      : waiter.until == Until::kStarted ? "the container is being started at "
                      : waiter.until == Until::kEnded   ? "the end is not proven yet by "
                                                        : "the removal is not proven yet by ";
-  return Unavailable(what + site + away + "; it goes on by itself, ask again");
+  const std::string trouble = TroubleLocked(waiter);
+  return Unavailable(what + ("site " + options_.site_name) +
+                     (trouble.empty() ? "" : ": " + trouble) + AwayTextLocked() +
+                     "; it goes on by itself, ask again");
+}
+
+std::string LiveNode::WaitTextLocked(const Sandbox& sandbox) const {
+  const auto seen = sandbox.stored.fact().seen();
+  const auto wanted = sandbox.stored.wanted();
+  if (wanted < interlink::v1::WANTED_STOP) {
+    return seen < interlink::v1::SEEN_UP ? StartTextLocked(&sandbox) : TroubleLocked(sandbox);
+  }
+  const bool ended = seen == interlink::v1::SEEN_GONE ||
+                     (seen == interlink::v1::SEEN_DOWN && wanted == interlink::v1::WANTED_STOP);
+  if (ended) return TroubleLocked(sandbox);
+  const std::string trouble = TroubleLocked(sandbox);
+  return (wanted == interlink::v1::WANTED_STOP ? "the end is not proven yet by site "
+                                               : "the removal is not proven yet by site ") +
+         options_.site_name + (trouble.empty() ? "" : ": " + trouble) + AwayTextLocked();
+}
+
+std::string LiveNode::TroubleLocked(const Container& container) const {
+  if (!container.stored.fact().retrying().empty()) return container.stored.fact().retrying();
+  // A site that is away is told of once.
+  return ReachableLocked().ok() ? container.trouble : "";
+}
+
+std::string LiveNode::TroubleLocked(const Sandbox& sandbox) const {
+  if (!sandbox.stored.fact().retrying().empty()) return sandbox.stored.fact().retrying();
+  if (!sandbox.trouble.empty() && ReachableLocked().ok()) return sandbox.trouble;
+  for (const ContainerId& id : sandbox.containers) {
+    const Container* container = tables_.Find(id);
+    const std::string trouble = container == nullptr ? "" : TroubleLocked(*container);
+    if (trouble.empty()) continue;
+    return "container \"" + container->request->config().metadata().name() + "\": " + trouble;
+  }
+  return "";
+}
+
+std::string LiveNode::TroubleLocked(const Waiter& waiter) const {
+  if (waiter.container) {
+    const Container* container = tables_.Find(ContainerId(waiter.key));
+    return container == nullptr ? "" : TroubleLocked(*container);
+  }
+  const Sandbox* sandbox = tables_.Find(SandboxId(waiter.key));
+  return sandbox == nullptr ? "" : TroubleLocked(*sandbox);
 }
 
 void LiveNode::TakeDecidedLocked(const std::string& key, Fires& fires) {
@@ -124,6 +191,7 @@ void LiveNode::TakeDecidedLocked(const std::string& key, Fires& fires) {
       continue;
     }
     timer_.Cancel(it->timer);
+    if (!outcome->ok()) ToldLocked(*it);
     auto taken =
         std::make_shared<Waiter>(std::move(*it));  // its registration must die outside of the lock
     fires.emplace_back([taken, outcome = *outcome] { taken->fire(outcome); });
@@ -138,9 +206,20 @@ void LiveNode::FailWaitersLocked(const std::string& key, const Status& why, Fire
       continue;
     }
     timer_.Cancel(it->timer);
+    ToldLocked(*it);
     auto taken = std::make_shared<Waiter>(std::move(*it));
     fires.emplace_back([taken, why] { taken->fire(why); });
     it = waiters_.erase(it);
+  }
+}
+
+// Not committed by itself: after a crash it may be told once more.
+void LiveNode::ToldLocked(const Waiter& waiter) {
+  if (waiter.container) {
+    if (Container* container = tables_.Find(ContainerId(waiter.key)))
+      container->stored.clear_untold();
+  } else if (Sandbox* sandbox = tables_.Find(SandboxId(waiter.key))) {
+    sandbox->stored.clear_untold();
   }
 }
 
@@ -165,7 +244,27 @@ void LiveNode::AnswerForUnreachable() {
   for (auto& fire : fires) fire();
 }
 
+// Kubelet that waits for our answer has a folder of its pod; crictl has none.
+void LiveNode::NotePodOf(uint64_t waiter) {
+  SandboxId id;
+  std::string uid;
+  {
+    MutexLock lock(mutex_);
+    const auto it = std::find_if(waiters_.begin(), waiters_.end(),
+                                 [waiter](const Waiter& w) { return w.number == waiter; });
+    if (it == waiters_.end() || it->container || it->until != Until::kReady) return;
+    id = SandboxId(it->key);
+    const Sandbox* sandbox = tables_.Find(id);
+    if (sandbox == nullptr || sandbox->of_kubelet) return;
+    uid = sandbox->request->config().metadata().uid();
+  }
+  if (!ports_.volumes.HasPod(uid).value_or(false)) return;
+  MutexLock lock(mutex_);
+  if (Sandbox* sandbox = tables_.Find(id)) sandbox->of_kubelet = true;
+}
+
 void LiveNode::Expire(uint64_t number, bool cancelled) {
+  NotePodOf(number);
   std::shared_ptr<Waiter> taken;
   Status text;
   {

@@ -39,6 +39,7 @@ void LiveNode::Wipe(const Call& call, const std::string& forget_site, Reply<std:
       }
       for (auto& [id, sandbox] : tables_.sandboxes) {
         if (!why.ok()) break;  // refused: not one of them is touched
+        sandbox.stored.clear_untold();
         sandbox.stored.set_wanted(interlink::v1::WANTED_REMOVE);
         change.sandboxes.push_back(id);
         change.drive.push_back(id);

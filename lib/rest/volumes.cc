@@ -1,3 +1,4 @@
+#include "interlink/v1/record.pb.h"
 #include "interlink/v1/volume.pb.h"
 #include "rest/routes.h"
 #include "wire/volume_digest.h"
@@ -40,6 +41,14 @@ void PutVolume(const ExchangePtr& exchange, Answer answer) {
     return kept.ok() ? MessageAnswer(*exchange, 200, interlink::v1::Empty())
                      : ProblemAnswer(*exchange, kept);
   });
+}
+
+void RefreshVolumes(const ExchangePtr& exchange, Answer answer) {
+  const auto request = ReadBody<interlink::v1::RefreshVolumesRequest>(*exchange);
+  if (!request.ok()) return answer(ProblemAnswer(*exchange, request.status()));
+  exchange->site().RefreshVolumes(
+      exchange->call, exchange->caller, exchange->sandbox(), exchange->container(), *request,
+      MessageReply<interlink::v1::RefreshVolumesResponse>(exchange, std::move(answer)));
 }
 
 }  // namespace interlink::rest

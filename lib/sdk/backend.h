@@ -48,6 +48,9 @@ class MountContent;
 
 namespace interlink::sdk {
 
+// By a mount's host_path: what stands in its place.
+using MountContents = std::map<std::string, std::shared_ptr<const interlink::v1::MountContent>>;
+
 struct SandboxSpec {
   SandboxId id;
   NodeId node;
@@ -67,7 +70,7 @@ struct ContainerSpec {
   // Of each image that a mount names (mounts.image.image): the id, which PrepareImage has seen.
   std::map<std::string, std::string> volume_images = {};
   // Of each mount whose host_path is kubelet's, on another machine: what stands in its place.
-  std::map<std::string, std::shared_ptr<const interlink::v1::MountContent>> contents = {};
+  MountContents contents = {};
 };
 
 struct SessionSpec {
@@ -140,6 +143,15 @@ class Backend {
   // All or nothing.
   virtual Status UpdateContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id,
                                  const runtime::v1::LinuxContainerResources& resources) = 0;
+  // Exchanges snapshots of ContainerSpec::contents for those that are given, also in a container
+  // that was not started yet. Each at once: a process sees the old one or the new one. Calls for
+  // one container take effect in their order, also one that was answered kUnavailable.
+  // kInvalidArgument: no snapshot, or of no mount that has one, or a file became a folder.
+  // kFailedPrecondition: the container has ended. kUnimplemented: contents are not taken here.
+  virtual Status UpdateContents(const Call&, const SandboxId&, const ContainerId&,
+                                const MountContents&) {
+    return Unimplemented("this backend has no copies of kubelet's volumes");
+  }
 
   // Connected SOCK_STREAM socket with the frames of lib/shim/frames.h (stdin, stdout, stderr,
   // status, resize, close). Returns when the command runs; kInvalidArgument: it cannot be started

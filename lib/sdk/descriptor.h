@@ -17,7 +17,7 @@
 namespace interlink::sdk {
 
 // Raised whenever a header of lib/sdk changes its meaning or layout.
-inline constexpr uint32_t kPluginAbi = 3;
+inline constexpr uint32_t kPluginAbi = 5;
 
 // Of libinterlink-sdk.so: version, compiler, build type, sanitizer and a hash of the sources of
 // lib/base, lib/sdk and proto (cmake/InterlinkBuildId.cmake).

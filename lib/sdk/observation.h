@@ -17,7 +17,9 @@ struct Observation {
   //   sandbox:   kPending -> kUp -> kDown       kPending -> kFailed      any -> kAbsent
   //   container: kPending -> kCreated -> kUp -> kDown                   any -> kAbsent
   enum class State {
-    kPending,  // asked for: queued, starting; a container being created
+    // asked for: queued, starting. Of a container that is being created: what its creation waited
+    // for has come; it is asked for again at once.
+    kPending,
     kCreated,  // container only: exists, never started
     kUp,       // sandbox ready, container running
     kDown,     // ended; a container has exited (or its start failed: reason StartError)
@@ -41,6 +43,7 @@ struct Observation {
   std::vector<std::string> ips;     // sandbox, kUp; empty for the host's network
   std::string allocation;           // what a scheduler gave, e.g. a SLURM job id
   int64_t expected_start_ns = 0;    // kPending: what the scheduler says; 0 = unknown
+  bool granted = false;             // kPending: no queue any more, it starts in its allocation
   std::string termination_message;  // kDown of a container, <= 4096 bytes
   // A container's user as it was resolved in the image: valid from kCreated on.
   bool user_known = false;

@@ -13,6 +13,7 @@
 #define INTERLINK_SDK_PROVISIONER_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -22,6 +23,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/status.h"
+#include "base/unique_fd.h"
 #include "sdk/description.h"
 #include "sdk/host.h"
 
@@ -38,6 +40,12 @@ struct AgentTicket {
   std::string server_name;  // in the site's certificate
   std::string ca_pem;
   std::string token;  // opens this one sandbox
+};
+
+// Who may speak for a sandbox. Neither changes once it is there.
+struct AgentBinding {
+  bool closed = false;  // nobody ever: nothing of it can start
+  std::string nonce;    // this agent and no other; empty and not closed: nobody yet
 };
 
 struct AllocationFact {
@@ -81,14 +89,25 @@ class AgentDesk {
   virtual AgentTicket TicketFor(const SandboxId& id) = 0;
   // Only enqueues, so it may be called under any lock.
   virtual void Report(std::vector<AllocationFact> facts) = 0;
-  // From now on no agent of it is welcome, unless one was before: its nonce is the answer then,
-  // else nothing. Durable.
-  virtual Result<std::optional<std::string>> CloseTo(const SandboxId& id) = 0;
+  // From now on no agent of it is welcome, unless one was before. Never answers "nobody yet".
+  // Durable.
+  virtual Result<AgentBinding> CloseTo(const SandboxId& id) = 0;
+  virtual Result<AgentBinding> BoundTo(const SandboxId& id) = 0;
+  // The agent that it is bound to has said that everything of it has ended, that all of it is
+  // reported, and that nothing starts any more. Stored before it is answered.
+  virtual Result<bool> HasLeft(const SandboxId& id) = 0;
   // Of every agent: one that has not heard of the site for so long stops everything. Zero: none, it
   // never does. Constant.
   virtual Duration Lease() const = 0;
+  // An agent that is there is heard of so often. Constant.
+  virtual Duration Heartbeat() const = 0;
   // Since when nothing was heard of its agent; nothing: it never came in since this start.
   virtual std::optional<Duration> Silence(const SandboxId& id) = 0;
+  // Connects a relay to the hub: what an agent sends there, and what the hub answers, which is TLS
+  // between the two. `relay` is a SOCK_STREAM socket; it is closed when either side has ended, and
+  // then `over` is called, once, from any thread. Only enqueues. kUnavailable: the site is shutting
+  // down; kResourceExhausted: too many. Then `over` is not called.
+  virtual Status Carry(UniqueFd relay, std::function<void()> over) = 0;
 };
 
 class Provisioner {
@@ -114,6 +133,9 @@ class Provisioner {
 
   // The form of the image that agents can read; single-flight, may block until the deadline.
   virtual Status PrepareImage(const Call& call, const UnpackedImage& image) = 0;
+  // Agents can read the folders of HoldImage; else they are the site's own, and the site sends
+  // each of them to the agent. Constant.
+  virtual bool SharesLayers() const { return true; }
   // That form, kept until ReleaseImages(holder). REQUIRES: prepared.
   virtual Result<UnpackedImage> HoldImage(const ContainerId& holder,
                                           const UnpackedImage& image) = 0;

@@ -55,6 +55,22 @@ void LiveSite::DriveAfter(const SandboxKey& key, Duration delay) {
 }
 
 void LiveSite::Retry(const SandboxKey& key, const std::string& what, const Status& why) {
+  {
+    MutexLock lock(mutex_);
+    if (Sandbox* sandbox = tables_.Find(key)) TellRetryLocked(*sandbox, RetryText(what, why));
+  }
+  RetryLater(key, what, why);
+}
+
+void LiveSite::Retry(const ContainerKey& key, const std::string& what, const Status& why) {
+  {
+    MutexLock lock(mutex_);
+    if (Container* container = tables_.Find(key)) TellRetryLocked(*container, RetryText(what, why));
+  }
+  RetryLater(key.Sandbox(), what, why);
+}
+
+void LiveSite::RetryLater(const SandboxKey& key, const std::string& what, const Status& why) {
   int attempt = 0;
   {
     MutexLock lock(mutex_);
@@ -132,9 +148,11 @@ void LiveSite::DriveRun(const SandboxKey& key, sdk::Backend& backend) {
     if (sandbox->record.seen() == interlink::v1::SEEN_NOTHING) {
       // The backend has it: from now on a restart does not ask again but looks for it.
       sandbox->record.set_seen(interlink::v1::SEEN_PENDING);
+      sandbox->record.clear_retrying();
       StampLocked(*sandbox);
       CommitLocked({{StoreKey(key)}, {}}, false, {});
     }
+    TellRetryLocked(*sandbox, "");
     return;
   }
   if (!IsRefusal(status.code())) return Retry(key, "RunSandbox", status);
@@ -187,6 +205,7 @@ void LiveSite::DriveSandboxEnd(const SandboxKey& key, sdk::Backend& backend, Wan
     sandbox->stop_asked = true;
     sandbox->stop_asked_at = ports_.clock.Steady();
     sandbox->attempts = 0;
+    TellRetryLocked(*sandbox, "");
   }
   DriveAfter(key, kAskAgain + std::chrono::milliseconds(100));
 }
@@ -201,6 +220,7 @@ void LiveSite::FinishSandbox(const SandboxKey& key,
   if (changed.seen() <= sandbox->record.seen()) return;  // an observation was faster
   sandbox->record = std::move(changed);
   sandbox->record.set_held(false);
+  sandbox->record.clear_retrying();
   sandbox->attempts = 0;
   StampLocked(*sandbox);
   Change change{{StoreKey(key)}, {}};

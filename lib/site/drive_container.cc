@@ -42,6 +42,9 @@ void LiveSite::DriveContainer(const ContainerKey& key) {
     if (!prepared) return PostPrepare(key);
     return DriveCreate(key, *backend);
   }
+  // Before the start: it is to begin with the newest.
+  if (seen == interlink::v1::SEEN_CREATED || seen == interlink::v1::SEEN_UP)
+    DriveVolumes(key, *backend);
   if (wanted == interlink::v1::WANTED_START && seen == interlink::v1::SEEN_CREATED)
     DriveStart(key, *backend);
 }
@@ -71,10 +74,11 @@ void LiveSite::PostPrepare(const ContainerKey& key) {
       if (Container* container = tables_.Find(key)) {
         container->preparing = false;
         container->prepared = status.ok();
+        if (status.ok()) TellRetryLocked(*container, "");
       }
     }
     if (status.ok()) return PostDrive(key.Sandbox());
-    if (!IsRefusal(status.code())) return Retry(key.Sandbox(), "PrepareImage", status);
+    if (!IsRefusal(status.code())) return Retry(key, "PrepareImage", status);
     FinishContainer(key, [&](ContainerRecord& record) { MarkFailed(status, Now(), record); });
   };
   const Status posted =
@@ -105,7 +109,7 @@ void LiveSite::DriveCreate(const ContainerKey& key, sdk::Backend& backend) {
   auto contents = ContentsOf(key.node, request);
   if (!contents.ok()) {
     if (!IsRefusal(contents.status().code())) {
-      return Retry(key.Sandbox(), "read its volumes", contents.status());
+      return Retry(key, "reading its volumes", contents.status());
     }
     return FinishContainer(
         key, [&](ContainerRecord& record) { MarkFailed(contents.status(), Now(), record); });
@@ -120,7 +124,7 @@ void LiveSite::DriveCreate(const ContainerKey& key, sdk::Backend& backend) {
                                 *std::move(contents)};
   const Status status = backend.CreateContainer(Call::WithTimeout(kStep), spec);
   if (!status.ok()) {
-    if (!IsRefusal(status.code())) return Retry(key.Sandbox(), "CreateContainer", status);
+    if (!IsRefusal(status.code())) return Retry(key, "CreateContainer", status);
     ports_.images.Release(key.id);
     return FinishContainer(key,
                            [&](ContainerRecord& record) { MarkFailed(status, Now(), record); });
@@ -139,15 +143,18 @@ void LiveSite::DriveStart(const ContainerKey& key, sdk::Backend& backend) {
   const Status status = backend.StartContainer(Call::WithTimeout(kStep), key.sandbox, key.id);
   if (status.ok()) {
     MutexLock lock(mutex_);
-    if (Container* container = tables_.Find(key)) container->start_asked = true;
+    if (Container* container = tables_.Find(key)) {
+      container->start_asked = true;
+      TellRetryLocked(*container, "");
+    }
     return;
   }
-  if (!IsRefusal(status.code())) return Retry(key.Sandbox(), "StartContainer", status);
+  if (!IsRefusal(status.code())) return Retry(key, "StartContainer", status);
   if (status.code() == Code::kFailedPrecondition) {
     // It has ended, or its sandbox has: the stop reports that end, which says how.
     const Status stopped = backend.StopContainer(Call::WithTimeout(kStep), key.sandbox, key.id,
                                                  std::chrono::seconds(0));
-    if (!stopped.ok()) return Retry(key.Sandbox(), "StopContainer", stopped);
+    if (!stopped.ok()) return Retry(key, "StopContainer", stopped);
     return DriveAfter(key.Sandbox(), kAskAgain);
   }
   FinishContainer(key, [&](ContainerRecord& record) {
@@ -179,7 +186,7 @@ void LiveSite::DriveContainerEnd(const ContainerKey& key, sdk::Backend& backend,
   if (wanted == interlink::v1::WANTED_REMOVE) {
     if (seen == interlink::v1::SEEN_GONE) return;
     if (const Status status = backend.RemoveContainer(call, key.sandbox, key.id); !status.ok()) {
-      return Retry(key.Sandbox(), "RemoveContainer", status);
+      return Retry(key, "RemoveContainer", status);
     }
     ports_.images.Release(key.id);
     return FinishContainer(
@@ -191,7 +198,7 @@ void LiveSite::DriveContainerEnd(const ContainerKey& key, sdk::Backend& backend,
       // A creation whose answer was lost: what it may have left goes, and nothing can start any
       // more.
       if (const Status status = backend.RemoveContainer(call, key.sandbox, key.id); !status.ok()) {
-        return Retry(key.Sandbox(), "RemoveContainer", status);
+        return Retry(key, "RemoveContainer", status);
       }
     }
     return FinishContainer(key, [this](ContainerRecord& record) {
@@ -201,13 +208,14 @@ void LiveSite::DriveContainerEnd(const ContainerKey& key, sdk::Backend& backend,
   if (const Status status =
           backend.StopContainer(call, key.sandbox, key.id, std::chrono::seconds(grace));
       !status.ok()) {
-    return Retry(key.Sandbox(), "StopContainer", status);
+    return Retry(key, "StopContainer", status);
   }
   {
     MutexLock lock(mutex_);
     if (Container* container = tables_.Find(key)) {
       container->stop_asked_grace = grace;
       container->stop_asked_at = ports_.clock.Steady();
+      TellRetryLocked(*container, "");
     }
   }
   DriveAfter(key.Sandbox(),
@@ -224,6 +232,7 @@ void LiveSite::FinishContainer(const ContainerKey& key,
   if (changed.seen() <= container->record.seen()) return;  // an observation was faster
   container->record = std::move(changed);
   container->record.set_held(false);
+  container->record.clear_retrying();
   StampLocked(*container);
   CommitLocked({{StoreKey(key)}, {key.Sandbox()}}, false, {});
 }

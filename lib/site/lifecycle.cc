@@ -105,6 +105,8 @@ Status LiveSite::LoadRecordLocked(const StoredRecord& record, interlink::v1::Sto
       container.record = stored.record();
       container.body = stored.body();
       container.grace_seconds = stored.grace_seconds();
+      container.volumes = {stored.volumes().begin(), stored.volumes().end()};
+      container.volumes_due = {stored.volumes_due().begin(), stored.volumes_due().end()};
       container.created_unknown = true;
       container.gone_since = ports_.clock.Steady();
       tables_.Add(std::move(container));

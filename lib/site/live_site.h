@@ -109,6 +109,9 @@ class LiveSite final : public Site {
   Status CancelPull(const Caller& caller, const std::string& pull_id) override;
   Status PutVolume(const Call& call, const Caller& caller, const std::string& digest,
                    const std::string& bytes) override;
+  void RefreshVolumes(const Call& call, const Caller& caller, const SandboxId& sandbox,
+                      const ContainerId& id, const interlink::v1::RefreshVolumesRequest& request,
+                      Reply<interlink::v1::RefreshVolumesResponse> reply) override;
   void RemoveImage(const Call& call, const Caller& caller, const std::string& image,
                    Reply<std::string> reply) override;
   void OpenExec(const Call& call, const Caller& caller, const SandboxId& sandbox,
@@ -245,15 +248,25 @@ class LiveSite final : public Site {
   void TakeSettledLocked(const RecordKey& key, std::vector<std::function<void()>>& fires)
       REQUIRES_LOCK(mutex_);
 
-  // --- contents of mounts (volumes.cc)
+  // --- contents of mounts (volumes.cc, refresh_volumes.cc)
   Status CheckSources(const NodeId& node,
                       const interlink::v1::CreateContainerRequest& request) const;
-  using MountContents = std::map<std::string, std::shared_ptr<const interlink::v1::MountContent>>;
+  using MountContents = sdk::MountContents;
   // kFailedPrecondition: a snapshot is not here any more.
   Result<MountContents> ContentsOf(const NodeId& node,
                                    const interlink::v1::CreateContainerRequest& request) const;
   // Lets go of what no container waits for, now and each hour.
   void SweepVolumes();
+  Status TakeVolumesLocked(const Caller& caller, const ContainerKey& key,
+                           const interlink::v1::RefreshVolumesRequest& request,
+                           const std::set<std::string>& here,
+                           interlink::v1::RefreshVolumesResponse& response, bool& is_news)
+      REQUIRES_LOCK(mutex_);
+  void DriveVolumes(const ContainerKey& key, sdk::Backend& backend);
+  Status UpdateVolume(const ContainerKey& key, sdk::Backend& backend, const std::string& host_path,
+                      const std::string& digest);
+  bool EndVolume(const ContainerKey& key, const std::string& host_path, const std::string& digest,
+                 const Status& status);
 
   // --- use cases, under the lock: an error means that nothing was changed and `reply` was not used
   Status RunSandboxLocked(const Call& call, const Caller& caller, const SandboxKey& key,
@@ -360,7 +373,18 @@ class LiveSite final : public Site {
   void DriveStart(const ContainerKey& key, sdk::Backend& backend);
   void DriveContainerEnd(const ContainerKey& key, sdk::Backend& backend, Wanted wanted);
   void PostPrepare(const ContainerKey& key);
+  // The backend's call `what` has failed with `why`: tells its record so, and drives again later.
   void Retry(const SandboxKey& key, const std::string& what, const Status& why);
+  void Retry(const ContainerKey& key, const std::string& what, const Status& why);
+  void RetryLater(const SandboxKey& key, const std::string& what, const Status& why);
+  // What is told of a call that is repeated; "": none is.
+  template <typename Entry>
+  void TellRetryLocked(Entry& entry, const std::string& words) REQUIRES_LOCK(mutex_) {
+    if (entry.record.retrying() == words) return;
+    entry.record.set_retrying(words);
+    StampLocked(entry);
+    CommitLocked({{StoreKey(entry.key)}, {}}, false, {});
+  }
   // Raises `seen` by what the backend answered; does nothing when an observation was faster.
   void FinishContainer(const ContainerKey& key,
                        const std::function<void(ContainerRecord&)>& change);
@@ -371,6 +395,8 @@ class LiveSite final : public Site {
   // --- facts (observe.cc) and recovery (recover.cc)
   void Report(std::vector<sdk::Observation> facts);
   void ApplyFacts();
+  void ApplySomeFactsLocked(std::set<SandboxKey>& to_drive) REQUIRES_LOCK(mutex_);
+  bool IsBeingCreatedLocked(const sdk::Observation& fact) REQUIRES_LOCK(mutex_);
   bool ApplyFactLocked(const sdk::Observation& fact, Change& change) REQUIRES_LOCK(mutex_);
   bool ApplyAbsentLocked(const sdk::Observation& fact, Change& change) REQUIRES_LOCK(mutex_);
   bool SettleAbsentLocked(Sandbox& sandbox, const std::string& why, Change& change)

@@ -1,5 +1,7 @@
 // Facts: what backends report becomes part of the records. Facts may come from any thread and under
 // any lock, so they are queued and applied together by one step: one commit for a burst.
+#include <set>
+
 #include "site/live_site.h"
 
 namespace interlink::site {
@@ -21,13 +23,22 @@ void LiveSite::Report(std::vector<sdk::Observation> facts) {
 }
 
 void LiveSite::ApplyFacts() {
-  MutexLock lock(mutex_);
+  std::set<SandboxKey> to_drive;  // posted without the lock
+  {
+    MutexLock lock(mutex_);
+    ApplySomeFactsLocked(to_drive);
+  }
+  for (const SandboxKey& key : to_drive) PostDrive(key);
+}
+
+void LiveSite::ApplySomeFactsLocked(std::set<SandboxKey>& to_drive) {
   Change change;
   size_t taken = 0;
   while (!facts_.empty() && taken < kMaxFactsPerCommit) {
     const sdk::Observation fact = std::move(facts_.front());
     facts_.pop_front();
     ++taken;
+    if (IsBeingCreatedLocked(fact)) to_drive.insert({fact.node, fact.sandbox});
     ApplyFactLocked(fact, change);
   }
   if (!change.touched.empty()) CommitLocked(change, false, {});
@@ -36,6 +47,13 @@ void LiveSite::ApplyFacts() {
   } else if (!steps_.PostAlways("facts", [this] { ApplyFacts(); }).ok()) {
     facts_posted_ = false;
   }
+}
+
+// What its creation waited for has come.
+bool LiveSite::IsBeingCreatedLocked(const sdk::Observation& fact) {
+  if (fact.container.empty() || fact.state != sdk::Observation::State::kPending) return false;
+  const Container* container = tables_.Find(ContainerKey{fact.node, fact.sandbox, fact.container});
+  return container != nullptr && container->record.seen() == interlink::v1::SEEN_NOTHING;
 }
 
 bool LiveSite::ApplyFactLocked(const sdk::Observation& fact, Change& change) {

@@ -45,6 +45,9 @@ void LiveSite::AppendPut(const RecordKey& key, Batch& batch) const {
       *stored.mutable_record() = container->record;
       stored.set_body(container->body);
       stored.set_grace_seconds(container->grace_seconds);
+      stored.mutable_volumes()->insert(container->volumes.begin(), container->volumes.end());
+      stored.mutable_volumes_due()->Assign(container->volumes_due.begin(),
+                                           container->volumes_due.end());
       return batch.puts.push_back({key, stored.SerializeAsString()});
     }
     case RecordKind::kNode: {

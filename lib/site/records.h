@@ -78,6 +78,14 @@ struct Container {
   bool preparing = false;
   bool created_unknown = false;  // CreateContainer was called and its outcome is not known
   bool start_asked = false;
+  // By host path, in the place of the creation's sources: the snapshot that its node told last; and
+  // of which its backend may not have it yet.
+  std::map<std::string, std::string> volumes;
+  std::set<std::string> volumes_due;
+  uint64_t volumes_link = 0;  // of the last refresh that was taken
+  uint64_t volumes_sequence = 0;
+  int volumes_attempts = 0;
+  SteadyTime volumes_not_before;
   int64_t stop_asked_grace = -1;  // grace of the last StopContainer that was answered OK
   SteadyTime stop_asked_at;
   SteadyTime gone_since;

@@ -205,6 +205,14 @@ class Site {
   // which the caller has checked. Blocks on a disk.
   virtual Status PutVolume(const Call& call, const Caller& caller, const std::string& digest,
                            const std::string& bytes) = 0;
+  // What a container's volumes have by now. OK without `missing`: durable, and it comes to the
+  // container by itself; an older sequence of the link changes nothing. kInvalidArgument: a mount
+  // that the container was not created with a snapshot for. kFailedPrecondition: it was stopped or
+  // has ended.
+  virtual void RefreshVolumes(const Call& call, const Caller& caller, const SandboxId& sandbox,
+                              const ContainerId& id,
+                              const interlink::v1::RefreshVolumesRequest& request,
+                              Reply<interlink::v1::RefreshVolumesResponse> reply) = 0;
   virtual std::vector<interlink::v1::ImageRecord> ListImages(const NodeId& node) const = 0;
   virtual Result<std::vector<interlink::v1::ImageRecord>> FindImage(
       const NodeId& node, const std::string& name) const = 0;

@@ -14,11 +14,17 @@ void CopyTexts(const sdk::Observation& fact, SandboxRecord& record) {
   record.set_message(Text(fact.message));
   if (!fact.allocation.empty()) record.set_allocation(Text(fact.allocation));
   record.set_expected_start_ns(fact.expected_start_ns);
+  record.set_granted(fact.granted);
 }
 
 }  // namespace
 
 std::string Text(std::string_view text) { return Utf8Prefix(text, kMaxText); }
+
+std::string RetryText(std::string_view what, const Status& why) {
+  return OneLine(std::string(what) + " has failed and is tried again: " + why.message(),
+                 kMaxRetryText);
+}
 
 Seen SeenOf(const sdk::Observation& fact) {
   switch (fact.state) {
@@ -48,7 +54,8 @@ bool ApplyFact(const sdk::Observation& fact, SandboxRecord& record) {
     const bool same_allocation =
         fact.allocation.empty() || record.allocation() == Text(fact.allocation);
     if (record.reason() == Text(fact.reason) && record.message() == Text(fact.message) &&
-        record.expected_start_ns() == fact.expected_start_ns && same_allocation) {
+        record.expected_start_ns() == fact.expected_start_ns && record.granted() == fact.granted &&
+        same_allocation) {
       return false;
     }
     CopyTexts(fact, record);
@@ -56,6 +63,7 @@ bool ApplyFact(const sdk::Observation& fact, SandboxRecord& record) {
   }
   record.set_seen(seen);
   record.set_held(false);
+  record.clear_retrying();
   CopyTexts(fact, record);
   if (fact.started_ns != 0) record.set_up_ns(fact.started_ns);
   if (fact.state == State::kUp) {
@@ -72,9 +80,18 @@ bool ApplyFact(const sdk::Observation& fact, SandboxRecord& record) {
 
 bool ApplyFact(const sdk::Observation& fact, ContainerRecord& record) {
   const Seen seen = SeenOf(fact);
-  if (seen <= record.seen()) return false;
+  if (seen < record.seen()) return false;
+  if (seen == record.seen()) {
+    // Only the words of one that runs may change: it is shown before its allocation has started.
+    if (seen != interlink::v1::SEEN_UP || record.message() == Text(fact.message)) return false;
+    record.set_message(Text(fact.message));
+    if (fact.started_ns != 0) record.set_started_ns(fact.started_ns);
+    return true;
+  }
   record.set_seen(seen);
   record.set_held(false);
+  record.clear_retrying();
+  if (seen == interlink::v1::SEEN_UP) record.set_message(Text(fact.message));
   if (fact.started_ns != 0) record.set_started_ns(fact.started_ns);
   if (fact.user_known) {
     auto* user = record.mutable_user()->mutable_linux();
@@ -120,6 +137,7 @@ bool Settled(const ContainerRecord& record, Wanted asked) {
 
 void MarkLost(const std::string& why, int64_t now_ns, ContainerRecord& record) {
   record.set_seen(interlink::v1::SEEN_DOWN);
+  record.clear_retrying();
   record.set_held(false);
   record.set_exit_code(kLostExitCode);
   record.set_reason("Error");
@@ -129,6 +147,7 @@ void MarkLost(const std::string& why, int64_t now_ns, ContainerRecord& record) {
 
 void MarkLost(const std::string& why, int64_t now_ns, SandboxRecord& record) {
   record.set_seen(interlink::v1::SEEN_DOWN);
+  record.clear_retrying();
   record.set_held(false);
   record.set_message(Text("lost: " + why));
   record.set_down_ns(now_ns);
@@ -136,6 +155,7 @@ void MarkLost(const std::string& why, int64_t now_ns, SandboxRecord& record) {
 
 void MarkFailed(const Status& why, int64_t now_ns, ContainerRecord& record) {
   record.set_seen(interlink::v1::SEEN_DOWN);
+  record.clear_retrying();
   record.set_exit_code(kStartErrorExitCode);
   record.set_reason("StartError");
   record.set_message(Text(why.message()));
@@ -146,6 +166,7 @@ void MarkFailed(const Status& why, int64_t now_ns, ContainerRecord& record) {
 
 void MarkFailed(const Status& why, int64_t now_ns, SandboxRecord& record) {
   record.set_seen(interlink::v1::SEEN_DOWN);
+  record.clear_retrying();
   record.set_message(Text(why.message()));
   record.set_down_ns(now_ns);
   record.mutable_failure()->set_code(static_cast<int>(why.code()));

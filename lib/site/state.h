@@ -27,10 +27,14 @@ inline constexpr int kLostExitCode = 255;
 inline constexpr int kStartErrorExitCode = 128;
 inline constexpr size_t kMaxTerminationMessage = 4096;
 inline constexpr size_t kMaxText = 16384;  // of every other text of a backend
+inline constexpr size_t kMaxRetryText = 1024;
 
 // A backend's text as a record may hold it: valid UTF-8, bounded. What is not valid could be stored
 // and sent and never be read again.
 std::string Text(std::string_view text);
+
+// What `retrying` of a record says of a call that failed and is repeated.
+std::string RetryText(std::string_view what, const Status& why);
 
 // The rank of an observation as a Seen. REQUIRES: state is not kAbsent.
 Seen SeenOf(const sdk::Observation& fact);
@@ -41,11 +45,12 @@ Seen SeenOf(const sdk::Observation& fact);
 bool ApplyFact(const sdk::Observation& fact, SandboxRecord& record);
 bool ApplyFact(const sdk::Observation& fact, ContainerRecord& record);
 
-// Raises wanted; false when it is that high already.
+// Raises wanted; false when it is that high already. What was retried was for less.
 template <typename Record>
 bool RaiseWanted(Wanted wanted, Record& record) {
   if (record.wanted() >= wanted) return false;
   record.set_wanted(wanted);
+  record.clear_retrying();
   return true;
 }
 

@@ -5,7 +5,7 @@
 namespace interlink::site {
 namespace {
 
-constexpr auto kSweep = std::chrono::hours(1);
+constexpr auto kVolumeSweep = std::chrono::hours(1);
 
 }  // namespace
 
@@ -69,6 +69,10 @@ void LiveSite::SweepVolumes() {
     MutexLock lock(mutex_);
     if (stopping_) return;
     for (const auto& [key, container] : tables_.containers) {
+      for (const std::string& host_path : container.volumes_due) {
+        const auto told = container.volumes.find(host_path);
+        if (told != container.volumes.end()) in_use[key.node].insert(told->second);
+      }
       interlink::v1::CreateContainerRequest request;
       if (container.record.seen() >= interlink::v1::SEEN_CREATED ||
           !request.ParseFromString(container.body)) {
@@ -80,7 +84,7 @@ void LiveSite::SweepVolumes() {
     }
   }
   ports_.volumes.KeepOnly(in_use);
-  timer_.After(kSweep, [this] {
+  timer_.After(kVolumeSweep, [this] {
     // No more when it shuts down.
     static_cast<void>(steps_.PostAlways("volumes", [this] { SweepVolumes(); }).ok());
   });

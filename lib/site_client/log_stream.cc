@@ -14,6 +14,7 @@ constexpr auto kConnect = std::chrono::seconds(10);
 constexpr auto kSilence =
     std::chrono::hours(1);  // logs may be quiet; the event stream finds a dead site
 constexpr auto kLastWords = std::chrono::seconds(1);
+constexpr auto kMinBackoff = std::chrono::milliseconds(100);
 constexpr auto kMaxBackoff = std::chrono::seconds(10);
 constexpr size_t kMaxQueued = 100'000;
 
@@ -32,8 +33,20 @@ struct Shared : std::enable_shared_from_this<Shared> {
   std::shared_ptr<net::WebSocket> socket GUARDED_BY(mutex);
   bool closing GUARDED_BY(mutex) = false;
   bool ended GUARDED_BY(mutex) = false;
-  int inside GUARDED_BY(mutex) = 0;  // calls into the sink
+  int inside GUARDED_BY(mutex) = 0;         // calls into the sink
+  bool in_reach GUARDED_BY(mutex) = false;  // the site has come into reach since the last try
 
+  void Hurry() {
+    {
+      MutexLock lock(mutex);
+      in_reach = true;
+    }
+    changed->Set();
+  }
+  bool Hurried() {
+    MutexLock lock(mutex);
+    return in_reach;
+  }
   bool Closing() {
     MutexLock lock(mutex);
     return closing;
@@ -109,6 +122,10 @@ net::Awaitable<Status> ReadLoop(std::shared_ptr<Shared> shared,
 }
 
 net::Awaitable<Status> OneConnection(std::shared_ptr<Shared> shared) {
+  {
+    MutexLock lock(shared->mutex);
+    shared->in_reach = false;
+  }
   CO_RETURN_IF_ERROR(shared->requests->reachable());
   const Call call = Call::WithTimeout(kConnect);
   auto request = shared->requests->Build(call, {.route = wire::Route::kLogs});
@@ -137,19 +154,18 @@ net::Awaitable<Status> OneConnection(std::shared_ptr<Shared> shared) {
 }
 
 net::Awaitable<void> KeepOpen(std::shared_ptr<Shared> shared) {
-  Duration backoff = std::chrono::milliseconds(100);
+  Duration backoff = kMinBackoff;
   while (!shared->Closing()) {
     const SteadyTime begun = std::chrono::steady_clock::now();
     const Status status = co_await OneConnection(shared);
-    if (std::chrono::steady_clock::now() - begun > kMaxBackoff)
-      backoff = std::chrono::milliseconds(100);
+    if (std::chrono::steady_clock::now() - begun > kMaxBackoff) backoff = kMinBackoff;
     const SteadyTime until = std::chrono::steady_clock::now() + backoff;
-    // Signals of the handle wake this too; only its death ends the pause.
-    while (!shared->Closing() && std::chrono::steady_clock::now() < until)
+    // Signals of the handle wake this too; only its death ends the pause, and a site that is back:
+    // what ends then must not be shown without its log.
+    while (!shared->Closing() && !shared->Hurried() && std::chrono::steady_clock::now() < until)
       co_await shared->changed->Wait(until);
-    backoff = std::min<Duration>(2 * backoff, status.code() == Code::kCancelled
-                                                  ? Duration(std::chrono::milliseconds(100))
-                                                  : kMaxBackoff);
+    const bool anew = shared->Hurried() || status.code() == Code::kCancelled;
+    backoff = anew ? kMinBackoff : std::min<Duration>(2 * backoff, kMaxBackoff);
   }
   MutexLock lock(shared->mutex);
   shared->ended = true;
@@ -159,6 +175,9 @@ net::Awaitable<void> KeepOpen(std::shared_ptr<Shared> shared) {
 class LogHandle final : public node::Site::LogStream {
  public:
   explicit LogHandle(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {
+    shared_->requests->OnReachable([weak = std::weak_ptr<Shared>(shared_)] {
+      if (const auto shared = weak.lock()) shared->Hurry();
+    });
     net::Io::Spawn(shared_->strand, KeepOpen(shared_));
   }
   ~LogHandle() override {

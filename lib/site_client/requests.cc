@@ -22,11 +22,19 @@ Requests::Requests(net::Io& io, Options options)
 
 void Requests::SetReachable(Status why_not) {
   const bool lost = !why_not.ok();
+  std::function<void()> wake;
   {
     MutexLock lock(mutex_);
     unreachable_ = std::move(why_not);
+    wake = on_reachable_;
   }
-  if (lost) http_.DropIdle();
+  if (lost) return http_.DropIdle();
+  if (wake) wake();
+}
+
+void Requests::OnReachable(std::function<void()> wake) {
+  MutexLock lock(mutex_);
+  on_reachable_ = std::move(wake);
 }
 
 Status Requests::reachable() const {

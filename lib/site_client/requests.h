@@ -2,6 +2,7 @@
 #ifndef INTERLINK_SITE_CLIENT_REQUESTS_H_
 #define INTERLINK_SITE_CLIENT_REQUESTS_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -41,6 +42,9 @@ class Requests {
 
   void SetReachable(Status why_not);
   Status reachable() const;
+  // `wake` is called each time that the site is said to be in reach. REQUIRES: it only enqueues;
+  // asked once.
+  void OnReachable(std::function<void()> wake);
   net::HttpClient& http() { return http_; }
   const std::string& name() const { return name_; }
   Duration session_silence() const { return options_.session_silence; }
@@ -51,6 +55,7 @@ class Requests {
   net::HttpClient http_;
   mutable Mutex mutex_;
   Status unreachable_ GUARDED_BY(mutex_);
+  std::function<void()> on_reachable_ GUARDED_BY(mutex_);
 };
 
 }  // namespace interlink::site_client

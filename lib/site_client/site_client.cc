@@ -122,6 +122,16 @@ class SiteClient final : public node::Site {
                                         .link = link});
   }
 
+  Result<interlink::v1::RefreshVolumesResponse> RefreshVolumes(
+      const Call& call, LinkNumber link, const SandboxId& sandbox, const ContainerId& id,
+      const interlink::v1::RefreshVolumesRequest& request) override {
+    return Ask1<interlink::v1::RefreshVolumesResponse>(
+        call, {.route = Route::kRefreshVolumes,
+               .path = {.sandbox = sandbox, .container = id},
+               .body = request.SerializeAsString(),
+               .link = link});
+  }
+
   Result<interlink::v1::InspectResponse> InspectSandbox(const Call& call,
                                                         const SandboxId& id) override {
     return Ask1<interlink::v1::InspectResponse>(

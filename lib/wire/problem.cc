@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/utf8.h"
 #include "wire/media_type.h"
 
 namespace interlink::wire {
@@ -74,15 +75,6 @@ constexpr Reason kReasons[] = {
 
 constexpr size_t kMaxDetail = 4096;
 
-// Text of another process for our logs: one line, bounded.
-std::string OneLine(std::string_view text) {
-  std::string line(text.substr(0, kMaxDetail));
-  for (char& c : line) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
-  }
-  return line;
-}
-
 // The Status in a problem body, or nothing when there is none.
 std::optional<Status> StatusInBody(std::string_view body) {
   const auto json = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
@@ -93,7 +85,7 @@ std::optional<Status> StatusInBody(std::string_view body) {
   };
   const auto code = CodeFromName(text("code"));
   if (!code || *code == Code::kOk) return std::nullopt;
-  std::string detail = OneLine(text("detail"));
+  std::string detail = OneLine(text("detail"), kMaxDetail);
   if (detail.empty()) detail = "no detail was given";
   return Status(*code, std::move(detail));
 }

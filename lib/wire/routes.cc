@@ -35,6 +35,7 @@ constexpr RouteEntry kRoutes[] = {
     {Route::kStartContainer, "StartContainer", "POST", "/v1/sandboxes/{id}/containers/{cid}/start", "", kCaller, kChange, kSite},
     {Route::kStopContainer, "StopContainer", "POST", "/v1/sandboxes/{id}/containers/{cid}/stop", "", kCaller, kChange, kSite},
     {Route::kUpdateContainer, "UpdateContainer", "POST", "/v1/sandboxes/{id}/containers/{cid}/update", "", kCaller, kChange, kSite},
+    {Route::kRefreshVolumes, "RefreshVolumes", "PUT", "/v1/sandboxes/{id}/containers/{cid}/volumes", "", kCaller, kChange, kSite},
     {Route::kExecSync, "ExecSync", "POST", "/v1/sandboxes/{id}/containers/{cid}/exec-sync", "", kCaller, kChange, kSite},
     {Route::kExec, "Exec", "GET", "/v1/sandboxes/{id}/containers/{cid}/exec", "", kCaller, kWebSocket, kSite},
     {Route::kAttach, "Attach", "GET", "/v1/sandboxes/{id}/containers/{cid}/attach", "", kCaller, kWebSocket, kSite},

@@ -38,6 +38,7 @@ enum class Route {
   kStartContainer,
   kStopContainer,
   kUpdateContainer,
+  kRefreshVolumes,
   kExecSync,
   kExec,
   kAttach,

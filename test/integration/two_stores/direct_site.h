@@ -117,6 +117,11 @@ class DirectSite final : public node::Site {
       const interlink::v1::UpdateContainerRequest&) override {
     return Unimplemented("not a part of this test");
   }
+  Result<interlink::v1::RefreshVolumesResponse> RefreshVolumes(
+      const Call&, node::LinkNumber, const SandboxId&, const ContainerId&,
+      const interlink::v1::RefreshVolumesRequest&) override {
+    return Unimplemented("not a part of this test");
+  }
   Result<interlink::v1::InspectResponse> InspectSandbox(const Call&, const SandboxId&) override {
     return Unimplemented("not a part of this test");
   }

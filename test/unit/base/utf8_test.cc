@@ -37,5 +37,14 @@ TEST_CASE("a cut is at a character's boundary") {
   CHECK(Utf8Prefix("abc", 0).empty());
 }
 
+TEST_CASE("a text of another program becomes one bounded line") {
+  CHECK(OneLine("no space\nleft\ton \x7F it", 100) == "no space left on   it");
+  CHECK(OneLine("\n  crun: no \r\n", 100) == "crun: no");
+  CHECK(OneLine(" \n", 100).empty());
+  CHECK(OneLine("abcdef", 3) == "abc");
+  CHECK(OneLine("gr\xC3\xBC\xC3\x9F", 5) == "gr\xC3\xBC");
+  CHECK(OneLine("a\xFFz", 100) == "a\xEF\xBF\xBDz");
+}
+
 }  // namespace
 }  // namespace interlink

@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/file.h"
+#include "support/eventually.h"
 #include "support/temporary_folder.h"
 #include "wire/volume_digest.h"
 
@@ -51,6 +52,16 @@ VolumeSnapshot Parse(const node::TakenMount& taken) {
   return snapshot;
 }
 
+TEST_CASE(
+    "whether kubelet has a pod is told by its folder, and only where there is one of all pods") {
+  const Kubelet kubelet;
+  CHECK(kubelet.volumes->HasPod("u") == true);
+  CHECK(kubelet.volumes->HasPod("another") == false);
+  for (const std::string uid : {"", ".", "..", "u/volumes", "../pods/u"})
+    CHECK_FALSE(kubelet.volumes->HasPod(uid).has_value());
+  CHECK_FALSE(Open(kubelet.folder.path() + "/none")->HasPod("u").has_value());
+}
+
 TEST_CASE("a ConfigMap is taken whole, with kubelet's links, the same each time") {
   const Kubelet kubelet;
 
@@ -90,6 +101,54 @@ TEST_CASE("an emptyDir is a folder of the pod, and the termination log an empty 
   CHECK(folder->snapshot.empty());
   REQUIRE(log.ok());
   CHECK(log->source.termination_log().mode() == 0644);
+}
+
+TEST_CASE("a volume's mark changes when kubelet has exchanged its contents, and only then") {
+  const Kubelet kubelet;
+  const std::string map = kubelet.Pod("volumes/kubernetes.io~configmap/c");
+  const auto mark = [&] { return kubelet.volumes->Mark(map, "u"); };
+  const auto before = mark();
+  REQUIRE(before.has_value());
+  CHECK(mark() == before);
+
+  // As kubelet's AtomicWriter: a new folder, then the link.
+  REQUIRE(MakeDirectories(map + "/..2027", 0755).ok());
+  Kubelet::Write(map + "/..2027/key", "other");
+  CHECK(mark() == before);
+  REQUIRE(symlink("..2027", (map + "/..data_tmp").c_str()) == 0);
+  REQUIRE(rename((map + "/..data_tmp").c_str(), (map + "/..data").c_str()) == 0);
+
+  REQUIRE(mark().has_value());
+  CHECK(mark() != before);
+}
+
+// Within one tick of the clock a file can be written twice and look the same.
+TEST_CASE("a file that was written just now has another mark each time, an older one has not") {
+  const Kubelet kubelet;
+  const std::string hosts = kubelet.Pod("etc-hosts");
+  const auto mark = [&] { return kubelet.volumes->Mark(hosts, "u"); };
+
+  CHECK(mark() != mark());
+  REQUIRE(test::Eventually([&] { return mark() == mark(); }));
+  const auto before = mark();
+  Kubelet::Write(hosts, "127.0.0.1 localhosT\n");
+
+  CHECK(mark() != before);
+}
+
+TEST_CASE("what kubelet does not change in its place, or is not there, has no mark") {
+  const Kubelet kubelet;
+  const auto mark = [&](const std::string& path, const std::string& uid = "u") {
+    return kubelet.volumes->Mark(kubelet.Pod(path), uid);
+  };
+
+  CHECK_FALSE(mark("volume-subpaths/c/main/0"));
+  CHECK_FALSE(mark("containers/main/1a2b"));
+  CHECK_FALSE(mark("volumes/kubernetes.io~empty-dir/e"));
+  CHECK_FALSE(mark("volumes/kubernetes.io~configmap/none"));
+  CHECK_FALSE(mark("volumes/kubernetes.io~configmap/.."));
+  CHECK_FALSE(mark("etc-hosts", "v"));
+  CHECK_FALSE(kubelet.volumes->Mark("/etc/hosts", "u"));
 }
 
 TEST_CASE("what does not travel is refused by its kind") {

@@ -66,11 +66,13 @@ class FakeDesk final : public sdk::AgentDesk {
  public:
   sdk::AgentTicket TicketFor(const SandboxId&) override { return {"site:1", "site", "", ""}; }
   void Report(std::vector<sdk::AllocationFact>) override {}
-  Result<std::optional<std::string>> CloseTo(const SandboxId&) override {
-    return std::optional<std::string>();
-  }
+  Result<sdk::AgentBinding> CloseTo(const SandboxId&) override { return sdk::AgentBinding(); }
+  Result<sdk::AgentBinding> BoundTo(const SandboxId&) override { return sdk::AgentBinding(); }
+  Result<bool> HasLeft(const SandboxId&) override { return false; }
   Duration Lease() const override { return Duration::zero(); }
+  Duration Heartbeat() const override { return Duration::zero(); }
   std::optional<Duration> Silence(const SandboxId&) override { return std::nullopt; }
+  Status Carry(UniqueFd, std::function<void()>) override { return Unavailable("no hub"); }
 };
 
 TEST_CASE("a plugin of this build makes its backend, as often as asked") {
@@ -110,7 +112,7 @@ TEST_CASE("a refusal names the file and what differs") {
   };
   const auto wrong = GENERATE(values<Case>({
       {"absent.so", Code::kNotFound, "No such file"},
-      {"other_abi.so", Code::kFailedPrecondition, "it is made for plugin ABI 4, this daemon has 3"},
+      {"other_abi.so", Code::kFailedPrecondition, "it is made for plugin ABI 6, this daemon has 5"},
       {"other_build.so", Code::kFailedPrecondition,
        "it is of build \"9.9.9/clang-99/Debug\", this daemon of \""},
       {"incomplete.so", Code::kFailedPrecondition, "its descriptor is incomplete"},

@@ -132,6 +132,53 @@ TEST_CASE("A creation whose answer was lost is repeated with the same bytes") {
   for (const auto& body : bodies) CHECK(body == bodies[0]);
 }
 
+TEST_CASE("A creation and an end that the site tries again are answered with the reason") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  lab.site.SetSilent(true);
+  auto creation = lab.BeginCreate(NodeLab::Unit(pod, "c"), NodeLab::call(2s));
+  REQUIRE(Eventually([&] { return lab.site.Calls("CreateContainer") == 1; }));
+  std::set<std::string> ids = lab.site.Ids();
+  ids.erase(pod.str());
+  const ContainerId unit(*ids.begin());
+  ContainerRecord record = lab.site.RecordOf(unit);
+  record.set_retrying("CreateContainer has failed and is tried again: disk full");
+  lab.site.Tell(record);
+
+  CHECK(NodeLab::Get(std::move(creation)).status().message() ==
+        "the container is being created at site fake:443: CreateContainer has failed and is tried "
+        "again: disk full; it goes on by itself, ask again");
+  record.set_seen(interlink::v1::SEEN_CREATED);
+  record.set_retrying("StopContainer has failed and is tried again: busy");
+  lab.site.Tell(record);
+  REQUIRE(Eventually([&] { return lab.Shown(unit).has_value(); }));
+  CHECK(lab.StopUnit(unit, NodeLab::call(500ms)).message() ==
+        "the end is not proven yet by site fake:443: StopContainer has failed and is tried again: "
+        "busy; it goes on by itself, ask again");
+}
+
+// An end never changes once it is shown; what holds up its removal may.
+TEST_CASE("What holds up the removal of an exited container is told") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId unit = lab.Running(pod, "c");
+  REQUIRE(lab.StopUnit(unit).ok());
+  ContainerRecord stuck = lab.site.RecordOf(unit);
+  stuck.set_retrying("RemoveContainer has failed and is tried again: busy");
+  lab.site.Tell(stuck);
+  const auto verbose = [&] {
+    runtime::v1::ContainerStatusRequest request;
+    request.set_container_id(unit.str());
+    request.set_verbose(true);
+    return NodeLab::Get(lab.Begin<runtime::v1::ContainerStatusResponse>(
+        [&](auto reply) { lab.node->containers().GetStatus(NodeLab::call(), request, reply); }));
+  };
+
+  CHECK(Eventually([&] { return verbose()->info().contains("retrying"); }));
+  CHECK(verbose()->info().at("retrying") == "RemoveContainer has failed and is tried again: busy");
+  CHECK(verbose()->status().state() == runtime::v1::CONTAINER_EXITED);
+}
+
 TEST_CASE("A refused creation is undone and its name is free for the next try") {
   NodeLab lab;
   const SandboxId pod = lab.Ready("a");

@@ -163,6 +163,10 @@ int FakeSite::Links() {
   MutexLock lock(mutex_);
   return links_;
 }
+int FakeSite::ListsTaken() {
+  MutexLock lock(mutex_);
+  return lists_taken_;
+}
 SandboxRecord FakeSite::RecordOf(const SandboxId& id) {
   MutexLock lock(mutex_);
   return sandboxes_[id].record;
@@ -352,6 +356,34 @@ Status FakeSite::PutVolume(const Call&, node::LinkNumber link, const std::string
   RETURN_IF_ERROR(Admit("PutVolume", link, digest));
   volumes_[digest] = bytes;
   return Answered("PutVolume");
+}
+Result<interlink::v1::RefreshVolumesResponse> FakeSite::RefreshVolumes(
+    const Call&, node::LinkNumber link, const SandboxId&, const ContainerId& id,
+    const interlink::v1::RefreshVolumesRequest& request) {
+  MutexLock lock(mutex_);
+  RETURN_IF_ERROR(Admit("RefreshVolumes", link, id.str()));
+  if (!containers_.contains(id)) return NotFound("no such container");
+  interlink::v1::RefreshVolumesResponse answer;
+  auto& told = told_[id];
+  for (const auto& [host_path, digest] : request.snapshots()) {
+    if (told[host_path] != digest && !volumes_.contains(digest)) answer.add_missing(digest);
+  }
+  uint64_t& sequence = sequences_[{id, link}];
+  if (answer.missing().empty() && request.sequence() > sequence) {
+    for (const auto& [host_path, digest] : request.snapshots()) told[host_path] = digest;
+    sequence = request.sequence();
+  }
+  RETURN_IF_ERROR(Answered("RefreshVolumes"));
+  return answer;
+}
+std::map<std::string, std::string> FakeSite::Told(const ContainerId& id) {
+  MutexLock lock(mutex_);
+  return told_[id];
+}
+void FakeSite::ForgetVolumes() {
+  MutexLock lock(mutex_);
+  volumes_.clear();
+  told_.clear();
 }
 void FakeSite::SetTakesContents(bool yes) {
   MutexLock lock(mutex_);
@@ -620,9 +652,14 @@ Status FakeSite::ReadEvents(const Call& call, node::LinkNumber link, const inter
     next = List();
   }
   while (true) {
-    for (const Event& event : next) sink.OnEvent(event);
+    bool listed = false;
+    for (const Event& event : next) {
+      sink.OnEvent(event);
+      listed = listed || event.has_end();
+    }
     next.clear();
     MutexLock lock(mutex_);
+    if (listed) ++lists_taken_;
     wake_.WaitFor(mutex_, std::chrono::seconds(60), [&]() NO_LOCK_ANALYSIS {
       return down_ || link != link_ || call.cancelled() || !events_.empty();
     });

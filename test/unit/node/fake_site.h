@@ -40,6 +40,10 @@ class FakeSite final : public node::Site {
   void SetTakesContents(bool yes);
   // By digest.
   std::map<std::string, std::string> Volumes();
+  // What RefreshVolumes has told last, by host path.
+  std::map<std::string, std::string> Told(const ContainerId& id);
+  // The site has an older store: neither what was put nor what was told.
+  void ForgetVolumes();
   // Another handler, without features; "": none.
   void SetSecondHandler(const std::string& name);
   // Keys of a node's PluginConfig that the handler takes.
@@ -75,6 +79,7 @@ class FakeSite final : public node::Site {
   Duration LastWait();  // of RunSandbox
   std::vector<std::string> Bodies(const std::string& id);
   int Links();
+  int ListsTaken();  // complete lists that the node has merged
   SandboxRecord RecordOf(const SandboxId& id);
   ContainerRecord RecordOf(const ContainerId& id);
   std::set<std::string> Ids();
@@ -122,6 +127,9 @@ class FakeSite final : public node::Site {
   Result<ContainerRecord> UpdateContainer(
       const Call& call, node::LinkNumber link, const SandboxId& sandbox, const ContainerId& id,
       const interlink::v1::UpdateContainerRequest& request) override;
+  Result<interlink::v1::RefreshVolumesResponse> RefreshVolumes(
+      const Call& call, node::LinkNumber link, const SandboxId& sandbox, const ContainerId& id,
+      const interlink::v1::RefreshVolumesRequest& request) override;
   Result<interlink::v1::InspectResponse> InspectSandbox(const Call& call,
                                                         const SandboxId& id) override;
   Result<interlink::v1::InspectResponse> InspectContainer(const Call& call,
@@ -199,6 +207,9 @@ class FakeSite final : public node::Site {
   std::vector<std::function<void()>> openings_ GUARDED_BY(mutex_);
   bool takes_contents_ GUARDED_BY(mutex_) = false;
   std::map<std::string, std::string> volumes_ GUARDED_BY(mutex_);
+  std::map<ContainerId, std::map<std::string, std::string>> told_ GUARDED_BY(mutex_);
+  // The last of each link.
+  std::map<std::pair<ContainerId, node::LinkNumber>, uint64_t> sequences_ GUARDED_BY(mutex_);
   bool kubelet_host_ GUARDED_BY(mutex_) = true;
   std::string second_handler_ GUARDED_BY(mutex_);
   std::vector<std::string> node_options_ GUARDED_BY(mutex_);
@@ -211,6 +222,7 @@ class FakeSite final : public node::Site {
   uint64_t revision_ GUARDED_BY(mutex_) = 0;
   uint64_t number_ GUARDED_BY(mutex_) = 0;
   int links_ GUARDED_BY(mutex_) = 0;
+  int lists_taken_ GUARDED_BY(mutex_) = 0;
   interlink::v1::LinkRequest last_link_ GUARDED_BY(mutex_);
   std::map<SandboxId, Sandbox> sandboxes_ GUARDED_BY(mutex_);
   std::map<ContainerId, Container> containers_ GUARDED_BY(mutex_);

@@ -61,7 +61,7 @@ TEST_CASE("An undo that was begun goes on after a restart and is never listed") 
   CHECK(Eventually([&] { return lab.node->Summary().sandboxes == 0; }));
 }
 
-TEST_CASE("A failure that was stored and not yet answered is undone after a restart") {
+TEST_CASE("A failure that was stored is undone after a restart, and told though it may have been") {
   NodeLab lab;
   lab.site.SetSilent(true);
   auto run = lab.BeginRun(NodeLab::Pod("a"));
@@ -78,6 +78,7 @@ TEST_CASE("A failure that was stored and not yet answered is undone after a rest
   lab.Boot();
   lab.WaitLinked();
 
+  CHECK(lab.Run(NodeLab::Pod("a")).status().message() == "an earlier try of this pod: rejected");
   CHECK(Eventually([&] { return lab.node->Summary().sandboxes == 0; }));
   CHECK(lab.Run(NodeLab::Pod("a")).ok());
 }

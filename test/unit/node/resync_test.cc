@@ -6,8 +6,8 @@ namespace {
 
 using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace)
 
-constexpr auto kReady = runtime::v1::SANDBOX_READY;
-constexpr auto kNotReady = runtime::v1::SANDBOX_NOTREADY;
+constexpr auto kListedReady = runtime::v1::SANDBOX_READY;
+constexpr auto kListedNotReady = runtime::v1::SANDBOX_NOTREADY;
 
 TEST_CASE("What the complete list lacks is settled at the site and then shown as lost") {
   NodeLab lab;
@@ -18,7 +18,7 @@ TEST_CASE("What the complete list lacks is settled at the site and then shown as
 
   lab.Relink();
 
-  CHECK(Eventually([&] { return lab.Shown(pod) == kNotReady; }));
+  CHECK(Eventually([&] { return lab.Shown(pod) == kListedNotReady; }));
   CHECK(lab.site.Calls("StopSandbox", pod.str()) >= 1);
   CHECK(lab.Shown(id) == runtime::v1::CONTAINER_EXITED);
   CHECK(lab.StatusOf(id).exit_code() == 255);
@@ -37,11 +37,11 @@ TEST_CASE("A site whose store was lost ends nothing: what runs stays as it is kn
 
   lab.Relink();
 
-  REQUIRE_FALSE(Eventually([&] { return lab.Shown(pod) != kReady; }, 300ms));
+  REQUIRE_FALSE(Eventually([&] { return lab.Shown(pod) != kListedReady; }, 300ms));
   CHECK(lab.Shown(id) == runtime::v1::CONTAINER_RUNNING);
   CHECK(lab.site.Calls("StopSandbox") + lab.site.Calls("StopContainer") == 0);
   lab.Restart();
-  REQUIRE_FALSE(Eventually([&] { return lab.Shown(pod) != kReady; }, 300ms));
+  REQUIRE_FALSE(Eventually([&] { return lab.Shown(pod) != kListedReady; }, 300ms));
 
   // The new store imports it later, with numbers that begin anew; then absence means something.
   found.set_epoch(1);
@@ -63,7 +63,7 @@ TEST_CASE("Work that a new site store does not know can be stopped and removed")
   lab.Relink();
 
   CHECK(lab.StopPod(pod).ok());
-  CHECK(lab.Shown(pod) == kNotReady);
+  CHECK(lab.Shown(pod) == kListedNotReady);
   CHECK(lab.RemovePod(pod).ok());
   CHECK(lab.node->Summary().containers == 0);
 }
@@ -107,7 +107,7 @@ TEST_CASE("Absence proves nothing while the handler is not inventoried") {
   lab.site.SetRecovered(false);
   lab.Relink();
   REQUIRE_FALSE(Eventually([&] { return lab.site.Calls("StopSandbox") > 0; }, 300ms));
-  CHECK(lab.Shown(pod) == kReady);
+  CHECK(lab.Shown(pod) == kListedReady);
 
   // Then it is: the list is asked for anew.
   lab.site.SetRecovered(true);
@@ -115,7 +115,7 @@ TEST_CASE("Absence proves nothing while the handler is not inventoried") {
   recovered.mutable_handler_recovered()->set_handler("test");
   lab.site.Send(recovered);
 
-  CHECK(Eventually([&] { return lab.Shown(pod) == kNotReady; }));
+  CHECK(Eventually([&] { return lab.Shown(pod) == kListedNotReady; }));
 }
 
 TEST_CASE("An unfinished creation that the list lacks is repeated with the same bytes") {
@@ -169,7 +169,7 @@ TEST_CASE("A node whose store was lost imports what lives, with its whole config
   lab.Boot();
   lab.WaitLinked();
 
-  CHECK(lab.Shown(pod) == kReady);
+  CHECK(lab.Shown(pod) == kListedReady);
   CHECK(lab.Shown(id) == runtime::v1::CONTAINER_RUNNING);
   CHECK(lab.StatusOf(id).metadata().name() == "c");
   CHECK(lab.StatusOf(id).log_path() == "/logs/a/c.log");
@@ -191,7 +191,7 @@ TEST_CASE("Living work without a config is shown, never denied") {
 
   lab.site.Tell(stranger);
 
-  CHECK(Eventually([&] { return lab.Shown(SandboxId(stranger.id())) == kReady; }));
+  CHECK(Eventually([&] { return lab.Shown(SandboxId(stranger.id())) == kListedReady; }));
   CHECK(lab.site.Calls("RemoveSandbox") == 0);
 }
 
@@ -210,7 +210,7 @@ TEST_CASE("Living work that is told outside of a list is shown with its config")
   lab.site.Send(event);
 
   const SandboxId id(other.id());
-  REQUIRE(Eventually([&] { return lab.Shown(id) == kReady; }));
+  REQUIRE(Eventually([&] { return lab.Shown(id) == kListedReady; }));
   const auto again = lab.Run(NodeLab::Pod("other"));
   REQUIRE(again.ok());
   CHECK(*again == id);
@@ -228,9 +228,9 @@ TEST_CASE("A restored store hides its lists until the site's list is merged") {
   lab.Boot();
   lab.WaitLinked();
 
-  CHECK(Eventually([&] { return lab.Shown(later) == kReady; }));
+  CHECK(Eventually([&] { return lab.Shown(later) == kListedReady; }));
   // What the backup has and the site has removed is settled, not shown as living for ever.
-  CHECK(Eventually([&] { return lab.Shown(old) != kReady; }));
+  CHECK(Eventually([&] { return lab.Shown(old) != kListedReady; }));
 }
 
 TEST_CASE("A restored store learns from the site what was asked for since, logs and stops too") {
@@ -312,7 +312,7 @@ TEST_CASE("Another epoch changes nothing of what is known") {
 
   lab.Relink();
 
-  CHECK(lab.Shown(pod) == kReady);
+  CHECK(lab.Shown(pod) == kListedReady);
   CHECK(lab.Shown(id) == runtime::v1::CONTAINER_RUNNING);
   CHECK(lab.site.Calls("StartContainer", id.str()) == 1);
   CHECK(lab.site.Calls("RunSandbox", pod.str()) == 1);

@@ -148,6 +148,141 @@ TEST_CASE("While it is queued the answer says so before the deadline and a retry
   CHECK(collected->pod_sandbox_id() == id.str());
 }
 
+TEST_CASE("While it is queued the answer has the site's own words, where it has some") {
+  const auto [reason, message, words] = GENERATE(table<std::string, std::string, std::string>({
+      {"Resources", "queued as job 7, PENDING (Resources)", "queued as job 7, PENDING (Resources)"},
+      {"Resources", "", "Resources, allocation 7, expected start 1970-01-01T00:00:01.000000000Z"},
+      {"", "", "allocation 7, expected start 1970-01-01T00:00:01.000000000Z"},
+  }));
+  NodeLab lab;
+  lab.site.SetSilent(true);
+  auto run = lab.BeginRun(NodeLab::Pod("a"), NodeLab::call(2s));
+  REQUIRE(Eventually([&] { return !lab.site.Ids().empty(); }));
+  SandboxRecord queued = lab.site.RecordOf(SandboxId(*lab.site.Ids().begin()));
+  queued.set_reason(reason);
+  queued.set_message(message);
+  queued.set_allocation("7");
+  queued.set_expected_start_ns(1'000'000'000);
+  lab.site.Tell(queued);
+
+  CHECK(NodeLab::Get(std::move(run)).status().message() ==
+        "queued at site fake:443: " + words + "; the request is kept, ask again");
+}
+
+// "queued at site ...: , allocation 29", for a job that ran.
+TEST_CASE("While it starts in its allocation the answer does not call it queued") {
+  const auto [message, words] = GENERATE(table<std::string, std::string>({
+      {"job 7 runs on n1, its agent has not called yet",
+       "job 7 runs on n1, its agent has not called yet"},
+      {"", "allocation 7"},
+  }));
+  NodeLab lab;
+  lab.site.SetSilent(true);
+  auto run = lab.BeginRun(NodeLab::Pod("a"), NodeLab::call(2s));
+  REQUIRE(Eventually([&] { return !lab.site.Ids().empty(); }));
+  SandboxRecord starting = lab.site.RecordOf(SandboxId(*lab.site.Ids().begin()));
+  starting.set_granted(true);
+  starting.set_message(message);
+  starting.set_allocation("7");
+  lab.site.Tell(starting);
+
+  CHECK(NodeLab::Get(std::move(run)).status().message() ==
+        "starting at site fake:443: " + words + "; the request is kept, ask again");
+}
+
+// The reason stood in the logs of both daemons; whoever waited heard that it is queued.
+TEST_CASE("A run that the site tries again is answered with the reason") {
+  const auto [queue, words] = GENERATE(table<std::string, std::string>({
+      {"", "not started yet at site fake:443: RunSandbox has failed and is tried again: disk full"},
+      {"as job 7",
+       "queued at site fake:443: as job 7; RunSandbox has failed and is tried again: disk full"},
+  }));
+  NodeLab lab;
+  lab.site.SetSilent(true);
+  auto run = lab.BeginRun(NodeLab::Pod("a"), NodeLab::call(2s));
+  REQUIRE(Eventually([&] { return !lab.site.Ids().empty(); }));
+  SandboxRecord record = lab.site.RecordOf(SandboxId(*lab.site.Ids().begin()));
+  record.set_message(queue);
+  record.set_retrying("RunSandbox has failed and is tried again: disk full");
+  lab.site.Tell(record);
+
+  CHECK(NodeLab::Get(std::move(run)).status().message() ==
+        words + "; the request is kept, ask again");
+}
+
+TEST_CASE("A run that the site does not take is answered with the site's reason") {
+  NodeLab lab;
+  lab.site.Fail("RunSandbox", Unavailable("the containers are\nbeing inventoried"));
+
+  const auto refused = lab.Run(NodeLab::Pod("a"), NodeLab::call(1s));
+
+  CHECK(refused.status().message() ==
+        "not started yet at site fake:443: the containers are being inventoried; the request is "
+        "kept, ask again");
+  lab.site.SetSilent(true);
+  lab.site.Fail("RunSandbox", {});
+  REQUIRE(Eventually([&] { return !lab.site.Ids().empty(); }));
+  CHECK(lab.Run(NodeLab::Pod("a"), NodeLab::call(500ms)).status().message() ==
+        "queued at site fake:443; the request is kept, ask again");
+}
+
+TEST_CASE("What is tried again for a pod and its containers is in its verbose status") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId unit = lab.Running(pod, "c");
+  const auto retrying = [&] {
+    runtime::v1::PodSandboxStatusRequest request;
+    request.set_pod_sandbox_id(pod.str());
+    request.set_verbose(true);
+    const auto status = NodeLab::Get(lab.Begin<runtime::v1::PodSandboxStatusResponse>(
+        [&](auto reply) { lab.node->sandboxes().GetStatus(NodeLab::call(), request, reply); }));
+    REQUIRE(status.ok());
+    const auto it = status->info().find("retrying");
+    return it == status->info().end() ? std::string() : it->second;
+  };
+  CHECK(retrying().empty());
+
+  interlink::v1::ContainerRecord stuck = lab.site.RecordOf(unit);
+  stuck.set_retrying("StopContainer has failed and is tried again: busy");
+  lab.site.Tell(stuck);
+  CHECK(Eventually([&] {
+    return retrying() == "container \"c\": StopContainer has failed and is tried again: busy";
+  }));
+  SandboxRecord pod_stuck = lab.site.RecordOf(pod);
+  pod_stuck.set_retrying("StopSandbox has failed and is tried again: busy");
+  lab.site.Tell(pod_stuck);
+  CHECK(
+      Eventually([&] { return retrying() == "StopSandbox has failed and is tried again: busy"; }));
+  pod_stuck.clear_retrying();
+  lab.site.Tell(pod_stuck);
+  stuck.clear_retrying();
+  lab.site.Tell(stuck);
+  CHECK(Eventually([&] { return retrying().empty(); }));
+}
+
+TEST_CASE("The summary names the pods that wait, and why") {
+  NodeLab lab;
+  const SandboxId ready = lab.Ready("ready");
+  CHECK(lab.node->Summary().waiting == 0);
+
+  lab.site.SetSilent(true);
+  auto run = lab.BeginRun(NodeLab::Pod("queued"));
+  auto stop = lab.BeginStopPod(ready);
+  REQUIRE(Eventually([&] { return lab.node->Summary().waiting == 2; }));
+
+  std::map<std::string, std::string> why;
+  for (const auto& pod : lab.node->Summary().first_waiting) why[pod.pod] = pod.why;
+  CHECK(why == std::map<std::string, std::string>{
+                   {"default/queued", "queued at site fake:443"},
+                   {"default/ready", "the end is not proven yet by site fake:443"}});
+
+  for (size_t i = 0; i < node::kMostWaitingPods; ++i) {
+    CHECK_FALSE(lab.Run(NodeLab::Pod("more-" + std::to_string(i)), NodeLab::call(10ms)).ok());
+  }
+  CHECK(lab.node->Summary().waiting == node::kMostWaitingPods + 2);
+  CHECK(lab.node->Summary().first_waiting.size() == node::kMostWaitingPods);
+}
+
 TEST_CASE("A creation that nobody asks for any more is undone, sooner after a cancelled call") {
   NodeLab lab;
   lab.site.SetSilent(true);
@@ -169,6 +304,47 @@ TEST_CASE("A creation that nobody asks for any more is undone, sooner after a ca
   };
   REQUIRE(Eventually(listening));
   CHECK(Eventually([&] { return lab.node->Summary().sandboxes == 0; }));
+}
+
+TEST_CASE("A creation whose pod kubelet has finished with is undone at once, no other is") {
+  // kubelet does not cancel its call when the pod is deleted: the 5 minutes kept its job that long.
+  NodeLab lab;
+  lab.site.SetSilent(true);
+  const auto [before, after, undone] =
+      GENERATE(table<std::optional<bool>, std::optional<bool>, bool>({
+          {true, false, true},
+          {true, true, false},
+          {true, std::nullopt, false},  // kubelet's folder cannot be looked into
+          {false, false, false},        // crictl's pod
+          {std::nullopt, false, false},
+      }));
+  lab.volumes.SetPod("uid-a", before);
+  CHECK_FALSE(lab.Run(NodeLab::Pod("a"), NodeLab::call(300ms)).ok());
+  lab.volumes.SetPod("uid-a", after);
+  lab.site.SetSilent(false);
+
+  int listened = 0;
+  const auto listening = [&] {
+    CHECK(lab.ListsReady());
+    lab.clock.Advance(listened++ < 20 ? 1s : 0s);
+    return lab.site.Calls("RemoveSandbox") > 0;
+  };
+  CHECK(Eventually(listening, undone ? 30s : 2500ms) == undone);
+}
+
+TEST_CASE("A pod that kubelet has again, under the same uid, is asked for again and kept") {
+  NodeLab lab;
+  lab.site.SetSilent(true);
+  lab.volumes.SetPod("uid-a", true);
+  CHECK_FALSE(lab.Run(NodeLab::Pod("a"), NodeLab::call(300ms)).ok());
+  lab.volumes.SetPod("uid-a", false);
+  CHECK_FALSE(Eventually([&] { return lab.site.Calls("RemoveSandbox") > 0; }, 1200ms));
+  lab.volumes.SetPod("uid-a", true);
+  CHECK_FALSE(lab.Run(NodeLab::Pod("a"), NodeLab::call(300ms)).ok());
+
+  CHECK(lab.ListsReady());
+  lab.clock.Advance(10s);
+  CHECK_FALSE(Eventually([&] { return lab.site.Calls("RemoveSandbox") > 0; }, 1200ms));
 }
 
 TEST_CASE("Stop answers after proof and after the list says NOTREADY, and twice") {

@@ -157,6 +157,72 @@ TEST_CASE("a backend that cannot tell is asked again until it answers") {
       Eventually([&] { return lab.site->GetSandbox(lab.caller.node, pod)->seen() == SEEN_GONE; }));
 }
 
+// Whoever waited for such a pod heard only that it is being created; the reason stood in the site's
+// log.
+TEST_CASE("what is tried again is told with the reason, until it succeeds") {
+  const std::string step =
+      GENERATE("RunSandbox", "PrepareImage", "CreateContainer", "StartContainer", "StopContainer",
+               "RemoveContainer", "StopSandbox", "RemoveSandbox");
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  auto reader = lab.site->ReadEvents(lab.caller, {});
+  REQUIRE(reader.ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  const auto words = [&] {
+    const auto sandbox = lab.site->GetSandbox(lab.caller.node, pod);
+    const auto container = lab.site->GetContainer(lab.caller.node, pod, unit);
+    return (sandbox.ok() ? sandbox->retrying() : "") +
+           (container.ok() ? container->retrying() : "");
+  };
+  const auto told = [&] {
+    std::string last;
+    const auto events = (*reader)->Next(100);
+    for (const auto& event : events.ok() ? *events : std::vector<interlink::v1::Event>()) {
+      const auto& record = event.record();
+      const std::string& text =
+          record.has_sandbox() ? record.sandbox().retrying() : record.container().retrying();
+      if (!text.empty()) last = text;
+    }
+    return last;
+  };
+  lab.world.Fail(step, ResourceExhausted("\"/jobs/1\": no space left\non the device"));
+
+  // Those that do not come to an end are answered all the same.
+  REQUIRE(lab.Run(pod, lab.PodBody("a"), std::chrono::milliseconds(1)).ok());
+  if (step != "RunSandbox") REQUIRE(lab.Create(pod, unit, lab.UnitBody("c")).ok());
+  if (step == "StartContainer") REQUIRE(lab.StartUnit(pod, unit).ok());
+  if (step == "StopContainer") REQUIRE(lab.StopUnit(pod, unit).ok());
+  if (step == "RemoveContainer") REQUIRE(lab.RemoveUnit(pod, unit).ok());
+  if (step == "StopSandbox") REQUIRE(lab.StopPod(pod).ok());
+  if (step == "RemoveSandbox") REQUIRE(lab.RemovePod(pod).ok());
+
+  const std::string expected =
+      step + " has failed and is tried again: \"/jobs/1\": no space left on the device";
+  CHECK(Eventually([&] { return words() == expected; }));
+  CHECK(Eventually([&] { return told() == expected; }));
+  lab.world.Fail(step, {});
+  CHECK(Eventually([&] { return words().empty(); }));
+}
+
+TEST_CASE("what was tried again for less is not told of an end") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  lab.world.Fail("RunSandbox", Unavailable("the disk does not answer"));
+  REQUIRE(lab.Run(pod, lab.PodBody("a"), std::chrono::milliseconds(1)).ok());
+  REQUIRE(
+      Eventually([&] { return !lab.site->GetSandbox(lab.caller.node, pod)->retrying().empty(); }));
+
+  const auto stopped = lab.StopPod(pod);
+
+  REQUIRE(stopped.ok());
+  CHECK(stopped->settled);
+  CHECK(stopped->record.retrying().empty());
+}
+
 TEST_CASE("a refused creation is final and leaves the sandbox usable") {
   SiteLab lab;
   lab.WaitReady();
@@ -172,6 +238,39 @@ TEST_CASE("a refused creation is final and leaves the sandbox usable") {
 
   CHECK(lab.Create(pod, unit, lab.UnitBody("c")).status().code() == Code::kInvalidArgument);
   CHECK(lab.Create(pod, MintContainerId(), lab.UnitBody("c")).ok());
+}
+
+// It may take long (an image has to reach a machine), and a back-off would make it longer.
+TEST_CASE("a creation whose backend says that it need not wait is asked for again at once") {
+  constexpr int kTimes = 15;  // the back-off alone takes minutes for them
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  REQUIRE(lab.Run(pod, lab.PodBody("a")).ok());
+  lab.world.Fail("CreateContainer", Unavailable("its image is being sent"));
+  CHECK(lab.Create(pod, unit, lab.UnitBody("c")).ok());  // asked for
+  sdk::Observation ready;
+  ready.node = lab.caller.node;
+  ready.sandbox = pod;
+  ready.container = unit;
+
+  int asked = lab.world.AskedFor("CreateContainer");
+  REQUIRE(asked > 0);
+  for (int i = 0; i < kTimes; ++i) {
+    lab.site->HostFor("scripted").Report({ready});
+    REQUIRE(Eventually([&] { return lab.world.AskedFor("CreateContainer") > asked; },
+                       std::chrono::seconds(5)));
+    asked = lab.world.AskedFor("CreateContainer");
+  }
+  lab.world.Fail("CreateContainer", {});
+  lab.site->HostFor("scripted").Report({ready});
+
+  CHECK(Eventually([&] {
+    return lab.world.StartsOf(unit.str()) == 0 &&
+           lab.site->GetContainer(lab.caller.node, pod, unit)->seen() == SEEN_CREATED;
+  }));
 }
 
 // A backend's message with a cut or a foreign character was stored and could not be parsed again:

@@ -122,7 +122,7 @@ struct SiteLab {
     options.data_folder = folder;
     options.artefact_lineage = artefact_lineage;
     options.pod_metrics_poll = poll;
-    auto made = site::Site::Create(options, {*writer, images, volumes, log, metrics, clock});
+    auto made = site::Site::Create(options, {*writer, images, volumes, *told_to, metrics, clock});
     REQUIRE(made.ok());
     site = *std::move(made);
     auto made_backend = std::make_unique<ScriptedBackend>(world, site->HostFor("scripted"));
@@ -281,6 +281,7 @@ struct SiteLab {
   AnyImages images;
   MemoryVolumes volumes;
   NullLog log;
+  Log* told_to = &log;  // of the next Boot
   NullMetrics metrics;
   ShiftedClock clock;
   std::unique_ptr<MemorySiteStore> store;
