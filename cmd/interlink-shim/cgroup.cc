@@ -111,9 +111,20 @@ void Cgroup::Find(pid_t pid) {
   for (const std::string_view controller : {"memory", "pids", ""}) {
     if (FindIn(text, own, controller)) return;
   }
+  for (const std::string_view controller : {"memory", ""}) {
+    shared_ = FindIn(text, {}, controller);
+    if (!shared_) continue;
+    before_ = ReadOomKills();
+    return;
+  }
 }
 
 uint64_t Cgroup::OomKills() const {
+  const uint64_t kills = ReadOomKills();
+  return kills > before_ ? kills - before_ : 0;
+}
+
+uint64_t Cgroup::ReadOomKills() const {
   if (path_[0] == '\0') return 0;
   Text<kMaxPath + 64> file;
   file.Add(path_).Add(unified_ ? "/memory.events" : "/memory.oom_control");
@@ -131,7 +142,7 @@ uint64_t Cgroup::OomKills() const {
 
 bool Cgroup::SignalAll(int number, size_t& seen) const {
   seen = 0;
-  if (path_[0] == '\0') return false;
+  if (path_[0] == '\0' || shared_) return false;
   const Fd directory(open(path_, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory.valid()) seen = SignalBelow(directory.get(), number, 0);
   return true;

@@ -6,6 +6,7 @@
 namespace interlink::shim {
 
 int CommandRun(int argc, char** argv);
+int CommandEnd(int argc, char** argv);
 int CommandOci(int argc, char** argv);
 int CommandPin(int argc, char** argv);
 int CommandUnpin(int argc, char** argv);

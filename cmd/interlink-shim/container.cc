@@ -171,7 +171,9 @@ Outcome Container::TakeCreated() {
   }
   cgroup_.Find(init_pid_);
   owns_pid_namespace_ = IsNamespaceInit(init_pid_);
-  outcome = WritePidFile();
+  // The container's processes must be known also when we are gone: before `pid` says that it is.
+  if (!owns_pid_namespace_ && !cgroup_.found()) outcome = users_.Pin(init_pid_);
+  if (outcome.ok()) outcome = WritePidFile();
   if (outcome.ok()) outcome = loop_.Watch(out_, EPOLLIN);
   if (outcome.ok()) outcome = loop_.Watch(err_, EPOLLIN);
   return outcome;
@@ -230,6 +232,7 @@ Outcome Container::Signal(const SignalRequest& request) {
   }
   if (init_pid_ <= 0 || reaped_) return Outcome::Words(ESRCH, "the container has ended");
   size_t seen = 0;
+  if (request.signal == SIGKILL) kill_asked_ = true;
   if (request.all && cgroup_.SignalAll(request.signal, seen)) return {};
   if (request.all && request.signal == SIGKILL) {
     tree_.Kill(init_pid_);
@@ -260,6 +263,12 @@ ContainerState Container::State() const {
   state.log_size = log_.size();
   state.code = phase_ == Phase::kExited ? ExitCodeOf(status_) : 0;
   return state;
+}
+
+bool Container::dying() const {
+  ProcessStat stat;
+  if (ending()) return true;
+  return init_pid_ > 0 && ReadProcessStat(init_pid_, stat) && IsDying(stat);
 }
 
 size_t Container::Input(std::string_view bytes) {
@@ -330,8 +339,12 @@ bool Container::OnReaped(pid_t pid, int status) {
 }
 
 void Container::BeginDrain() {
-  if (!owns_pid_namespace_) cgroup_.KillAll();
-  oom_kills_ = cgroup_.OomKills();
+  if (!owns_pid_namespace_) {
+    cgroup_.KillAll();
+    users_.KillAll();
+  }
+  // Of a cgroup with others in it: not when it is known who killed.
+  oom_kills_ = cgroup_.shared() && kill_asked_ ? 0 : cgroup_.OomKills();
   stage_ = Stage::kDraining;
   drain_.Begin(out_, err_, NowMs());
   Tick(NowMs());

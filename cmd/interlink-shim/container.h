@@ -18,6 +18,7 @@
 #include "process_tree.h"
 #include "run_options.h"
 #include "shim/messages.h"
+#include "user_processes.h"
 
 namespace interlink::shim {
 
@@ -57,6 +58,8 @@ class Container {
   ContainerState State() const;
   // Its first process has ended.
   bool ending() const { return reaped_; }
+  // It has, or is about to: it was killed, and what dies with it may be gone before it.
+  bool dying() const;
   // Its exit record is durable.
   bool recorded() const { return stage_ == Stage::kRecorded; }
 
@@ -108,11 +111,13 @@ class Container {
   uint64_t started_ns_ = 0;
   uint64_t finished_ns_ = 0;
   uint64_t oom_kills_ = 0;
+  bool kill_asked_ = false;  // of us
   std::string_view reason_;
   int64_t retry_ms_ = 0;
   Drain drain_;
 
   Cgroup cgroup_;
+  UserProcesses users_;  // found where there is no cgroup to tell what is the container's
   LogFile log_;
   Fd console_;
   Fd start_errors_;

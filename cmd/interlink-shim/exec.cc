@@ -86,8 +86,12 @@ Outcome Sessions::StartExec(Session& session, const char* process) {
 
 void Sessions::OnExecStarted(Session& session, int status) {
   session.runtime_pid = 0;
-  const Outcome outcome =
+  Outcome outcome =
       status == 0 ? TakeExec(session) : RuntimeError(session.err.fd.get(), status, "exec");
+  // What a container takes along when it dies is a failure of the runtime, in words of its own.
+  if (status != 0 && container_.dying()) {
+    outcome = Outcome::Words(ESRCH, "the container has ended");
+  }
   if (!outcome.ok()) {
     Text<64> name;
     AddName(name, session, "tty");

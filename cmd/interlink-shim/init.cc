@@ -15,6 +15,8 @@
 namespace interlink::shim {
 namespace {
 
+constexpr time_t kLookAgainS = 1;
+
 // The containers of the pod see this process as /proc/1: its root is empty, it has no capability,
 // and nobody without CAP_SYS_PTRACE may look into it.
 Outcome GiveUpEverything() {
@@ -40,20 +42,33 @@ Outcome GiveUpEverything() {
   return {};
 }
 
-int ReapUntilTerm() {
-  // Blocked, not handled: the kernel ignores signals to a process 1 that has no handler, but never
-  // blocked ones.
+// From a parent's end, also from that of who adopted us then. Of the signals that queue.
+int OrphanSignal() { return SIGRTMIN; }
+
+// Nobody else is in our pid namespace. We are its process 1.
+bool IsAlone() { return kill(-1, 0) != 0 && errno == ESRCH; }
+
+// `may_be_orphaned`: the first OrphanSignal is of who started us and always comes; after the second
+// nobody is left who could end us, and we end with the last of the others.
+// REQUIRES: all signals are blocked.
+int ReapUntilTerm(bool may_be_orphaned) {
   sigset_t signals;
   sigfillset(&signals);
-  pthread_sigmask(SIG_SETMASK, &signals, nullptr);
+  int parents_lost = 0;
   for (;;) {
     while (waitpid(-1, nullptr, WNOHANG) > 0) {
     }
+    const bool orphaned = may_be_orphaned && parents_lost > 1;
+    if (orphaned && IsAlone()) return kCommandOk;
     siginfo_t info{};
-    const int number = sigwaitinfo(&signals, &info);
-    if (number < 0 && errno != EINTR) return Complain(kCommandFailed, "sigwaitinfo failed");
+    const timespec look_again{kLookAgainS, 0};
+    const int number = sigtimedwait(&signals, &info, orphaned ? &look_again : nullptr);
+    if (number < 0 && errno != EINTR && errno != EAGAIN) {
+      return Complain(kCommandFailed, "sigtimedwait failed");
+    }
     // si_pid 0: from an outer pid namespace. A container cannot end its pod this way.
     const bool outside = info.si_code == SI_USER && info.si_pid == 0;
+    if (number == OrphanSignal() && outside) ++parents_lost;
     if ((number == SIGTERM || number == SIGINT) && (outside || getpid() != 1)) return kCommandOk;
   }
 }
@@ -61,19 +76,30 @@ int ReapUntilTerm() {
 }  // namespace
 
 int CommandInit(int argc, char** argv) {
+  // Blocked, not handled: the kernel ignores signals to a process 1 that has no handler, but never
+  // blocked ones.
+  sigset_t signals;
+  sigfillset(&signals);
+  pthread_sigmask(SIG_SETMASK, &signals, nullptr);
   uint64_t ready = 0;
-  if (argc == 2 && std::string_view(argv[0]) == "--ready" && ParseUnsigned(argv[1], ready)) {
+  const bool with_parent = argc == 3 && std::string_view(argv[2]) == "--with-parent";
+  if ((argc == 2 || with_parent) && std::string_view(argv[0]) == "--ready" &&
+      ParseUnsigned(argv[1], ready)) {
     prctl(PR_SET_NAME, "interlink-init");
     const Fd told(static_cast<int>(ready));
-    const Outcome outcome = GiveUpEverything();
+    Outcome outcome = GiveUpEverything();
+    // Last: the kernel forgets it when rights are given up.
+    if (outcome.ok() && with_parent && prctl(PR_SET_PDEATHSIG, OrphanSignal(), 0, 0, 0) != 0) {
+      outcome = Outcome::Errno(errno, "ask for the parent's end");
+    }
     if (!outcome.ok()) {
       static_cast<void>(WriteAll(told.get(), outcome.text()));
       return kCommandFailed;
     }
   } else if (argc != 0) {
-    return Complain(kCommandUsage, "usage: init [--ready FD]");
+    return Complain(kCommandUsage, "usage: init [--ready FD [--with-parent]]");
   }
-  return ReapUntilTerm();
+  return ReapUntilTerm(with_parent);
 }
 
 }  // namespace interlink::shim

@@ -18,13 +18,10 @@ constexpr struct {
   std::string_view name;
   int (*run)(int argc, char** argv);
 } kCommands[] = {
-    {"run", CommandRun},
-    {"oci", CommandOci},
-    {"pin", CommandPin},
-    {"unpin", CommandUnpin},
-    {"init", CommandInit},
-    {"dial", CommandDial},
-    {"supervise", CommandSupervise},
+    {"run", CommandRun},         {"end", CommandEnd},
+    {"oci", CommandOci},         {"pin", CommandPin},
+    {"unpin", CommandUnpin},     {"init", CommandInit},
+    {"dial", CommandDial},       {"supervise", CommandSupervise},
     {"version", CommandVersion},
 };
 
@@ -39,5 +36,5 @@ int main(int argc, char** argv) {
     }
   }
   return Complain(kCommandUsage,
-                  "usage: interlink-shim run|oci|pin|unpin|init|dial|supervise|version ...");
+                  "usage: interlink-shim run|end|oci|pin|unpin|init|dial|supervise|version ...");
 }

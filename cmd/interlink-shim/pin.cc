@@ -25,6 +25,7 @@ namespace interlink::shim {
 namespace {
 
 constexpr const char* kInitPidFile = "init.pid";
+constexpr const char* kProc = "proc";
 constexpr int kInitEndMs = 5000;
 
 // A kind of namespace: its file in DIR has the name of its entry in /proc/PID/ns.
@@ -43,6 +44,7 @@ struct PinOptions {
   const char* directory = nullptr;
   const char* hostname = nullptr;
   int flags = 0;
+  bool proc = false;
   // The new user namespace: its ids 0..length-1 are the ids from `host_id` on, here.
   uint64_t host_id = 0;
   uint64_t length = 0;
@@ -73,6 +75,7 @@ bool ReadPinOption(std::string_view name, Arguments& arguments, PinOptions& opti
       return true;
     }
   }
+  if (name == "--proc") return options.proc = true;
   const char* value = arguments.Value();
   if (value == nullptr) return false;
   if (name == "--dir") {
@@ -193,9 +196,24 @@ Outcome MakeNamespaces(const PinOptions& options, const Fd& ready, const Fd& rel
   return outcome.ok() ? WriteSysctls(options, false) : outcome;
 }
 
+// Mounts the proc file system of our pid namespace in the current directory, for containers whose
+// own user namespaces may not. REQUIRES: we are in that pid namespace.
+Outcome MountProc() {
+  if (mkdir(kProc, 0555) != 0 && errno != EEXIST) return Outcome::Errno(errno, kProc);
+  if (mount("proc", kProc, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
+    return Outcome::Errno(errno, "mount the pod's proc (is part of /proc hidden here?)");
+  }
+  return {};
+}
+
 // Process 1 of the new pid namespace; `ready` is closed when it is, with words when it failed.
-[[noreturn]] void BecomeInit(const Fd& ready) {
+[[noreturn]] void BecomeInit(const PinOptions& options, const Fd& ready) {
   setsid();
+  const Outcome mounted = options.proc ? MountProc() : Outcome();
+  if (!mounted.ok()) {
+    static_cast<void>(WriteAll(ready.get(), mounted.text()));
+    _exit(kCommandFailed);
+  }
   const int null = open("/dev/null", O_RDWR);
   // `ready` may be any number: it goes where the close_range below spares it.
   if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 ||
@@ -207,7 +225,8 @@ Outcome MakeNamespaces(const PinOptions& options, const Fd& ready, const Fd& rel
   char command[] = "init";
   char option[] = "--ready";
   char number[] = "3";
-  char* argv[] = {program, command, option, number, nullptr};
+  char with_parent[] = "--with-parent";
+  char* argv[] = {program, command, option, number, options.proc ? with_parent : nullptr, nullptr};
   char* environment[] = {nullptr};
   execve("/proc/self/exe", argv, environment);
   static_cast<void>(WriteAll(3, Outcome::Errno(errno, "exec init").text()));
@@ -226,7 +245,7 @@ Outcome MakeNamespaces(const PinOptions& options, const Fd& ready, const Fd& rel
   pid_t init = 0;
   if ((options.flags & CLONE_NEWPID) != 0) {
     init = fork();
-    if (init == 0) BecomeInit(ready);
+    if (init == 0) BecomeInit(options, ready);
   }
   Text<64> answer;
   answer.Add("!").AddNumber(init).Add("\n");
@@ -264,6 +283,9 @@ Outcome Unpin() {
   if (size >= 0 && ParsePidFile({bytes, static_cast<size_t>(size)}, init) && !EndInit(init)) {
     return Outcome::Words(EBUSY, "init of the pod does not end");
   }
+  while (umount2(kProc, MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
+  }
+  if (rmdir(kProc) != 0 && errno != ENOENT) outcome = Outcome::Errno(errno, kProc);
   for (const auto& kind : kKinds) {
     while (umount2(kind.name, MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
     }
@@ -361,7 +383,7 @@ int CommandPin(int argc, char** argv) {
   constexpr std::string_view kUsage =
       "usage: pin --dir DIR [--user HOST_ID:LENGTH] [--user-namespace FILE] [--net] [--ipc] "
       "[--uts] "
-      "[--pid] [--hostname NAME] [--sysctl NAME=VALUE]... [--cgroup-procs FILE]...";
+      "[--pid [--proc]] [--hostname NAME] [--sysctl NAME=VALUE]... [--cgroup-procs FILE]...";
   PinOptions options;
   Arguments arguments(argc, argv);
   std::string_view name;
@@ -371,6 +393,9 @@ int CommandPin(int argc, char** argv) {
   if (options.directory == nullptr || options.flags == 0) return Complain(kCommandUsage, kUsage);
   if (options.hostname != nullptr && (options.flags & CLONE_NEWUTS) == 0) {
     return Complain(kCommandUsage, "pin: --hostname needs --uts");
+  }
+  if (options.proc && (options.flags & CLONE_NEWPID) == 0) {
+    return Complain(kCommandUsage, "pin: --proc needs --pid");
   }
   if (options.user_namespace != nullptr && (options.flags & CLONE_NEWUSER) != 0) {
     return Complain(kCommandUsage, "pin: --user or --user-namespace, not both");

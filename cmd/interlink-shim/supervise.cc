@@ -12,6 +12,7 @@
 
 #include "commands.h"
 #include "shim/layout.h"
+#include "shim/pidfile.h"
 #include "system.h"
 
 namespace interlink::shim {
@@ -27,18 +28,122 @@ Outcome WriteMap(const char* path, unsigned long outside) {
   return WriteControlFile(path, {line, static_cast<size_t>(size)});
 }
 
-// Root of a user namespace whose only id is ours.
-Outcome EnterOwnNamespaces() {
+Outcome MakeUserNamespace() {
+  if (unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) return {};
+  return Outcome::Errno(errno, "make a user namespace (does this machine allow them?)");
+}
+
+// An ordinary user: root of a user namespace whose only id is ours.
+Outcome EnterWithOneId() {
   const unsigned long uid = geteuid();
   const unsigned long gid = getegid();
-  if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
-    return Outcome::Errno(errno, "make a user namespace (does this machine allow them?)");
-  }
+  Outcome outcome = MakeUserNamespace();
   // The kernel's condition for a map of one's own group.
-  Outcome written = WriteControlFile("/proc/self/setgroups", "deny");
-  if (written.ok()) written = WriteMap("/proc/self/gid_map", gid);
-  if (written.ok()) written = WriteMap("/proc/self/uid_map", uid);
-  if (!written.ok()) return written;
+  if (outcome.ok()) outcome = WriteControlFile("/proc/self/setgroups", "deny");
+  if (outcome.ok()) outcome = WriteMap("/proc/self/gid_map", gid);
+  if (outcome.ok()) outcome = WriteMap("/proc/self/uid_map", uid);
+  return outcome;
+}
+
+using IdMap = Text<4096>;
+
+// The ids of our user namespace, each for itself.
+Outcome ReadOwnIds(const char* path, IdMap& map) {
+  char bytes[4096];
+  const ssize_t size = ReadSmallFile(path, bytes, sizeof bytes);
+  if (size < 0) return Outcome::Errno(errno, path);
+  Scanner scan({bytes, static_cast<size_t>(size)});
+  std::string_view line;
+  while (scan.Until('\n', line)) {
+    Scanner fields(line);
+    uint64_t numbers[3] = {};  // first id here, first id outside, how many
+    for (uint64_t& number : numbers) {
+      while (fields.Skip(" ")) {
+      }
+      if (!fields.Unsigned(number)) return Outcome::Words(EPROTO, "an id map is not understood");
+    }
+    map.AddUnsigned(numbers[0]).Add(" ").AddUnsigned(numbers[0]).Add(" ");
+    map.AddUnsigned(numbers[2]).Add("\n");
+  }
+  return map.overflow() ? Outcome::Words(E2BIG, "an id map is too long") : Outcome();
+}
+
+// Stays outside, where the right over ids is: when `go` tells that `pid` has its namespace, gives
+// it the maps, and tells "!" or words.
+[[noreturn]] void GiveIds(pid_t pid, const IdMap& users, const IdMap& groups, const Fd& go,
+                          const Fd& told) {
+  char byte = 0;
+  if (read(go.get(), &byte, 1) != 1) _exit(kCommandFailed);
+  Text<64> path;
+  path.Add("/proc/").AddNumber(pid).Add("/uid_map");
+  Outcome written = WriteControlFile(path.c_str(), users.view());
+  path.Clear();
+  path.Add("/proc/").AddNumber(pid).Add("/gid_map");
+  if (written.ok()) written = WriteControlFile(path.c_str(), groups.view());
+  const bool sent = WriteAll(told.get(), written.ok() ? std::string_view("!") : written.text());
+  _exit(sent ? kCommandOk : kCommandFailed);
+}
+
+// A container gets our /sys, and root's files are its root's: what the machine mounts there
+// (cgroups, debugfs) is taken out of it. The runtime wants a file system in the place of the
+// cgroups.
+Outcome HideWhatIsInSys() {
+  if (unshare(CLONE_NEWNS) != 0) return Outcome::Errno(errno, "unshare the mount namespace");
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
+    return Outcome::Errno(errno, "keep our mounts to ourselves");
+  }
+  if (mount("/sys", "/sys", nullptr, MS_BIND, nullptr) != 0) {
+    return Outcome::Errno(errno, "cover /sys");
+  }
+  constexpr unsigned long kEmpty = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY;
+  if (mount("tmpfs", "/sys/fs/cgroup", "tmpfs", kEmpty, "size=4k") != 0) {
+    return Outcome::Errno(errno, "cover /sys/fs/cgroup");
+  }
+  return {};
+}
+
+// Root: root of a user namespace that has all of our ids. Its rights end there.
+Outcome EnterWithAllIds() {
+  IdMap users;
+  IdMap groups;
+  Fd go_read;
+  Fd go_write;
+  Fd told_read;
+  Fd told_write;
+  Outcome outcome = ReadOwnIds("/proc/self/uid_map", users);
+  if (outcome.ok()) outcome = ReadOwnIds("/proc/self/gid_map", groups);
+  if (outcome.ok()) outcome = MakePipe(go_read, go_write);
+  if (outcome.ok()) outcome = MakePipe(told_read, told_write);
+  if (!outcome.ok()) return outcome;
+  outcome = HideWhatIsInSys();
+  if (!outcome.ok()) return outcome;
+  const pid_t self = getpid();
+  const pid_t helper = fork();
+  if (helper < 0) return Outcome::Errno(errno, "fork");
+  if (helper == 0) {
+    go_write.Close();
+    told_read.Close();
+    GiveIds(self, users, groups, go_read, told_write);
+  }
+  go_read.Close();
+  told_write.Close();
+  outcome = MakeUserNamespace();
+  if (outcome.ok() && !WriteAll(go_write.get(), "!"))
+    outcome = Outcome::Errno(errno, "ask for ids");
+  go_write.Close();
+  char answer[1024];
+  const ssize_t size = outcome.ok() ? read(told_read.get(), answer, sizeof answer) : 0;
+  while (waitpid(helper, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  if (!outcome.ok()) return outcome;
+  const std::string_view words(answer, size > 0 ? static_cast<size_t>(size) : 0);
+  if (words == "!") return {};
+  return Outcome::Words(EPERM, words.empty() ? std::string_view("no ids were given") : words);
+}
+
+Outcome EnterOwnNamespaces() {
+  const Outcome entered = geteuid() == 0 ? EnterWithAllIds() : EnterWithOneId();
+  if (!entered.ok()) return entered;
   // What the machine mounts later is seen here; what is mounted here is not seen there.
   if (mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
     return Outcome::Errno(errno, "keep our mounts to ourselves");

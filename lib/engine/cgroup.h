@@ -34,6 +34,7 @@ class Cgroups {
   // No hierarchy at all: nothing is limited, counted or killed, and no call fails.
   static Cgroups None() { return {{}, {}}; }
 
+  bool IsNone() const { return roots_.empty(); }
   const CgroupFeatures& features() const { return features_; }
 
   // Nothing when the group does not exist. `path` is absolute in each hierarchy.

@@ -106,6 +106,8 @@ Status Engine::MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec,
   RETURN_IF_ERROR(CheckContainer(place, spec.config));
   ASSIGN_OR_RETURN(const VolumeLayers volumes, HoldVolumes(spec));
   ASSIGN_OR_RETURN(const PidNamespaceToJoin pid_namespace, PidNamespace(pod, spec));
+  place.proc = pid_namespace.proc;
+  place.own_ids = features_.own_ids;
   const std::string base = folder.Container(spec.id);
   RETURN_IF_ERROR(MakeDirectories(base, 0700));
   RETURN_IF_ERROR(Save(folder, record));
@@ -130,10 +132,12 @@ Status Engine::MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec,
   RETURN_IF_ERROR(DetachHostMounts(folder.MappedLayers(spec.id)));
   const std::string user_namespace = users.empty() ? "" : folder.Namespace("user");
   ASSIGN_OR_RETURN(place.volumes, AttachVolumes(volumes, folder.Volumes(spec.id),
-                                                {user_namespace, folder.MappedLayers(spec.id)}));
+                                                {user_namespace, folder.MappedLayers(spec.id),
+                                                 options_.rootless}));
   ASSIGN_OR_RETURN(const Rootfs root, Rootfs::Open(overlay.target, users.host_id));
-  ASSIGN_OR_RETURN(place.content_places,
-                   MakeContents(spec.contents, folder, spec.id, !options_.rootless));
+  const bool one_id = options_.rootless && features_.own_ids == 1;
+  ASSIGN_OR_RETURN(place.content_places, MakeContents(spec.contents, folder, spec.id, !one_id));
+  record.contents = SnapshotNames(spec.contents, place.content_places);
   std::vector<HostMount> host_mounts;
   ASSIGN_OR_RETURN(
       const std::string config,
@@ -186,17 +190,21 @@ Result<Engine::PidNamespaceToJoin> Engine::PidNamespace(const PodView& pod,
     return target;
   }
   if (!SharesPid(pod.record, spec.sandbox_config, spec.config)) return PidNamespaceToJoin();
-  if (pod.record.shared_pid) return PidNamespaceToJoin{pod.folder.Namespace("pid"), {}};
+  const auto pinned_in = [this](const std::string& pins) {
+    return PidNamespaceToJoin{pins + "/pid", {}, options_.rootless ? pins + "/proc" : ""};
+  };
+  if (pod.record.shared_pid) return pinned_in(pod.folder.Namespaces());
   // The pod said CONTAINER and this container did not: the shared namespace is made now.
   PinRequest pin;
   pin.folder = pod.folder.LatePidNamespaces();
   pin.pid = true;
+  pin.proc = options_.rootless;
   if (!pod.record.users.empty()) pin.user_namespace = pod.folder.Namespace("user");
   RETURN_IF_ERROR(MakeDirectories(pin.folder, 0711));
   ASSIGN_OR_RETURN(pin.cgroup_procs, cgroups_.Make(pod.record.init_cgroup));
   const Status pinned = shim_.Pin(Call::WithTimeout(kCreate), pin);
   if (!pinned.ok() && pinned.code() != Code::kAlreadyExists) return pinned;
-  return PidNamespaceToJoin{pin.folder + "/pid", {}};
+  return pinned_in(pin.folder);
 }
 
 Result<Engine::PidNamespaceToJoin> Engine::PidNamespaceOf(const PodView& pod,
@@ -238,6 +246,7 @@ Result<Engine::PidNamespaceToJoin> Engine::PidNamespaceOf(const PodView& pod,
 Status Engine::DeleteRemains(const Call& call, const PodView& pod, const ContainerId& id) {
   const std::string base = pod.folder.Container(id);
   RETURN_IF_ERROR(shim_.DeleteContainer(call, pod.folder.RuntimeRoot(), id.str()));
+  if (options_.rootless) RETURN_IF_ERROR(shim_.EndProcesses(call, pod.folder.Shim(id)));
   const std::string cgroup = pod.record.cgroup + "/" + id.str();
   RETURN_IF_ERROR(cgroups_.Kill(call, cgroup));
   RETURN_IF_ERROR(cgroups_.Remove(call, cgroup));

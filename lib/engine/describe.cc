@@ -105,7 +105,6 @@ sdk::Description DescribeEngine(const EngineOptions& options, const EngineFeatur
     handler.kubelet_host = options.kubelet_host;
     handler.takes_contents = !options.kubelet_host;
     handler.user_namespaces = features.user_namespaces;
-    handler.real_memory_stats = !options.rootless;
     handler.recursive_read_only_mounts = features.recursive_read_only;
     description.handlers.push_back(handler);
   }

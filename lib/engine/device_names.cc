@@ -9,7 +9,7 @@
 namespace interlink::engine {
 namespace {
 
-constexpr size_t kMaxName = 256;
+constexpr size_t kMaxDeviceName = 256;
 
 }  // namespace
 
@@ -54,7 +54,7 @@ std::string DeviceNames::NameOf(uint32_t major, uint32_t minor) {
     name = source == sources_->end() ? number : source->second;
   }
   // A label of a metric is UTF-8; a file system's source is whatever was mounted.
-  name = Utf8Prefix(name, kMaxName);
+  name = Utf8Prefix(name, kMaxDeviceName);
   return names_.emplace(std::pair(major, minor), std::move(name)).first->second;
 }
 

@@ -170,6 +170,7 @@ Status Engine::ForceEnd(const Call& call, const SandboxId& sandbox, const Contai
     if (Container* container = FindLocked(sandbox, id)) container->record = record;
   }
   RETURN_IF_ERROR(shim_.DeleteContainer(call, pod->folder.RuntimeRoot(), id.str()));
+  if (options_.rootless) RETURN_IF_ERROR(shim_.EndProcesses(call, pod->folder.Shim(id)));
   RETURN_IF_ERROR(cgroups_.Kill(call, record.cgroup));
   const uint64_t log_end = LogSize(pod->folder, id);
   const std::string message = TerminationMessage(pod->folder, id);

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "engine/host_mounts.h"
 #include "engine/idmapped_mounts.h"
+#include "engine/user_namespace.h"
 #include "runtime/v1/api.pb.h"
 
 namespace interlink::engine {
@@ -45,8 +46,11 @@ State StateOf(PodPhase phase) {
 EngineFeatures ProbeFeatures(sdk::Host& host, const EngineOptions& options) {
   EngineFeatures features;
   features.recursive_read_only = CanMountRecursivelyReadOnly();
-  // One id makes no range for a pod's own.
-  if (options.rootless) return features;
+  if (options.rootless) {
+    // A range of a pod's own would be one of somebody else's here.
+    features.own_ids = OwnIds();
+    return features;
+  }
   const ShimClient shim(options.shim, options.runtime);
   const Status users =
       ProbeUserNamespaces(shim, options.state_folder + "/" + host.lineage().str() + "/probe");
@@ -78,6 +82,10 @@ Result<std::unique_ptr<sdk::Backend>> Engine::Create(sdk::Host& host, EngineOpti
   ASSIGN_OR_RETURN(const CapabilitySet own, OwnBoundingSet());
   ASSIGN_OR_RETURN(const CapabilitySet effective, OwnEffectiveSet());
   const EngineFeatures features = ProbeFeatures(host, options);
+  if (options.rootless && features.own_ids == 0) {
+    return FailedPrecondition(
+        "this user namespace has no id 0: start it with interlink-shim supervise");
+  }
   std::unique_ptr<Engine> engine(
       new Engine(host, std::move(options), *std::move(cgroups), own, effective, features));
   RETURN_IF_ERROR(engine->Begin());

@@ -24,6 +24,7 @@
 #include "engine/image_volumes.h"
 #include "engine/options.h"
 #include "engine/pod_files.h"
+#include "engine/process_usage.h"
 #include "engine/shim_client.h"
 #include "engine/shim_watch.h"
 #include "engine/writable_walk.h"
@@ -45,6 +46,7 @@ constexpr auto kKilled = std::chrono::seconds(5);
 struct EngineFeatures {
   bool user_namespaces = false;
   bool recursive_read_only = false;
+  uint32_t own_ids = 0;  // SpecInputs::own_ids
 };
 
 // The description of an engine with these options. Pure.
@@ -75,6 +77,8 @@ class Engine final : public sdk::Backend {
                          const ContainerId& id) override;
   Status UpdateContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id,
                          const runtime::v1::LinuxContainerResources& resources) override;
+  Status UpdateContents(const Call& call, const SandboxId& sandbox, const ContainerId& id,
+                        const sdk::MountContents& contents) override;
   Result<UniqueFd> OpenSession(const Call& call, const sdk::SessionSpec& spec) override;
   Result<UniqueFd> Dial(const Call& call, const SandboxId& sandbox, uint16_t port) override;
   Result<sdk::LogChunk> ReadLog(const Call& call, const SandboxId& sandbox, const ContainerId& id,
@@ -160,7 +164,8 @@ class Engine final : public sdk::Backend {
   // The pid namespace that a container joins; an empty path: one of its own, or the machine's.
   struct PidNamespaceToJoin {
     std::string path;
-    UniqueFd held;  // what `path` leads to, while this lives
+    UniqueFd held;          // what `path` leads to, while this lives
+    std::string proc = {};  // ContainerPlace::proc
   };
   Result<PidNamespaceToJoin> PidNamespace(const PodView& pod, const sdk::ContainerSpec& spec);
   // Of a container that runs in the same pod.
@@ -168,6 +173,8 @@ class Engine final : public sdk::Backend {
   Status StartStep(const SandboxId& sandbox, const ContainerId& id);
   Status RemoveContainerStep(const Call& call, const SandboxId& sandbox, const ContainerId& id);
   Status UpdateStep(const SandboxId& sandbox, const ContainerId& id, const std::string& resources);
+  Status UpdateContentsStep(const SandboxId& sandbox, const ContainerId& id,
+                            const sdk::MountContents& contents);
   void KillAt(const SandboxId& sandbox, const ContainerId& id, SteadyTime when);
   void WatchContainer(const SandboxId& sandbox, const ContainerId& id, uint64_t log_offset);
   void WatchLater(const SandboxId& sandbox, const ContainerId& id);
@@ -201,8 +208,10 @@ class Engine final : public sdk::Backend {
   // The container's metrics; kNotFound: it has just ended.
   Status MeasureMetrics(const Call& call, const SandboxId& sandbox, const ContainerId& id,
                         DeviceNames& devices, runtime::v1::ContainerMetrics& metrics);
+  std::optional<CgroupUsage> UsageOf(const PodView& pod, const ContainerRecord& record,
+                                     const std::optional<ProcessTable>& processes) const;
   void MeasureContainer(const SandboxId& sandbox, const ContainerId& id, SteadyTime until,
-                        sdk::Usage& usage);
+                        const std::optional<ProcessTable>& processes, sdk::Usage& usage);
 
   // In a user namespace the capability is not one over the machine.
   bool MayLowerOomScore() const {

@@ -19,10 +19,12 @@ Status AttachVolume(const std::vector<std::string>& layers, const std::string& p
   const std::string empty = place + ".empty";
   RETURN_IF_ERROR(MakeDirectories(place, 0700));
   RETURN_IF_ERROR(MakeDirectories(empty, 0700));
-  if (owners.user_namespace.empty()) return MountLayers(layers, empty, place);
+  if (owners.user_namespace.empty()) {
+    return MountLayers(layers, empty, place, owners.user_attributes);
+  }
   ASSIGN_OR_RETURN(const auto mapped,
                    AttachMappedLayers(layers, owners.layers_folder, owners.user_namespace));
-  RETURN_IF_ERROR(MountLayers(mapped, empty, place));
+  RETURN_IF_ERROR(MountLayers(mapped, empty, place, owners.user_attributes));
   return DetachHostMounts(owners.layers_folder);
 }
 

@@ -29,10 +29,11 @@ Status ImageVolumeFailure(const Status& why);
 // kInvalidArgument: fields that contradict each other, or what an image volume cannot be. Pure.
 Status CheckImageVolume(const runtime::v1::Mount& mount);
 
-// How a pod's user namespace shows the owners of an image's files.
+// Who sees an image's layers: how a pod's user namespace shows the owners of its files.
 struct VolumeOwners {
-  std::string user_namespace;  // pinned; empty: as they are on disk
-  std::string layers_folder;   // for the layers' mounts, while they are needed
+  std::string user_namespace;    // pinned; empty: as they are on disk
+  std::string layers_folder;     // for the layers' mounts, while they are needed
+  bool user_attributes = false;  // the layers' marks are ones that an ordinary user may set
 };
 
 // Mounts each image below `folder`, which it makes: its layers together, read-only, where devices

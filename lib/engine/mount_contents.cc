@@ -102,6 +102,33 @@ Result<std::map<std::string, std::string>> MakeContents(const MountContents& con
   return places;
 }
 
+std::map<std::string, std::string> SnapshotNames(const MountContents& contents,
+                                                 const std::map<std::string, std::string>& places) {
+  std::map<std::string, std::string> names;
+  for (const auto& [host_path, content] : contents) {
+    const auto place = places.find(host_path);
+    if (!content->has_snapshot() || place == places.end()) continue;
+    names[host_path] = place->second.substr(place->second.rfind('/') + 1);
+  }
+  return names;
+}
+
+Status ExchangeContents(const MountContents& contents,
+                        const std::map<std::string, std::string>& names, const std::string& folder,
+                        bool owned) {
+  for (const auto& [host_path, content] : contents) {
+    const std::string where = "mount of \"" + host_path + "\"";
+    const auto name = names.find(host_path);
+    if (!content->has_snapshot() || name == names.end()) {
+      return InvalidArgument("only what the container was created with a snapshot of is exchanged")
+          .WithContext(where);
+    }
+    const Status done = ExchangeVolumeTree(content->snapshot(), folder + "/" + name->second, owned);
+    if (!done.ok()) return done.WithContext(where);
+  }
+  return {};
+}
+
 std::string TerminationMessage(const PodFolder& folder, const ContainerId& container) {
   const UniqueFd file(open(folder.TerminationLog(container).c_str(),
                            O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));

@@ -4,19 +4,15 @@
 #define INTERLINK_ENGINE_MOUNT_CONTENTS_H_
 
 #include <map>
-#include <memory>
 #include <string>
 
 #include "base/status.h"
 #include "engine/pod_files.h"
-
-namespace interlink::v1 {
-class MountContent;
-}
+#include "sdk/backend.h"
 
 namespace interlink::engine {
 
-using MountContents = std::map<std::string, std::shared_ptr<const interlink::v1::MountContent>>;
+using MountContents = sdk::MountContents;
 
 // kInvalidArgument: a content that is none, or leads out of its place. Pure.
 Status CheckContents(const MountContents& contents);
@@ -27,6 +23,16 @@ Status CheckContents(const MountContents& contents);
 Result<std::map<std::string, std::string>> MakeContents(const MountContents& contents,
                                                         const PodFolder& folder,
                                                         const ContainerId& container, bool owned);
+
+// Of the snapshots among them, by host path: the name that MakeContents gave its place. Pure.
+std::map<std::string, std::string> SnapshotNames(const MountContents& contents,
+                                                 const std::map<std::string, std::string>& places);
+
+// Exchanges snapshots for those of `contents`, at FOLDER/NAME, in mounts of a container. `names`:
+// of SnapshotNames. kInvalidArgument: no snapshot, or of no name. REQUIRES: CheckContents.
+Status ExchangeContents(const MountContents& contents,
+                        const std::map<std::string, std::string>& names, const std::string& folder,
+                        bool owned);
 
 // The end of what the container wrote to its termination log, at most 4096 bytes; "" when it has
 // none.

@@ -20,7 +20,7 @@ using runtime::v1::MountPropagation;
 std::string NameOf(const Mount& mount) { return "mount \"" + mount.container_path() + "\""; }
 
 // The words of a line that are separated by single spaces: the kernel escapes those in paths.
-std::vector<std::string_view> Words(std::string_view line) {
+std::vector<std::string_view> MountWords(std::string_view line) {
   std::vector<std::string_view> words;
   while (!line.empty()) {
     const size_t end = std::min(line.find(' '), line.size());
@@ -80,7 +80,7 @@ std::string RootPropagation(const runtime::v1::ContainerConfig& config) {
 std::optional<MountInfo> FindMount(std::string_view mountinfo, uint64_t id) {
   while (!mountinfo.empty()) {
     const size_t end = std::min(mountinfo.find('\n'), mountinfo.size());
-    const auto words = Words(mountinfo.substr(0, end));
+    const auto words = MountWords(mountinfo.substr(0, end));
     mountinfo.remove_prefix(std::min(end + 1, mountinfo.size()));
     uint64_t number = 0;
     if (words.size() < 7) continue;

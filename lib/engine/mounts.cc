@@ -79,14 +79,15 @@ Status MountOverlay(const Overlay& overlay) {
 }
 
 Status MountLayers(std::vector<std::string> layers, const std::string& empty,
-                   const std::string& target) {
+                   const std::string& target, bool user_attributes) {
   // Not a bind of the single layer: its whiteouts would be seen.
   if (layers.size() == 1) layers.insert(layers.begin(), empty);
   std::vector<std::string*> paths;
   for (std::string& layer : layers) paths.push_back(&layer);
   ShortPaths short_paths;
   RETURN_IF_ERROR(MakeFit(paths, short_paths));
-  const std::string options = "lowerdir=" + Joined(layers);
+  std::string options = "lowerdir=" + Joined(layers);
+  if (user_attributes) options += ",userxattr";
   constexpr unsigned long kVolumeFlags = MS_RDONLY | MS_NOSUID | MS_NODEV;
   if (mount("overlay", target.c_str(), "overlay", kVolumeFlags, options.c_str()) != 0) {
     return ErrnoStatus(errno, "mount the layers on \"" + target + "\"");

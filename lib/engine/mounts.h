@@ -24,8 +24,9 @@ Status MountOverlay(const Overlay& overlay);
 
 // The layers alone, read-only, without devices and set-user-id; lowest first, at least one.
 // `empty`: a folder with nothing in it, which the kernel wants below a single layer.
+// `user_attributes`: as of Overlay.
 Status MountLayers(std::vector<std::string> layers, const std::string& empty,
-                   const std::string& target);
+                   const std::string& target, bool user_attributes);
 
 // Mounts the folder, which it makes, on itself, alone: what is mounted in it appears nowhere else,
 // and a mount that is connected keeps its own connections only.

@@ -28,7 +28,8 @@ constexpr std::array kReadOnly = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/s
 json TerminalOptions(const SpecInputs& inputs) {
   constexpr uint32_t kTty = 5;
   json options = {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"};
-  if (!inputs.rootless && inputs.users.Has(kTty)) options.push_back("gid=" + std::to_string(kTty));
+  const bool one_id = inputs.rootless && inputs.own_ids == 1;
+  if (!one_id && inputs.users.Has(kTty)) options.push_back("gid=" + std::to_string(kTty));
   return options;
 }
 
@@ -62,14 +63,20 @@ json StandardMounts(const SpecInputs& inputs) {
   });
 }
 
-// What a user namespace that owns no network and no ipc namespace cannot mount is the machine's, or
-// not there.
-void MakeRootless(json& mounts) {
+// What a user namespace that owns no network, no ipc and no pid namespace cannot mount is the
+// machine's, the pod's, or not there.
+void MakeRootless(const std::string& proc, json& mounts) {
   for (auto it = mounts.begin(); it != mounts.end();) {
     const std::string type = (*it)["type"];
     if (type == "mqueue" || type == "cgroup") {
       it = mounts.erase(it);
       continue;
+    }
+    if (type == "proc" && !proc.empty()) {
+      *it = {{"destination", "/proc"},
+             {"type", "bind"},
+             {"source", proc},
+             {"options", {"rbind", "rprivate", "nosuid", "noexec", "nodev"}}};
     }
     if (type == "sysfs") {
       *it = {{"destination", "/sys"},
@@ -88,7 +95,7 @@ ptrdiff_t Depth(const std::string& path) {
 // Standard mounts that no pod mount replaces, then the pod's, parents first.
 json Mounts(const SpecInputs& inputs) {
   json mounts = StandardMounts(inputs);
-  if (inputs.rootless) MakeRootless(mounts);
+  if (inputs.rootless) MakeRootless(inputs.proc, mounts);
   for (const SpecMount& mount : inputs.mounts) {
     for (auto it = mounts.begin(); it != mounts.end();) {
       it = (*it)["destination"] == mount.destination ? mounts.erase(it) : it + 1;
@@ -119,8 +126,8 @@ json Capabilities(const ProcessCapabilities& capabilities) {
 
 json Process(const SpecInputs& inputs) {
   // One id: it may not change its groups, and has no others.
-  const std::vector<uint32_t> groups =
-      inputs.rootless ? std::vector<uint32_t>() : inputs.user.groups;
+  const bool one_id = inputs.rootless && inputs.own_ids == 1;
+  const std::vector<uint32_t> groups = one_id ? std::vector<uint32_t>() : inputs.user.groups;
   json process = {
       {"terminal", inputs.tty},
       {"user", {{"uid", inputs.user.uid}, {"gid", inputs.user.gid}, {"additionalGids", groups}}},
@@ -254,11 +261,12 @@ Result<std::string> OciSpec(const SpecInputs& inputs,
   limits["devices"] = DeviceRules(inputs);
   json linux_part = {{"namespaces", Namespaces(inputs)}, {"devices", Devices(inputs)}};
   if (inputs.rootless) {
-    const auto only = [](uint32_t id) {
-      return json::array({{{"containerID", id}, {"hostID", 0}, {"size", 1}}});
+    const auto mapping = [&](uint32_t id) {
+      const uint32_t first = inputs.own_ids == 1 ? id : 0;
+      return json::array({{{"containerID", first}, {"hostID", 0}, {"size", inputs.own_ids}}});
     };
-    linux_part["uidMappings"] = only(inputs.user.uid);
-    linux_part["gidMappings"] = only(inputs.user.gid);
+    linux_part["uidMappings"] = mapping(inputs.user.uid);
+    linux_part["gidMappings"] = mapping(inputs.user.gid);
   } else {
     linux_part["cgroupsPath"] = inputs.cgroup;
     linux_part["resources"] = limits;

@@ -60,8 +60,12 @@ struct SpecInputs {
   int oom_score_adj = 0;
   std::string root;
   IdRange users;  // of the user namespace among `namespaces`; empty: there is none
-  // A user namespace of its own whose only ids are `user`'s, for root of ours; no cgroups.
+  // A user namespace of its own, made in ours; no cgroups.
   bool rootless = false;
+  // Of `rootless`: ids from 0 on that ours has and the container gets. 1: it gets one, `user`'s.
+  uint32_t own_ids = 1;
+  // Of a pid namespace that `rootless` joins: its proc file system, mounted. Empty: a new one.
+  std::string proc;
   bool read_only_root = false;
   std::string root_propagation;  // linux.rootfsPropagation; empty: the runtime's own
   bool privileged = false;

@@ -34,11 +34,16 @@ struct EngineOptions {
   // kubelet's cgroup_parent.
   bool kubelet_host = false;
   std::string kubelet_folder = "/var/lib/kubelet";
-  // This process is root of a user namespace that has one id, which is an ordinary user's outside
-  // (`interlink-shim supervise` makes it). Then there are no cgroups (limits are those of whatever
-  // holds us), the network is the machine's, and each container has a user namespace with one id:
-  // the user and group that it asked for, who are we outside (docs/adr/0010).
+  // This process is root of a user namespace (`interlink-shim supervise` makes it). Then there are
+  // no cgroups (limits are those of whatever holds us), the network is the machine's, and each
+  // container has a user namespace of its own. Where ours has one id, an ordinary user's, so has a
+  // container's: the user and group that it asked for, who are we outside. Where ours has more it
+  // has them all (docs/adr/0010).
   bool rootless = false;
+  // rootless: what holds us has so much, for the whole pod. A container that asks for more is
+  // refused. 0: not known.
+  int64_t allocation_memory_bytes = 0;
+  int64_t allocation_cpus = 0;
   uint64_t log_limit = 1ULL << 30U;  // bytes of unacknowledged log of one container
   // How long a container lives on after its engine is gone; 0: for ever.
   int shim_lease_seconds = 0;

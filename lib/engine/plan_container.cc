@@ -113,8 +113,9 @@ Status CheckNamespaces(const ContainerPlace& place, const runtime::v1::Namespace
     return InvalidArgument(
         "namespace_options.pid TARGET and namespace_options.target_id need each other");
   }
-  if (place.options.rootless && options.pid() != runtime::v1::CONTAINER) {
-    return Unimplemented("namespace_options.pid must be CONTAINER at a site without root");
+  if (place.options.rootless && options.pid() != runtime::v1::CONTAINER &&
+      options.pid() != runtime::v1::POD) {
+    return Unimplemented("namespace_options.pid must be CONTAINER or POD in an allocation");
   }
   if (options.pid() == runtime::v1::NODE && !policy.allow_host_namespaces) {
     return PermissionDenied("namespace_options.pid NODE: AllowHostNamespaces is not set");
@@ -352,6 +353,29 @@ Result<std::vector<std::string>> Environment(const ContainerPlace& place,
   return MergeEnvironment(request);
 }
 
+// It would be killed, or be slow, where it expects room.
+Status FitsAllocation(const EngineOptions& options,
+                      const runtime::v1::LinuxContainerResources& resources) {
+  const int64_t memory = resources.memory_limit_in_bytes();
+  const int64_t has = options.allocation_memory_bytes;
+  const char* hint = ": the pod must ask for as much, by its own resources or its annotations";
+  if (has > 0 && memory > has) {
+    return InvalidArgument("linux.resources.memory_limit_in_bytes is " + std::to_string(memory) +
+                           ", the allocation of the whole pod has " + std::to_string(has) + hint);
+  }
+  const int64_t period = resources.cpu_period();
+  const int64_t cpus = options.allocation_cpus;
+  // Of what cannot be a limit OciResources speaks.
+  if (cpus > 0 && period > 0 && resources.cpu_quota() / period >= cpus &&
+      resources.cpu_quota() > cpus * period) {
+    return InvalidArgument("linux.resources.cpu_quota is " + std::to_string(resources.cpu_quota()) +
+                           " in " + std::to_string(period) +
+                           ", the allocation of the whole pod has " + std::to_string(cpus) +
+                           " CPUs" + hint);
+  }
+  return {};
+}
+
 }  // namespace
 
 int OomScore(int64_t asked, bool may_lower) {
@@ -387,6 +411,7 @@ Status CheckContainer(const ContainerPlace& place, const ContainerConfig& config
   for (const auto& mount : config.mounts()) RETURN_IF_ERROR(CheckMount(place, config, mount));
   RETURN_IF_ERROR(CheckCapabilities(place, security, policy));
   RETURN_IF_ERROR(OciResources(place.features, config.linux().resources()).status());
+  RETURN_IF_ERROR(FitsAllocation(place.options, config.linux().resources()));
   return StopSignal(place, config).status();
 }
 
@@ -408,8 +433,13 @@ Result<std::string> PlanContainer(const ContainerPlace& place, const ContainerCo
   ASSIGN_OR_RETURN(const std::string passwd, root.Read("/etc/passwd", kMaxUserFile));
   ASSIGN_OR_RETURN(const std::string group, root.Read("/etc/group", kMaxUserFile));
   ASSIGN_OR_RETURN(inputs.user, ResolveUser(UserRequestOf(place, security), passwd, group));
-  RETURN_IF_ERROR(CheckUser(inputs.user, place.pod.users));
-  if (place.options.rootless) RETURN_IF_ERROR(KeepOneGroup(security, inputs.user));
+  const bool one_id = place.options.rootless && place.own_ids == 1;
+  if (one_id) {
+    RETURN_IF_ERROR(KeepOneGroup(security, inputs.user));
+  } else {
+    const IdRange own{0, place.own_ids};
+    RETURN_IF_ERROR(CheckUser(inputs.user, place.options.rootless ? own : place.pod.users));
+  }
   const std::string& asked = config.working_dir();
   inputs.working_folder = asked.empty() ? place.image.working_dir : asked;
   if (inputs.working_folder.empty()) inputs.working_folder = "/";
@@ -427,6 +457,8 @@ Result<std::string> PlanContainer(const ContainerPlace& place, const ContainerCo
   inputs.root = place.folder.Root(record.id);
   inputs.users = place.pod.users;
   inputs.rootless = place.options.rootless;
+  inputs.proc = place.proc;
+  inputs.own_ids = place.own_ids;
   inputs.read_only_root = security.readonly_rootfs();
   inputs.root_propagation = RootPropagation(config);
   inputs.privileged = security.privileged();

@@ -39,6 +39,8 @@ struct ContainerPlace {
   VolumeRoots volumes = {};          // of each image that a mount names
   MountContents contents = {};       // of mounts whose host path is another machine's
   std::map<std::string, std::string> content_places = {};  // MakeContents
+  std::string proc = {};                                   // SpecInputs::proc
+  uint32_t own_ids = 1;                                    // SpecInputs::own_ids
 };
 
 // kPermissionDenied, kInvalidArgument, kUnimplemented: refused, the message names field or key.

@@ -16,14 +16,12 @@ constexpr size_t kMaxHostname = 64;
 
 // What one id in a user namespace can have.
 Status CheckRootless(const NamespaceOption& options) {
-  if (options.pid() != runtime::v1::CONTAINER) {
-    return Unimplemented(
-        "namespace_options.pid must be CONTAINER at a site without root: its containers cannot "
-        "share a pid namespace");
+  if (options.pid() == runtime::v1::NODE) {
+    return Unimplemented("namespace_options.pid must be CONTAINER or POD in an allocation");
   }
   if (options.has_userns_options() && options.userns_options().mode() != runtime::v1::NODE) {
     return Unimplemented(
-        "namespace_options.userns_options: a site without root has one id, no range of them");
+        "namespace_options.userns_options: a pod in an allocation has no range of ids of its own");
   }
   return {};
 }
@@ -85,9 +83,11 @@ Result<std::vector<HostPort>> Ports(const runtime::v1::PodSandboxConfig& config)
 Status CheckOwnPorts(const runtime::v1::PodSandboxConfig& config) {
   for (const auto& mapping : config.port_mappings()) {
     if (mapping.host_port() == 0 || mapping.host_port() == mapping.container_port()) continue;
-    return Unimplemented("port_mappings: a site without root cannot map host port " +
-                         std::to_string(mapping.host_port()) + " to another port, " +
-                         std::to_string(mapping.container_port()));
+    return Unimplemented(
+        "port_mappings: a pod in an allocation has its machine's network, and cannot map host "
+        "port " +
+        std::to_string(mapping.host_port()) + " to another port, " +
+        std::to_string(mapping.container_port()));
   }
   return {};
 }

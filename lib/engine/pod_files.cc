@@ -119,7 +119,8 @@ json ToJson(const ContainerRecord& record) {
                 {"groups", record.user.groups},
                 {"stop_signal", record.stop_signal},
                 {"tty", record.tty},
-                {"cgroup", record.cgroup}};
+                {"cgroup", record.cgroup},
+                {"contents", record.contents}};
   if (record.end.is_set) {
     value["end"] = {{"exit_code", record.end.exit_code},
                     {"reason", record.end.reason},
@@ -145,6 +146,10 @@ ContainerRecord ContainerFrom(const json& from) {
   record.stop_signal = from.at("stop_signal").get<int>();
   record.tty = from.at("tty").get<bool>();
   record.cgroup = from.at("cgroup").get<std::string>();
+  // Absent in records of builds that did not exchange them.
+  if (const auto contents = from.find("contents"); contents != from.end()) {
+    record.contents = contents->get<std::map<std::string, std::string>>();
+  }
   if (const auto end = from.find("end"); end != from.end()) {
     record.end = {true, end->at("exit_code").get<int>(), end->at("reason").get<std::string>(),
                   end->at("message").get<std::string>(), end->at("finished_ns").get<int64_t>()};

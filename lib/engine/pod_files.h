@@ -79,6 +79,8 @@ struct ContainerRecord {
   int stop_signal = 15;
   bool tty = false;
   std::string cgroup;
+  std::map<std::string, std::string>
+      contents;  // of each snapshot, by host path: its N in contents/N
   ForcedEnd end;
 };
 

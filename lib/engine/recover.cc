@@ -14,7 +14,7 @@ namespace {
 using State = sdk::Observation::State;
 
 constexpr auto kPodTime = std::chrono::seconds(50);
-constexpr auto kTryAgain = std::chrono::seconds(2);
+constexpr auto kRecoverAgain = std::chrono::seconds(2);
 
 struct Progress {
   Mutex mutex;
@@ -92,7 +92,7 @@ Status Engine::RecoverPod(const Call& call, const SandboxId& id) {
     // What is there is known. That it does not go away is this pod's trouble, not the others'.
     host_.log().Warning("a sandbox could not be stopped yet",
                         {{"sandbox", id.str()}, {"error", status.ToString()}});
-    StopLater(id, kTryAgain);
+    StopLater(id, kRecoverAgain);
   }
   MutexLock lock(mutex_);
   const auto found = pods_.find(id);

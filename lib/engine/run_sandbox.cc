@@ -146,6 +146,7 @@ Status Engine::MakePod(const PodView& pod, std::string& cni_result, std::vector<
   pin.ipc = pod.record.own_ipc;
   pin.uts = true;
   pin.pid = pod.record.shared_pid;
+  pin.proc = pod.record.shared_pid && options_.rootless;
   pin.hostname = config.hostname();
   pin.sysctls.assign(config.linux().sysctls().begin(), config.linux().sysctls().end());
   if (pin.pid) {

@@ -69,8 +69,8 @@ Result<std::string> Word(const json& value, std::span<const std::string_view> kn
   return Wrong(place, kind);
 }
 
-Result<json> Words(const json& value, std::span<const std::string_view> known,
-                   const std::string& place, const std::string& kind) {
+Result<json> KnownWords(const json& value, std::span<const std::string_view> known,
+                        const std::string& place, const std::string& kind) {
   if (!value.is_array()) return Wrong(place, "a list");
   json words = json::array();
   for (size_t i = 0; i < value.size(); ++i) {
@@ -159,11 +159,11 @@ Result<json> Profile(const json& from) {
                      Number(from["defaultErrnoRet"], kMaxErrno, "defaultErrnoRet"));
   }
   if (from.contains("architectures")) {
-    ASSIGN_OR_RETURN(profile["architectures"], Words(from["architectures"], kArchitectures,
-                                                     "architectures", "an architecture"));
+    ASSIGN_OR_RETURN(profile["architectures"], KnownWords(from["architectures"], kArchitectures,
+                                                          "architectures", "an architecture"));
   }
   if (from.contains("flags")) {
-    ASSIGN_OR_RETURN(profile["flags"], Words(from["flags"], kFlags, "flags", "a flag"));
+    ASSIGN_OR_RETURN(profile["flags"], KnownWords(from["flags"], kFlags, "flags", "a flag"));
   }
   profile["syscalls"] = json::array();
   const json rules = from.value("syscalls", json::array());

@@ -97,7 +97,7 @@ constexpr std::array<uint64_t, 5> kPersonalities = {0x0, 0x8, 0x20000, 0x20008, 
 // CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET.
 constexpr uint64_t kNamespaceFlags = 0x7e020000;
 
-json Words(const char* text) {
+json Names(const char* text) {
   json names = json::array();
   std::istringstream words(text);
   for (std::string word; words >> word;) names.push_back(word);
@@ -120,14 +120,14 @@ json Architectures() {
 
 std::string DefaultSeccompProfile(CapabilitySet bounding) {
   json calls = json::array();
-  calls.push_back(Allow(Words(kAlways)));
+  calls.push_back(Allow(Names(kAlways)));
   for (const uint64_t value : kPersonalities) {
     json entry = Allow({"personality"});
     entry["args"] = {{{"index", 0}, {"value", value}, {"op", "SCMP_CMP_EQ"}}};
     calls.push_back(entry);
   }
   for (const auto& [capability, names] : kWithCapability) {
-    if (Has(bounding, capability)) calls.push_back(Allow(Words(names)));
+    if (Has(bounding, capability)) calls.push_back(Allow(Names(names)));
   }
   if (!Has(bounding, "CAP_SYS_ADMIN")) {
     json clone = Allow({"clone"});

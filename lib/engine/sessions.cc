@@ -111,12 +111,13 @@ Result<UniqueFd> Engine::OpenSession(const Call& call, const sdk::SessionSpec& s
     return FailedPrecondition("container \"" + spec.container.str() + "\" is not running");
   }
   auto session = OpenInShim(call, spec, *pod);
-  // It has ended since, and its shim with it.
-  if (session.status().code() == Code::kNotFound) {
-    return FailedPrecondition("container \"" + spec.container.str() +
-                              "\" is not running: " + session.status().message());
-  }
-  return session;
+  // It has ended since, and mostly its shim with it, in the middle of an answer perhaps.
+  const std::string record = pod->folder.Shim(spec.container) + "/" + shim::kExitFile;
+  const bool ended = session.status().code() == Code::kNotFound ||
+                     (!session.ok() && access(record.c_str(), F_OK) == 0);
+  if (!ended) return session;
+  return FailedPrecondition("container \"" + spec.container.str() +
+                            "\" is not running: " + session.status().message());
 }
 
 Result<UniqueFd> Engine::OpenInShim(const Call& call, const sdk::SessionSpec& spec,

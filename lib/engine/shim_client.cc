@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/spawn.h"
+#include "base/utf8.h"
 #include "shim/client.h"
 #include "shim/layout.h"
 
@@ -22,7 +23,7 @@ using shim::FrameType;
 
 constexpr auto kCommandTime = std::chrono::seconds(60);
 constexpr auto kRequestTime = std::chrono::seconds(10);
-constexpr size_t kMaxWords = 2048;
+constexpr size_t kMaxShimWords = 2048;
 
 int64_t DeadlineMs(const Call& call) {
   const auto left = std::min<Duration>(call.remaining(), kRequestTime);
@@ -30,10 +31,9 @@ int64_t DeadlineMs(const Call& call) {
 }
 
 // The reason on a command's stderr, as one line.
-std::string Words(std::string text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return text.empty() ? "no reason given" : text.substr(0, kMaxWords);
+std::string ShimWords(std::string_view text) {
+  const std::string words = OneLine(text, kMaxShimWords);
+  return words.empty() ? "no reason given" : words;
 }
 
 Status SocketStatus(int error, std::string_view what) {
@@ -57,13 +57,13 @@ Status Answer(int fd, int64_t deadline_ms, std::string_view what) {
   std::string_view text;
   const int error = shim::ReceiveAnswer(fd, buffer.data(), buffer.size(), text, deadline_ms);
   if (error == 0) return {};
-  if (error == EIO) return InvalidArgument(Words(std::string(text)));
-  if (error == EMFILE) return ResourceExhausted("the container: " + Words(std::string(text)));
+  if (error == EIO) return InvalidArgument(ShimWords(text));
+  if (error == EMFILE) return ResourceExhausted("the container: " + ShimWords(text));
   if (error == EAGAIN || error == ETIMEDOUT || text.empty()) {
     return SocketStatus(error, what);
   }
-  if (error == ESRCH) return NotFound(Words(std::string(text)));
-  return FailedPrecondition(Words(std::string(text)));
+  if (error == ESRCH) return NotFound(ShimWords(text));
+  return FailedPrecondition(ShimWords(text));
 }
 
 Status Ask(const Call& call, const std::string& folder, FrameType type, std::string_view payload,
@@ -125,7 +125,7 @@ Status ShimClient::Command(const Call& call, std::vector<std::string> arguments,
   options.argv.insert(options.argv.end(), arguments.begin(), arguments.end());
   ASSIGN_OR_RETURN(const Output output, RunCommand(call.Capped(kCommandTime), options, input));
   if (output.exit.code == shim::kCommandOk) return {};
-  const std::string words = Words(output.err);
+  const std::string words = ShimWords(output.err);
   if (output.exit.code == shim::kCommandExists) return AlreadyExists(words);
   if (output.exit.signal != 0) return Unavailable("interlink-shim " + verb + " was killed");
   return InvalidArgument(words);
@@ -146,6 +146,7 @@ Status ShimClient::Pin(const Call& call, const PinRequest& request) const {
   if (request.ipc) arguments.emplace_back("--ipc");
   if (request.uts) arguments.emplace_back("--uts");
   if (request.pid) arguments.emplace_back("--pid");
+  if (request.proc) arguments.emplace_back("--proc");
   if (!request.hostname.empty()) {
     arguments.emplace_back("--hostname");
     arguments.push_back(request.hostname);
@@ -187,6 +188,11 @@ Status ShimClient::Run(const Call& call, const RunRequest& request) const {
   return Command(call, std::move(arguments));
 }
 
+Status ShimClient::EndProcesses(const Call& call, const std::string& folder) const {
+  const Status status = Command(call, {"end", "--dir", folder});
+  return status.code() == Code::kInvalidArgument ? Unavailable(status.message()) : status;
+}
+
 Status ShimClient::DeleteContainer(const Call& call, const std::string& runtime_root,
                                    const std::string& id) const {
   const std::string known = runtime_root + "/" + id;
@@ -221,8 +227,8 @@ Result<UniqueFd> ShimClient::Dial(const Call& call, const std::string& netns, ui
   options.descriptors = {{theirs.get(), 3}};
   ASSIGN_OR_RETURN(const Output output, RunCommand(call.Capped(kRequestTime), options));
   if (output.exit.code == shim::kCommandRefused && output.exit.signal == 0)
-    return FailedPrecondition(Words(output.err));
-  if (output.exit.code != 0) return Unavailable(Words(output.err));
+    return FailedPrecondition(ShimWords(output.err));
+  if (output.exit.code != 0) return Unavailable(ShimWords(output.err));
   return ReceiveDescriptor(ours.get());
 }
 

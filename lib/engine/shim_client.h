@@ -26,6 +26,7 @@ struct PinRequest {
   bool ipc = false;
   bool uts = false;
   bool pid = false;
+  bool proc = false;  // FOLDER/proc: what a container of a user namespace of its own may not mount
   std::string hostname;  // empty: the machine's
   std::vector<std::pair<std::string, std::string>> sysctls;
   std::vector<std::string> cgroup_procs;
@@ -68,6 +69,8 @@ class ShimClient {
   // Deletes what the runtime knows of `id`, killing it; nothing known is OK.
   Status DeleteContainer(const Call& call, const std::string& runtime_root,
                          const std::string& id) const;
+  // Ends what lives on of the container whose shim was in `folder`, where that has no cgroup.
+  Status EndProcesses(const Call& call, const std::string& folder) const;
   // `resources`: JSON of an OCI config.
   Status UpdateContainer(const Call& call, const std::string& runtime_root, const std::string& id,
                          const std::string& resources) const;

@@ -1,4 +1,5 @@
 // Stats: cgroups, the pod's network and the containers' writable layers.
+#include <algorithm>
 #include <memory>
 #include <sstream>
 #include <utility>
@@ -100,14 +101,35 @@ Engine::WritableLayer Engine::MeasureWritable(const SandboxId& sandbox, const Co
   return container->writable;
 }
 
+// From its cgroup, or from its processes where it has none.
+std::optional<CgroupUsage> Engine::UsageOf(const PodView& pod, const ContainerRecord& record,
+                                           const std::optional<ProcessTable>& processes) const {
+  if (!processes) {
+    auto usage = cgroups_.Usage(record.cgroup);
+    return usage.ok() ? *std::move(usage) : std::nullopt;
+  }
+  const std::string pid = PidOf(ReadFile(pod.folder.Shim(record.id) + "/pid", 256).value_or(""));
+  if (pid.empty()) return std::nullopt;
+  const auto used = processes->Below(static_cast<pid_t>(std::stol(pid)));
+  if (!used) return std::nullopt;
+  CgroupUsage usage;
+  usage.cpu_nanos = used->cpu_nanos;
+  usage.memory_bytes = usage.working_set_bytes = usage.rss_bytes = used->rss_bytes;
+  usage.page_faults = used->page_faults;
+  usage.major_page_faults = used->major_page_faults;
+  usage.processes = used->processes;
+  usage.memory_limit = static_cast<uint64_t>(options_.allocation_memory_bytes);
+  return usage;
+}
+
 void Engine::MeasureContainer(const SandboxId& sandbox, const ContainerId& id, SteadyTime until,
-                              sdk::Usage& usage) {
+                              const std::optional<ProcessTable>& processes, sdk::Usage& usage) {
   const auto pod = View(sandbox);
   const auto record = RecordOf(sandbox, id);
   if (!pod || !record.ok()) return;
-  const auto sample = cgroups_.Usage(record->cgroup);
-  if (!sample.ok() || !sample->has_value()) return;  // it has just ended
-  const CgroupUsage& now_used = **sample;
+  const auto sample = UsageOf(*pod, *record, processes);
+  if (!sample) return;  // it has just ended
+  CgroupUsage now_used = *sample;
   const int64_t now = host_.clock().WallNanos();
   const std::string upper = pod->folder.Container(id) + "/upper";
   const WritableLayer writable = MeasureWritable(sandbox, id, upper, until);
@@ -117,6 +139,8 @@ void Engine::MeasureContainer(const SandboxId& sandbox, const ContainerId& id, S
     MutexLock lock(mutex_);
     Container* container = FindLocked(sandbox, id);
     if (container == nullptr) return;
+    // Counted by processes it may fall; a counter never does.
+    now_used.cpu_nanos = std::max(now_used.cpu_nanos, container->last_cpu_nanos);
     stats.mutable_cpu()->mutable_usage_nano_cores()->set_value(
         Rate(container->last_cpu_nanos, container->last_cpu_at_ns, now_used.cpu_nanos, now));
     container->last_cpu_nanos = now_used.cpu_nanos;
@@ -170,6 +194,8 @@ std::string Engine::NetworkCounters(const RunningPod& pod) {
 Result<sdk::Usage> Engine::Stats(const Call& call) {
   sdk::Usage usage;
   const SteadyTime until = host_.clock().Steady() + kWalkTime;
+  std::optional<ProcessTable> processes;
+  if (cgroups_.IsNone()) processes = ProcessTable::Read();
   for (const RunningPod& pod : RunningPods()) {
     RETURN_IF_ERROR(call.Check("measure the containers"));
     auto& stats = usage.sandboxes.emplace_back();
@@ -177,7 +203,9 @@ Result<sdk::Usage> Engine::Stats(const Call& call) {
     const int64_t now = host_.clock().WallNanos();
     stats.mutable_linux()->mutable_cpu()->set_timestamp(now);
     stats.mutable_linux()->mutable_memory()->set_timestamp(now);
-    for (const ContainerId& id : pod.containers) MeasureContainer(pod.sandbox, id, until, usage);
+    for (const ContainerId& id : pod.containers) {
+      MeasureContainer(pod.sandbox, id, until, processes, usage);
+    }
     const std::string counters = NetworkCounters(pod);
     if (!counters.empty())
       FillNetwork(counters, now, *usage.sandboxes.back().mutable_linux()->mutable_network());

@@ -1,7 +1,12 @@
 #include "engine/user_namespace.h"
 
+#include <algorithm>
+#include <sstream>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "base/file.h"
 #include "runtime/v1/api.pb.h"
 
 namespace interlink::engine {
@@ -38,6 +43,28 @@ Result<IdRange> SameRange(const Mappings& uids, const Mappings& gids, const std:
 }
 
 }  // namespace
+
+uint32_t CountIds(std::string_view map) {
+  std::vector<std::pair<uint64_t, uint64_t>> ranges;
+  std::istringstream lines{std::string(map)};
+  uint64_t first = 0;
+  uint64_t outside = 0;
+  uint64_t count = 0;
+  while (lines >> first >> outside >> count) ranges.emplace_back(first, count);
+  std::sort(ranges.begin(), ranges.end());
+  uint64_t ids = 0;
+  for (const auto& [begin, length] : ranges) {
+    if (begin == ids) ids += length;
+  }
+  return static_cast<uint32_t>(std::min(ids, kIds));
+}
+
+uint32_t OwnIds() {
+  constexpr size_t kMaxMap = 1U << 16U;
+  const auto users = ReadFile("/proc/self/uid_map", kMaxMap);
+  const auto groups = ReadFile("/proc/self/gid_map", kMaxMap);
+  return std::min(CountIds(users.value_or("")), CountIds(groups.value_or("")));
+}
 
 Result<IdRange> UserNamespaceOf(const runtime::v1::NamespaceOption& options) {
   const std::string field = "namespace_options.userns_options";

@@ -1,9 +1,10 @@
 // A pod's user namespace: ids from 0 on inside are ids from `host_id` on outside, users and groups
-// alike. Pure.
+// alike. Pure, but for OwnIds.
 #ifndef INTERLINK_ENGINE_USER_NAMESPACE_H_
 #define INTERLINK_ENGINE_USER_NAMESPACE_H_
 
 #include <cstdint>
+#include <string_view>
 
 #include "base/status.h"
 
@@ -24,6 +25,11 @@ struct IdRange {
   uint32_t Outside(uint32_t id) const { return host_id + id; }
   bool operator==(const IdRange&) const = default;
 };
+
+// How many ids from 0 on, without a gap, a namespace has that shows this /proc/PID/uid_map.
+uint32_t CountIds(std::string_view map);
+// The same of this process, users and groups alike; 0: not known.
+uint32_t OwnIds();
 
 // What namespace_options ask for: mode POD with one mapping of ids from 0 on, the same for users
 // and groups; mode NODE, or nothing, is the machine's. kInvalidArgument names the field.

@@ -185,6 +185,31 @@ Status WriteEntry(int root, const VolumeEntry& entry, bool owned) {
   }
 }
 
+// A file that its owner may not write (as of an ordinary user) is made writable until Dress.
+Result<UniqueFd> OpenToRewrite(const std::string& place) {
+  constexpr int kFlags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  UniqueFd file(open(place.c_str(), O_WRONLY | kFlags));
+  if (file || errno != EACCES) {
+    if (file) return file;
+    return ErrnoStatus(errno, "open \"" + place + "\"");
+  }
+  const UniqueFd read_only(open(place.c_str(), O_RDONLY | kFlags));
+  if (!read_only || fchmod(read_only.get(), 0600) != 0)
+    return ErrnoStatus(errno, "make \"" + place + "\" writable");
+  file = UniqueFd(open(place.c_str(), O_WRONLY | kFlags));
+  if (!file) return ErrnoStatus(errno, "open \"" + place + "\"");
+  return file;
+}
+
+// The bytes first, then the length: a reader meanwhile sees more, never an empty file.
+Status RewriteFile(const std::string& place, const VolumeEntry& entry, bool owned) {
+  ASSIGN_OR_RETURN(const UniqueFd file, OpenToRewrite(place));
+  RETURN_IF_ERROR(WriteAll(file.get(), entry.file(), entry.path()));
+  if (ftruncate(file.get(), static_cast<off_t>(entry.file().size())) != 0)
+    return ErrnoStatus(errno, "cut \"" + place + "\"");
+  return Dress(file.get(), entry, owned);
+}
+
 }  // namespace
 
 Status CheckVolumeTree(const VolumeSnapshot& snapshot) {
@@ -241,6 +266,19 @@ Status WriteVolumeTree(const VolumeSnapshot& snapshot, const std::string& place,
     }
   }
   return Prune(folder.get(), "", kept, 0);
+}
+
+Status ExchangeVolumeTree(const VolumeSnapshot& snapshot, const std::string& place, bool owned) {
+  const VolumeEntry& root = snapshot.entries(0);
+  const bool is_file = root.what_case() == VolumeEntry::kFile;
+  struct stat about {};
+  if (lstat(place.c_str(), &about) != 0) return ErrnoStatus(errno, "stat \"" + place + "\"");
+  if (is_file ? !S_ISREG(about.st_mode) : !S_ISDIR(about.st_mode)) {
+    return InvalidArgument("a volume that is mounted as a " +
+                           std::string(is_file ? "folder" : "file") + " has become a " +
+                           (is_file ? "file" : "folder"));
+  }
+  return is_file ? RewriteFile(place, root, owned) : WriteVolumeTree(snapshot, place, owned);
 }
 
 }  // namespace interlink::engine

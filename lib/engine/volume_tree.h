@@ -24,6 +24,12 @@ Status CheckVolumeTree(const interlink::v1::VolumeSnapshot& snapshot);
 Status WriteVolumeTree(const interlink::v1::VolumeSnapshot& snapshot, const std::string& place,
                        bool owned);
 
+// The same in a place that a container has mounted. Of a file the bytes change, as kubelet does it,
+// not the file itself, which the mount would go on showing. kInvalidArgument: file and folder have
+// changed places; nothing has changed then. kNotFound: there is nothing. REQUIRES: CheckVolumeTree.
+Status ExchangeVolumeTree(const interlink::v1::VolumeSnapshot& snapshot, const std::string& place,
+                          bool owned);
+
 }  // namespace interlink::engine
 
 #endif  // INTERLINK_ENGINE_VOLUME_TREE_H_

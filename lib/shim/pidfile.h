@@ -6,9 +6,7 @@
 #ifndef INTERLINK_SHIM_PIDFILE_H_
 #define INTERLINK_SHIM_PIDFILE_H_
 
-#include <fcntl.h>
 #include <sys/types.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
@@ -16,16 +14,10 @@
 #include <cstring>
 #include <string_view>
 
+#include "shim/process_stat.h"
 #include "shim/text.h"
 
 namespace interlink::shim {
-
-struct ProcessStat {
-  char state = '?';  // 'Z': ended, not yet reaped
-  pid_t parent = 0;
-  pid_t session = 0;
-  uint64_t start = 0;  // clock ticks after boot
-};
 
 struct PidFile {
   pid_t pid = 0;
@@ -36,52 +28,6 @@ struct PidFile {
 };
 
 enum class Alive { kYes, kNo, kUnknown };  // kUnknown: /proc could not be read
-
-// Reads at most `capacity` bytes of a file: their number, or -1 with errno.
-inline ssize_t ReadSmallFile(const char* path, char* to, size_t capacity) {
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return -1;
-  size_t size = 0;
-  ssize_t count = 0;
-  while (size < capacity) {
-    count = read(fd, to + size, capacity - size);
-    if (count <= 0) break;
-    size += static_cast<size_t>(count);
-  }
-  close(fd);
-  return count < 0 ? -1 : static_cast<ssize_t>(size);
-}
-
-// The text of /proc/PID/stat. The command name may hold spaces and parentheses.
-inline bool ParseProcessStat(std::string_view text, ProcessStat& stat) {
-  size_t at = text.size();
-  while (at > 0 && text[at - 1] != ')') --at;
-  if (at == 0) return false;
-  text.remove_prefix(at);
-  Scanner scan(text);
-  if (!scan.Skip(" ") || scan.rest().empty()) return false;
-  stat.state = scan.rest()[0];
-  int64_t fields[19] = {};  // 4 (parent) to 22 (start)
-  if (!scan.Skip({&stat.state, 1})) return false;
-  for (int64_t& field : fields) {
-    if (!scan.Skip(" ") || !scan.Number(field)) return false;
-  }
-  stat.parent = static_cast<pid_t>(fields[0]);
-  stat.session = static_cast<pid_t>(fields[2]);
-  stat.start = static_cast<uint64_t>(fields[18]);
-  return true;
-}
-
-// False with errno ENOENT or ESRCH: there is no such process.
-inline bool ReadProcessStat(pid_t pid, ProcessStat& stat) {
-  Text<64> path;
-  path.Add("/proc/").AddNumber(pid).Add("/stat");
-  char bytes[1024];
-  const ssize_t size = ReadSmallFile(path.c_str(), bytes, sizeof bytes);
-  if (size < 0) return false;
-  errno = EIO;
-  return ParseProcessStat({bytes, static_cast<size_t>(size)}, stat);
-}
 
 inline bool ReadBootId(char (&boot)[37]) {
   char bytes[64];

@@ -1,8 +1,10 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <set>
+#include <thread>
 
 #include "base/pod_metrics.h"
 #include "contract/contract_lab.h"
@@ -72,6 +74,31 @@ TEST_CASE("A session needs a running container") {
         Code::kFailedPrecondition);
   CHECK(lab.Exec(sandbox, MintContainerId(), lab.subject().Prints("x")).status().code() ==
         Code::kNotFound);
+}
+
+TEST_CASE("A container that ends while an exec is opened is not running, and no wrong request") {
+  ContractLab lab;
+  const SandboxId sandbox = lab.RunUp();
+  for (int i = 0; i < 6; ++i) {
+    const ContainerId id = lab.StartOk(sandbox, lab.subject().IgnoresStop());
+    lab.Await(sandbox, id, State::kUp);
+    // It is stopped while the next one is being opened.
+    std::atomic<int> opened = 0;
+    Status stopped = InternalError("not asked");
+    std::jthread ends([&] {
+      test::Eventually([&] { return opened >= i; });
+      stopped = lab.backend().StopContainer(lab.call(), sandbox, id, std::chrono::seconds(0));
+    });
+    for (bool open = true; open;) {
+      const auto session = lab.Exec(sandbox, id, lab.subject().Prints("x"));
+      open = session.ok();
+      ++opened;
+      if (!open) CHECK(session.status().code() == Code::kFailedPrecondition);
+    }
+    ends.join();
+    CHECK(stopped.ok());
+    lab.Await(sandbox, id, State::kDown);
+  }
 }
 
 TEST_CASE("An exec's stderr is its own stream") {

@@ -38,13 +38,14 @@ TEST_CASE("A reader that has read all is woken also when it has not acknowledged
     return chunk.ok() && chunk->bytes.find(text) != std::string::npos;
   };
   say("one\n");
-  REQUIRE(Eventually([&] { return has("one\n"); }));
+  REQUIRE(test::Eventually([&] { return has("one\n"); }));
   REQUIRE(has("one\n"));
   const int wakes = lab.host().LogWakes(id);
 
   say("two\n");
 
-  CHECK(Eventually([&] { return lab.host().LogWakes(id) > wakes; }, std::chrono::seconds(10)));
+  CHECK(
+      test::Eventually([&] { return lab.host().LogWakes(id) > wakes; }, std::chrono::seconds(10)));
   CHECK(has("two\n"));
 }
 

@@ -1,8 +1,10 @@
 // Commands in a running container.
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <cerrno>
 
 #include "lab.h"
 #include "shim/client.h"
@@ -171,6 +173,60 @@ TEST_CASE("a container that is killed ends its sessions, its record is not held 
   CHECK(end.has_status);
   CHECK(end.code == 137);
   container.Remove();
+}
+
+int ErrorOf(const Client::Got& got) {
+  ErrorAnswer answer;
+  REQUIRE(got.type == FrameType::kError);
+  REQUIRE(answer.Decode(got.payload));
+  CHECK(answer.text == "the container has ended");
+  return answer.error;
+}
+
+// kubelet heard InvalidArgument "fail startup": the kernel had killed the command with its
+// container before the runtime saw it start.
+TEST_CASE("a container that dies while a command starts has ended, whatever the runtime says") {
+  Lab lab;
+  const std::string runtime = lab.path() + "/runtime";
+  const std::string pid = lab.path() + "/pid";
+  WriteAll(runtime, "#!/bin/sh\ncase \" $* \" in *\" exec \"*) kill -9 $(cat " + pid +
+                        "); echo 'fail startup' >&2; exit 1;; esac\nexec crun \"$@\"\n");
+  REQUIRE(chmod(runtime.c_str(), 0755) == 0);
+  TestContainer container(lab, "c", {.args = {"sleep", "1000"}, .runtime = runtime});
+  container.Start();
+  WriteAll(pid, std::to_string(container.Pid()));
+  SessionRequest request = kOutput;
+  const std::string process = container.Process({"true"});
+  request.process = process;
+  Client client(container.directory());
+  client.SendMessage(FrameType::kExec, request);
+
+  CHECK(ErrorOf(client.Next()) == ESRCH);
+  CHECK(container.Exit().signal == SIGKILL);
+  container.Remove();
+}
+
+TEST_CASE("a command and the end of its container never make a wrong request") {
+  Lab lab;
+  for (int i = 0; i < 12; ++i) {
+    TestContainer container(lab, "c" + std::to_string(i), {.args = {"sleep", "1000"}});
+    container.Start();
+    SessionRequest request = kOutput;
+    const std::string process = container.Process({"sleep", "1001"});
+    request.process = process;
+    Client client(container.directory());
+    client.SendMessage(FrameType::kExec, request);
+    // Before the runtime starts, when it has put something into the container, and in between.
+    for (int asked = 0; asked < 10 * i && i % 3 == 1; ++asked) container.State();
+    if (i % 3 == 2) REQUIRE(Eventually([&] { return container.Processes() >= 2; }));
+    CHECK(container.Signal(SIGKILL, i % 2 == 0) == 0);
+
+    const Client::Got got = client.Next();
+
+    if (got.type != FrameType::kOk) CHECK(ErrorOf(got) == ESRCH);
+    CHECK(container.Exit().signal == SIGKILL);
+    container.Remove();
+  }
 }
 
 TEST_CASE("a container that was not started refuses commands") {

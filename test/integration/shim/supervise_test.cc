@@ -66,6 +66,23 @@ TEST_CASE("an ordinary user becomes root of a user namespace with one id") {
   CHECK(ran.out == "0\n 0 12345 1\nmounted\n");
 }
 
+TEST_CASE("root becomes root of a user namespace with all of its ids, and of nothing else") {
+  if (geteuid() != 0) return;
+  const std::string ids = RunProgram({"/bin/sh", "-c", "tr -s ' ' < /proc/self/uid_map"}).out;
+
+  const Ran ran =
+      RunProgram({SHIM_BINARY, "supervise", "--allow-root", "--", "/bin/sh", "-c",
+                  "tr -s ' ' < /proc/self/uid_map; tr -s ' ' < /proc/self/gid_map; "
+                  "setpriv --reuid 1000 --regid 1000 --groups 7,8 id; "
+                  "hostname elsewhere 2>/dev/null || echo refused; ls -A /sys/fs/cgroup"});
+
+  CHECK(ran.code == 0);
+  CHECK(ran.out.find(ids + ids + "uid=1000") == 0);
+  CHECK(ran.out.find("8") != std::string::npos);
+  // The host name is the machine's; what is mounted in /sys is not to be seen.
+  CHECK(ran.out.ends_with("\nrefused\n"));
+}
+
 TEST_CASE("the program's own end is the command's") {
   const Ordinary user;
   const int code = GENERATE(0, 2, 3, 127);

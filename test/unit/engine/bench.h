@@ -60,11 +60,16 @@ struct Bench {
   CgroupFeatures features;
   bool recursive_read_only = true;
   VolumeRoots volumes;
+  std::string proc;
+  uint32_t own_ids = 1;
 
  private:
   ContainerPlace Place() const {
-    return {options,          pod_folder, pod,      pod_config,          image,
-            own_capabilities, false,      features, recursive_read_only, volumes};
+    return {options,    pod_folder, pod,
+            pod_config, image,      own_capabilities,
+            false,      features,   recursive_read_only,
+            volumes,    {},         {},
+            proc,       own_ids};
   }
 };
 

@@ -5,6 +5,7 @@
 
 #include "engine/cni.h"
 #include "engine/list_folder.h"
+#include "engine/runtime_check.h"
 #include "engine/writable_walk.h"
 #include "support/temporary_folder.h"
 
@@ -60,6 +61,31 @@ TEST_CASE("A CNI configuration is checked against the installed plugins and the 
   CHECK(cni.Check(plain, ports).code() == Code::kFailedPrecondition);
   CHECK(cni.Check(R"({"name":"n","type":"gone"})", {}).code() == Code::kFailedPrecondition);
   CHECK(cni.Check("[]", {}).code() == Code::kFailedPrecondition);
+}
+
+TEST_CASE("A runtime is tried before it is needed") {
+  const test::TemporaryFolder folder;
+  const auto program = [&](const std::string& text) {
+    const std::string path = folder.File("runtime");
+    std::ofstream(path) << "#!/bin/sh\n" << text << "\n";
+    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+    return path;
+  };
+  const auto why = [](const std::string& runtime, const std::vector<std::string>& launcher = {}) {
+    const Status status =
+        CheckRuntime(Call::WithTimeout(std::chrono::seconds(2)), launcher, runtime);
+    return status.ok() ? "" : status.ToString();
+  };
+  CHECK(why(program("[ \"$1\" = --version ] && echo 'x version 1' && echo 'spec: 1.0.0'")).empty());
+  CHECK(why(folder.File("absent")).find("there is no OCI runtime at") != std::string::npos);
+  CHECK(why(program("echo true")).find("is no OCI runtime") != std::string::npos);
+  CHECK(why(program("echo 'no\nway' >&2; exit 4")).find("cannot run here: no way") !=
+        std::string::npos);
+  CHECK(why(program("sleep 60")).find("no OCI") == std::string::npos);
+  CHECK_FALSE(why(program("sleep 60")).empty());
+  const std::string launcher = program("[ \"$1\" = a ] && shift && exec \"$@\"");
+  CHECK(why("/bin/true", {launcher, "a"}).find("\"/bin/true\" is no OCI runtime") !=
+        std::string::npos);
 }
 
 }  // namespace interlink::engine

@@ -60,6 +60,25 @@ TEST_CASE("Without root the only mapped id is the one that the container asked f
   CHECK(bench.record.user.groups == std::vector<uint32_t>{2000});
 }
 
+TEST_CASE("Where root's agent has all ids each container has them, under their own numbers") {
+  RootlessBench bench;
+  bench.own_ids = 4294967295;
+  bench.security().mutable_run_as_user()->set_value(1000);
+  bench.security().mutable_run_as_group()->set_value(2000);
+  bench.security().add_supplemental_groups(3000);
+
+  const json spec = bench.Spec();
+
+  const json all = json::array({{{"containerID", 0}, {"hostID", 0}, {"size", 4294967295}}});
+  CHECK(spec["linux"]["uidMappings"] == all);
+  CHECK(spec["linux"]["gidMappings"] == all);
+  CHECK(spec["process"]["user"]["uid"] == 1000);
+  CHECK(spec["process"]["user"]["additionalGids"] == json::array({2000, 3000}));
+  CHECK_FALSE(spec["linux"].contains("cgroupsPath"));
+  bench.own_ids = 1001;
+  CHECK(bench.Plan().status().code() == Code::kInvalidArgument);
+}
+
 TEST_CASE("Without root a container has no cgroup, and the machine's /sys") {
   RootlessBench bench;
   bench.config.mutable_linux()->mutable_resources()->set_memory_limit_in_bytes(1 << 20);
@@ -73,6 +92,34 @@ TEST_CASE("Without root a container has no cgroup, and the machine's /sys") {
   CHECK(MountAt(spec, "/sys")["type"] == "bind");
   const json terminals = MountAt(spec, "/dev/pts")["options"];
   CHECK(std::count(terminals.begin(), terminals.end(), "gid=5") == 0);
+}
+
+TEST_CASE("A container that asks for more than the allocation is refused by the field's name") {
+  RootlessBench bench;
+  bench.options.allocation_memory_bytes = 1 << 30;
+  bench.options.allocation_cpus = 2;
+  auto& resources = *bench.config.mutable_linux()->mutable_resources();
+  resources.set_cpu_period(100'000);
+  resources.set_cpu_quota(200'000);
+  resources.set_memory_limit_in_bytes(1 << 30);
+  CHECK(bench.Check().ok());
+  std::string field;
+  SECTION("memory") {
+    resources.set_memory_limit_in_bytes((1 << 30) + 1);
+    field = "linux.resources.memory_limit_in_bytes is 1073741825";
+  }
+  SECTION("cpu") {
+    resources.set_cpu_quota(200'001);
+    field = "linux.resources.cpu_quota is 200001";
+  }
+
+  const Status refused = bench.Check();
+
+  CHECK(refused.code() == Code::kInvalidArgument);
+  CHECK_THAT(refused.message(), Catch::StartsWith(field));
+  bench.options.allocation_memory_bytes = 0;
+  bench.options.allocation_cpus = 0;
+  CHECK(bench.Check().ok());
 }
 
 TEST_CASE("With root nothing of that is so") {
@@ -101,10 +148,23 @@ TEST_CASE("Without root a group beside the container's own is refused by its num
              Catch::Contains("supplemental_groups") && Catch::Contains("3000"));
 }
 
-TEST_CASE("Without root a container has a pid namespace of its own or none") {
+TEST_CASE("Without root a container sees the proc of the pid namespace that it joins") {
+  RootlessBench bench;
+  bench.security().mutable_namespace_options()->set_pid(runtime::v1::POD);
+  REQUIRE(bench.Check().ok());
+  REQUIRE(MountAt(bench.Spec(), "/proc")["type"] == "proc");
+  bench.proc = "/state/ns/proc";
+
+  const json proc = MountAt(bench.Spec(), "/proc");
+
+  CHECK(proc["type"] == "bind");
+  CHECK(proc["source"] == "/state/ns/proc");
+}
+
+TEST_CASE("Without root a container joins no other pid namespace than its pod's") {
   RootlessBench bench;
   auto& options = *bench.security().mutable_namespace_options();
-  options.set_pid(GENERATE(runtime::v1::POD, runtime::v1::NODE, runtime::v1::TARGET));
+  options.set_pid(GENERATE(runtime::v1::NODE, runtime::v1::TARGET));
   if (options.pid() == runtime::v1::TARGET) options.set_target_id(std::string(64, 'a'));
   bench.policy().allow_host_namespaces = true;
 
@@ -125,10 +185,17 @@ TEST_CASE("Without root a pod has the machine's network, and its ports are what 
   CHECK(PlanPod("linux { security_context { namespace_options { network: NODE } } }").ok());
 }
 
+TEST_CASE("Without root a pod shares a pid namespace when it asks for one") {
+  const auto pod = PlanPod("linux { security_context { namespace_options { pid: POD } } }");
+
+  REQUIRE(pod.ok());
+  CHECK(pod->shared_pid);
+}
+
 TEST_CASE("What a pod without root cannot have is refused by the field's name") {
   const auto [text, word] = GENERATE(table<std::string, std::string>({
       {"port_mappings { container_port: 80 host_port: 8080 }", "8080"},
-      {"linux { security_context { namespace_options { pid: POD } } }", "namespace_options.pid"},
+      {"linux { security_context { namespace_options { pid: NODE } } }", "namespace_options.pid"},
       {"linux { security_context { namespace_options { userns_options { mode: POD "
        "uids { length: 5 } gids { length: 5 } } } } }",
        "userns_options"},

@@ -206,4 +206,18 @@ TEST_CASE("A user that the pod's user namespace does not have is refused") {
   CHECK_THAT(planned.status().message(), Catch::Contains("1000 ids"));
 }
 
+TEST_CASE("The ids that a namespace has are counted from 0 on, up to the first gap") {
+  const auto [map, ids] = GENERATE(table<std::string, uint32_t>({
+      {"         0       1000          1\n", 1},
+      {"         0          0 4294967295\n", 4294967295},
+      {"1 100000 65535\n0 1000 1\n", 65536},
+      {"0 1000 1\n5 100000 10\n", 1},
+      {"5 1000 1\n", 0},
+      {"", 0},
+  }));
+  INFO(map);
+
+  CHECK(CountIds(map) == ids);
+}
+
 }  // namespace interlink::engine

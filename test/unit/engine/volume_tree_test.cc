@@ -1,13 +1,18 @@
 // Snapshots of kubelet's volumes as files.
 #include "engine/volume_tree.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <optional>
+#include <thread>
 
 #include "base/file.h"
+#include "base/unique_fd.h"
 #include "engine/mount_contents.h"
 #include "interlink/v1/volume.pb.h"
 #include "support/temporary_folder.h"
@@ -194,6 +199,126 @@ TEST_CASE("contents stand where they belong, and a pod's folder is one for all")
   CHECK(TerminationMessage(pod, one).empty());
   REQUIRE(WriteFileAtomically((*of_one)["/k/log"], std::string(5000, 'x') + "end", 0666).ok());
   CHECK(TerminationMessage(pod, one) == std::string(4093, 'x') + "end");
+}
+
+// The bytes of "a" and of "b" by one look at "..data"; nothing: that version went meanwhile, as
+// kubelet's do.
+std::optional<std::pair<std::string, std::string>> ReadOneVersion(const std::string& place) {
+  const UniqueFd version(open((place + "/..data").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!version) return {};
+  const auto read_one = [&](const char* name) {
+    const UniqueFd file(openat(version.get(), name, O_RDONLY | O_CLOEXEC));
+    std::string bytes(64, '\0');
+    const ssize_t size = file ? read(file.get(), bytes.data(), bytes.size()) : -1;
+    bytes.resize(size > 0 ? static_cast<size_t>(size) : 0);
+    return size < 0 ? std::nullopt : std::optional(bytes);
+  };
+  const auto a = read_one("a");
+  const auto b = read_one("b");
+  if (!a || !b) return {};
+  return std::pair(*a, *b);
+}
+
+TEST_CASE("a reader of a volume that is exchanged sees one version of it or the next") {
+  const TemporaryFolder folder;
+  const std::string place = folder.File("v");
+  const auto version = [](int number) {
+    const std::string value = std::to_string(number);
+    auto snapshot = ConfigMap(value, "a", value);
+    AddFile(snapshot, ".." + value + "/b", value);
+    return snapshot;
+  };
+  REQUIRE(WriteVolumeTree(version(0), place, false).ok());
+  std::atomic<bool> over = false;
+  std::atomic<int> reads = 0;
+  std::string mixed;
+  std::jthread reader([&] {
+    int last = 0;
+    while (!over) {
+      const auto seen = ReadOneVersion(place);
+      if (!seen) continue;
+      const int number = seen->first.empty() ? -1 : std::stoi(seen->first);
+      if (seen->first != seen->second || number < last) mixed = seen->first + "," + seen->second;
+      last = number;
+      ++reads;
+    }
+  });
+
+  for (int i = 1; i < 200 || reads < 200; ++i) {
+    REQUIRE(ExchangeVolumeTree(version(i), place, false).ok());
+  }
+  over = true;
+  reader.join();
+
+  CHECK(mixed.empty());
+}
+
+TEST_CASE("a file that is mounted by itself changes in its place, also where it is read-only") {
+  const TemporaryFolder folder;
+  const std::string place = folder.File("hosts");
+  VolumeSnapshot first;
+  AddFile(first, "", "127.0.0.1 a-long-name\n", 0444);
+  VolumeSnapshot second;
+  AddFile(second, "", "127.0.0.1 b\n", 0400);
+  REQUIRE(WriteVolumeTree(first, place, false).ok());
+  const UniqueFd mounted(open(place.c_str(), O_RDONLY | O_CLOEXEC));
+
+  REQUIRE(ExchangeVolumeTree(second, place, false).ok());
+
+  std::string seen(64, '\0');
+  const ssize_t size = pread(mounted.get(), seen.data(), seen.size(), 0);
+  REQUIRE(size > 0);
+  CHECK(seen.substr(0, static_cast<size_t>(size)) == "127.0.0.1 b\n");
+  CHECK(ModeOf(place) == 0400);
+}
+
+TEST_CASE("a volume that was a folder does not become a file, nor the other way round") {
+  const TemporaryFolder folder;
+  VolumeSnapshot file;
+  AddFile(file, "", "x");
+  const auto map = ConfigMap("1", "a", "one");
+  REQUIRE(WriteVolumeTree(map, folder.File("map"), false).ok());
+  REQUIRE(WriteVolumeTree(file, folder.File("file"), false).ok());
+
+  CHECK(ExchangeVolumeTree(file, folder.File("map"), false).code() == Code::kInvalidArgument);
+  CHECK(ExchangeVolumeTree(map, folder.File("file"), false).code() == Code::kInvalidArgument);
+  CHECK(ExchangeVolumeTree(map, folder.File("none"), false).code() == Code::kNotFound);
+  CHECK(Read(folder.File("map/a")) == "one");
+  CHECK(Read(folder.File("file")) == "x");
+}
+
+TEST_CASE("only what was made of a snapshot is exchanged") {
+  const TemporaryFolder folder;
+  const PodFolder pod(folder.File("pod"));
+  const ContainerId one(std::string(64, '1'));
+  const auto content = [](const VolumeSnapshot& snapshot) {
+    const auto made = std::make_shared<interlink::v1::MountContent>();
+    *made->mutable_snapshot() = snapshot;
+    return made;
+  };
+  const auto log = std::make_shared<interlink::v1::MountContent>();
+  log->mutable_termination_log()->set_mode(0666);
+  const MountContents made = {{"/k/log", log}, {"/k/map", content(ConfigMap("1", "a", "one"))}};
+  REQUIRE(MakeDirectories(pod.Container(one), 0700).ok());
+  auto places = MakeContents(made, pod, one, false);
+  REQUIRE(places.ok());
+  const auto names = SnapshotNames(made, *places);
+  const std::string contents = pod.Contents(one);
+  REQUIRE(names.size() == 1);
+
+  const auto newer = content(ConfigMap("2", "a", "two"));
+  CHECK(ExchangeContents({{"/k/map", newer}}, names, contents, false).ok());
+  CHECK(Read((*places)["/k/map"] + "/a") == "two");
+  CHECK(ExchangeContents({{"/k/log", newer}}, names, contents, false).code() ==
+        Code::kInvalidArgument);
+  CHECK(ExchangeContents({{"/k/map", log}}, names, contents, false).code() ==
+        Code::kInvalidArgument);
+  // As a restart reads it.
+  ContainerRecord record;
+  record.id = one;
+  record.contents = names;
+  REQUIRE(Save(pod, record).ok());
+  CHECK(LoadContainer(pod, one)->contents == names);
 }
 
 TEST_CASE("contents that are none, or two termination logs, are refused") {

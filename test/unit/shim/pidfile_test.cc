@@ -50,21 +50,6 @@ TEST_CASE("a process that ended is not alive, reaped or not") {
   CHECK(IsAlive(file) == Alive::kNo);
 }
 
-TEST_CASE("a command name cannot forge the fields of its stat line") {
-  const std::string fields =
-      " S 7 8 9 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 4711 22 33 18446744073709551615";
-  ProcessStat stat;
-  REQUIRE(ParseProcessStat("12 (a) R 1 2 3 (b) Z 1) " + fields.substr(1), stat));
-  CHECK(stat.state == 'S');
-  CHECK(stat.parent == 7);
-  CHECK(stat.session == 9);
-  CHECK(stat.start == 4711);
-  CHECK_FALSE(ParseProcessStat("", stat));
-  CHECK_FALSE(ParseProcessStat("12 (name", stat));
-  CHECK_FALSE(ParseProcessStat("12 (name)", stat));
-  CHECK_FALSE(ParseProcessStat("12 (name) S 1 2 3", stat));
-}
-
 TEST_CASE("what is not a pid file is refused") {
   const std::string boot = "12345678-1234-1234-1234-123456789012";
   const std::string text = GENERATE_COPY(
