@@ -5,7 +5,6 @@
 
 #include <array>
 #include <cerrno>
-#include <string_view>
 
 #include "base/file.h"
 #include "base/id.h"
@@ -21,6 +20,8 @@ std::string_view HostName(std::array<char, kNameLimit>& buffer) {
   if (gethostname(buffer.data(), buffer.size() - 1) != 0) return "unknown";
   return buffer.data();
 }
+
+}  // namespace
 
 Result<Claim> ParseClaim(std::string_view text) {
   Claim claim;
@@ -52,8 +53,6 @@ Result<Claim> ParseClaim(std::string_view text) {
   if (claim.nonce.empty() || !has_job) return DataLoss("the pod's claim is incomplete");
   return claim;
 }
-
-}  // namespace
 
 Result<std::optional<Claim>> ReadClaim(const std::string& pod_folder) {
   const auto text = ReadFile(pod_folder + "/claim", kClaimLimit);

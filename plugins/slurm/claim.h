@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/status.h"
 
@@ -19,6 +20,9 @@ struct Claim {
 
   bool IsSite() const { return nonce.rfind("site-", 0) == 0; }
 };
+
+// The lines of a claim's file. kDataLoss: they are not such.
+Result<Claim> ParseClaim(std::string_view text);
 
 // Who has the pod; nothing: nobody yet, which may change at any moment. kDataLoss: the file is
 // garbled. Else: the folder cannot be read.

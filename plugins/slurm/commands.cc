@@ -1,6 +1,11 @@
 #include "slurm/commands.h"
 
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <array>
+#include <cerrno>
 
 #include "base/spawn.h"
 
@@ -39,7 +44,7 @@ bool HasAny(const std::string& text, const std::array<std::string_view, N>& word
 // "sbatch: error: x" -> "x".
 std::string_view WithoutPrefix(std::string_view line) {
   for (const std::string_view prefix :
-       {"sbatch: ", "squeue: ", "scancel: ", "sacct: ", "error: ", "fatal: "}) {
+       {"sbatch: ", "squeue: ", "scancel: ", "sacct: ", "srun: ", "error: ", "fatal: "}) {
     if (line.substr(0, prefix.size()) == prefix) line.remove_prefix(prefix.size());
   }
   return line;
@@ -47,9 +52,7 @@ std::string_view WithoutPrefix(std::string_view line) {
 
 }  // namespace
 
-Result<Answer> SystemCommands::Run(const Call& call, const std::vector<std::string>& argv,
-                                   std::string_view input) {
-  if (argv.empty()) return InvalidArgument("no command to run");
+SpawnOptions SystemCommands::SpawnOf(const std::vector<std::string>& argv) const {
   SpawnOptions spawn;
   spawn.argv = argv;
   if (!options_.folder.empty()) spawn.argv[0] = options_.folder + "/" + argv[0];
@@ -59,6 +62,13 @@ Result<Answer> SystemCommands::Run(const Call& call, const std::vector<std::stri
                        "LC_ALL=C", "TZ=UTC", "SLURM_TIME_FORMAT=%s"};
   if (!options_.conf.empty()) spawn.environment.push_back("SLURM_CONF=" + options_.conf);
   spawn.new_session = true;
+  return spawn;
+}
+
+Result<Answer> SystemCommands::Run(const Call& call, const std::vector<std::string>& argv,
+                                   std::string_view input) {
+  if (argv.empty()) return InvalidArgument("no command to run");
+  const SpawnOptions spawn = SpawnOf(argv);
   auto output = RunCommand(call.Capped(options_.limit), spawn, input, options_.output_limit);
   if (!output.ok()) return output.status();
   if (output->out.size() >= options_.output_limit) {
@@ -67,6 +77,26 @@ Result<Answer> SystemCommands::Run(const Call& call, const std::vector<std::stri
   }
   return Answer{output->exit.code, output->exit.signal, std::move(output->out),
                 std::move(output->err)};
+}
+
+Result<Started> SystemCommands::Start(const std::vector<std::string>& argv) {
+  if (argv.empty()) return InvalidArgument("no command to run");
+  std::array<int, 2> talk{};
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, talk.data()) != 0) {
+    return ErrnoStatus(errno, "make a pair of sockets");
+  }
+  Started started;
+  started.talk = UniqueFd(talk[0]);
+  const UniqueFd its_talk(talk[1]);
+  std::array<int, 2> err{};
+  if (pipe2(err.data(), O_CLOEXEC) != 0) return ErrnoStatus(errno, "pipe");
+  started.err = UniqueFd(err[0]);
+  const UniqueFd its_err(err[1]);
+  fcntl(started.err.get(), F_SETFL, O_NONBLOCK);
+  SpawnOptions spawn = SpawnOf(argv);
+  spawn.descriptors = {{its_talk.get(), 0}, {its_talk.get(), 1}, {its_err.get(), 2}};
+  ASSIGN_OR_RETURN(started.child, Spawn(spawn));
+  return started;
 }
 
 Trouble TroubleOf(const Answer& answer) {

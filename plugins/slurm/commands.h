@@ -1,5 +1,6 @@
-// SLURM's commands (sbatch, squeue, scancel, sacct) as processes: no shell, a clean environment, a
-// time limit. This is the only edge between the plugin and a cluster; tests replace it.
+// SLURM's commands (sbatch, squeue, scancel, sacct, srun) as processes: no shell, a clean
+// environment, a time limit. This is the only edge between the plugin and a cluster; tests replace
+// it.
 #ifndef INTERLINK_PLUGINS_SLURM_COMMANDS_H_
 #define INTERLINK_PLUGINS_SLURM_COMMANDS_H_
 
@@ -9,7 +10,9 @@
 #include <vector>
 
 #include "base/call.h"
+#include "base/spawn.h"
 #include "base/status.h"
+#include "base/unique_fd.h"
 
 namespace interlink::slurm {
 
@@ -21,6 +24,13 @@ struct Answer {
   std::string err;
 };
 
+// A command that goes on. Whoever has it waits for its end (base/spawn.h).
+struct Started {
+  Child child;    // leads its process group
+  UniqueFd talk;  // its stdin and stdout: one SOCK_STREAM socket
+  UniqueFd err;   // its stderr; nonblocking
+};
+
 // Thread-safe.
 class Commands {
  public:
@@ -30,6 +40,7 @@ class Commands {
   // kResourceExhausted: its output is longer than any right one. Anything else: it was not started.
   virtual Result<Answer> Run(const Call& call, const std::vector<std::string>& argv,
                              std::string_view input) = 0;
+  virtual Result<Started> Start(const std::vector<std::string>& argv) = 0;
 };
 
 struct CommandOptions {
@@ -44,8 +55,11 @@ class SystemCommands final : public Commands {
   explicit SystemCommands(CommandOptions options) : options_(std::move(options)) {}
   Result<Answer> Run(const Call& call, const std::vector<std::string>& argv,
                      std::string_view input) override;
+  Result<Started> Start(const std::vector<std::string>& argv) override;
 
  private:
+  SpawnOptions SpawnOf(const std::vector<std::string>& argv) const;
+
   const CommandOptions options_;
 };
 

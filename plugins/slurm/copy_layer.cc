@@ -33,9 +33,11 @@ namespace {
 constexpr size_t kCopiers = 8;
 constexpr auto kLookAgain = std::chrono::seconds(1);
 constexpr size_t kCopyBlock = 1U << 20U;
+constexpr mode_t kAllBits = 07777;
 constexpr mode_t kOwnerReads = S_IRUSR;
 constexpr mode_t kOwnerEnters = S_IRUSR | S_IXUSR;
 constexpr const char* kOpaque = "user.overlay.opaque";
+constexpr const char* kCapability = "security.capability";
 
 std::string EntryName(const std::string& path) {
   return "\"" + Utf8Prefix(path.empty() ? "/" : path, 200) + "\"";
@@ -43,11 +45,6 @@ std::string EntryName(const std::string& path) {
 
 Status CopyFailed(int error, const std::string& verb, const std::string& path) {
   return ErrnoStatus(error, verb + " " + EntryName(path));
-}
-
-mode_t FileMode(const struct stat& about) { return (about.st_mode & 0777U) | kOwnerReads; }
-mode_t FolderMode(const struct stat& about) {
-  return (about.st_mode & (0777U | S_ISVTX | S_ISGID)) | kOwnerEnters;
 }
 
 std::array<timespec, 2> TimesOf(const struct stat& about) {
@@ -64,7 +61,8 @@ bool IsOpaque(int folder) {
 
 class LayerCopy {
  public:
-  LayerCopy(const Call& call, const FileOwner& owner) : call_(call), owner_(owner) {}
+  LayerCopy(const Call& call, const FileOwner& owner, LayerOwners owners)
+      : call_(call), owner_(owner), kept_(owners == LayerOwners::kKept) {}
 
   Status Run(const std::string& from, const std::string& to) {
     from_ = UniqueFd(open(from.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
@@ -101,6 +99,14 @@ class LayerCopy {
     std::string path;
     struct stat about;
   };
+
+  mode_t FileMode(const struct stat& about) const {
+    return kept_ ? about.st_mode & kAllBits : (about.st_mode & 0777U) | kOwnerReads;
+  }
+  mode_t FolderMode(const struct stat& about) const {
+    return kept_ ? about.st_mode & kAllBits
+                 : (about.st_mode & (0777U | S_ISVTX | S_ISGID)) | kOwnerEnters;
+  }
 
   Status InParallel(Status (LayerCopy::*work)()) {
     std::array<Status, kCopiers> ends;
@@ -147,6 +153,7 @@ class LayerCopy {
     Folder folder{path, {}};
     if (fstat(from.get(), &folder.about) != 0) return CopyFailed(errno, "stat", path);
     ASSIGN_OR_RETURN(const UniqueFd to, OpenCopy(path));
+    RETURN_IF_ERROR(SetOwner(to.get(), folder.about, path));
     RETURN_IF_ERROR(CopyAttributes(from.get(), to.get(), path));
     if (IsOpaque(from.get())) RETURN_IF_ERROR(SetAttribute(to.get(), kOpaque, "y", path));
     const std::unique_ptr<DIR, int (*)(DIR*)> entries(
@@ -251,7 +258,7 @@ class LayerCopy {
     const OwnersRights rights(owner_);
     if (symlinkat(target.c_str(), entry.to, entry.name) != 0)
       return CopyFailed(errno, "make the link", entry.path);
-    return SetTimes(entry);
+    return SetOwnerAndTimes(entry);
   }
 
   Status MakeNode(const Entry& entry, mode_t mode) {
@@ -265,12 +272,16 @@ class LayerCopy {
     }
     if (S_ISCHR(mode)) return {};
     // mknod obeys the process's umask.
-    if (fchmodat(entry.to, entry.name, mode & 0777U, 0) != 0)
+    RETURN_IF_ERROR(SetOwnerAndTimes(entry));
+    if (fchmodat(entry.to, entry.name, mode & kAllBits, 0) != 0)
       return CopyFailed(errno, "chmod", entry.path);
-    return SetTimes(entry);
+    return {};
   }
 
-  static Status SetTimes(const Entry& entry) {
+  Status SetOwnerAndTimes(const Entry& entry) const {
+    if (kept_ && fchownat(entry.to, entry.name, entry.about.st_uid, entry.about.st_gid,
+                          AT_SYMLINK_NOFOLLOW) != 0)
+      return CopyFailed(errno, "chown", entry.path);
     const auto times = TimesOf(entry.about);
     if (utimensat(entry.to, entry.name, times.data(), AT_SYMLINK_NOFOLLOW) != 0)
       return CopyFailed(errno, "set the time of", entry.path);
@@ -289,6 +300,7 @@ class LayerCopy {
     }
     if (!to) return CopyFailed(errno, "create", entry.path);
     RETURN_IF_ERROR(CopyContents(from.get(), to.get(), entry));
+    RETURN_IF_ERROR(SetOwner(to.get(), entry.about, entry.path));
     RETURN_IF_ERROR(CopyAttributes(from.get(), to.get(), entry.path));
     return FinishInode(to.get(), FileMode(entry.about), entry.about, entry.path);
   }
@@ -360,7 +372,8 @@ class LayerCopy {
     for (size_t at = 0; at < names.size();) {
       const std::string name = names.c_str() + at;
       at += name.size() + 1;
-      if (!name.starts_with("user.") || name.starts_with("user.overlay.")) continue;
+      const bool wanted = name.starts_with("user.") && !name.starts_with("user.overlay.");
+      if (!wanted && !(kept_ && name == kCapability)) continue;
       std::string value(XATTR_SIZE_MAX, '\0');
       const ssize_t length = fgetxattr(from, name.c_str(), value.data(), value.size());
       if (length < 0) return CopyFailed(errno, "read the attribute " + name + " of", path);
@@ -377,6 +390,13 @@ class LayerCopy {
       return CopyFailed(errno, std::string("set the attribute ") + name + " of", path);
     return FailedPrecondition(EntryName(path) + " needs the attribute " + Utf8Prefix(name, 100) +
                               ": layers for jobs need a file system with user.* attributes");
+  }
+
+  // Before its mode and its attributes: both lose rights by it.
+  Status SetOwner(int fd, const struct stat& about, const std::string& path) const {
+    const OwnersRights rights(owner_);
+    if (!kept_ || fchown(fd, about.st_uid, about.st_gid) == 0) return {};
+    return CopyFailed(errno, "chown", path);
   }
 
   Status FinishInode(int fd, mode_t mode, const struct stat& about, const std::string& path) {
@@ -401,6 +421,7 @@ class LayerCopy {
 
   const Call& call_;
   const FileOwner owner_;
+  const bool kept_;  // owners, modes and file capabilities
   UniqueFd from_;
   UniqueFd to_;
   std::atomic<bool> kernel_copies_ = true;
@@ -419,8 +440,8 @@ class LayerCopy {
 }  // namespace
 
 Status CopyLayer(const Call& call, const std::string& from, const std::string& to,
-                 const FileOwner& owner) {
-  return LayerCopy(call, owner).Run(from, to);
+                 const FileOwner& owner, LayerOwners owners) {
+  return LayerCopy(call, owner, owners).Run(from, to);
 }
 
 }  // namespace interlink::slurm

@@ -12,6 +12,7 @@ namespace interlink::slurm {
 namespace {
 
 constexpr size_t kMaxWord = 256;
+constexpr size_t kMaxRefusal = 1024;
 
 }  // namespace
 
@@ -31,6 +32,15 @@ Result<AgentWord> ReadAgentWord(const std::string& pod_folder, const std::string
     word = std::max(word, ParseAgentWord(*text, nonce));
   }
   return word;
+}
+
+Result<std::string> ReadRefusal(const std::string& pod_folder, const std::string& nonce) {
+  const auto text = ReadFile(pod_folder + "/refusal", kMaxRefusal);
+  if (text.status().code() == Code::kNotFound) return std::string();
+  if (!text.ok()) return text.status();
+  const std::string of = "1 " + nonce + " ";
+  if (nonce.empty() || !text->starts_with(of) || !text->ends_with('\n')) return std::string();
+  return text->substr(of.size(), text->size() - of.size() - 1);
 }
 
 Status RaiseFence(const std::string& pod_folder) {

@@ -29,6 +29,9 @@ Result<AgentWord> ReadAgentWord(const std::string& pod_folder, const std::string
 // One such file. Pure.
 AgentWord ParseAgentWord(std::string_view text, std::string_view nonce);
 
+// Why the agent of that claim never began; empty: it has not said so. An error: as above.
+Result<std::string> ReadRefusal(const std::string& pod_folder, const std::string& nonce);
+
 // Takes the heartbeat folder away, durably. OK also when it is gone already. An agent that beats
 // later finds out; whoever wants to count a lease counts from after this.
 Status RaiseFence(const std::string& pod_folder);

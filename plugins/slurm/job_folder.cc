@@ -15,6 +15,7 @@ namespace {
 
 constexpr const char* kFileVersion = "1 ";
 constexpr size_t kMaxSiteFile = 256;
+constexpr const char* kFolderlessMark = "/folderless";
 constexpr size_t kMaxAgent = 1U << 30U;
 
 // Tells versions of the agent apart; nobody has to be kept from making equal ones (FNV-1a).
@@ -74,7 +75,7 @@ Result<std::string> JobFolder::InstallAgent(const std::string& agent) const {
   return path;
 }
 
-Status JobFolder::MakePod(const SandboxId& id, const sdk::AgentTicket& ticket) const {
+Status JobFolder::MakePod(const SandboxId& id, const sdk::AgentTicket& ticket, bool shared) const {
   RETURN_IF_ERROR(CheckMounted());
   const std::string pod = PodFolder(id);
   // Its parent is nobody else's, so nobody can have made it for us.
@@ -86,8 +87,18 @@ Status JobFolder::MakePod(const SandboxId& id, const sdk::AgentTicket& ticket) c
   // 0600 from their creation on (base/file.h), under a name that did not exist.
   RETURN_IF_ERROR(WriteFileAtomically(pod + "/ca.pem", ticket.ca_pem, 0600));
   RETURN_IF_ERROR(WriteFileAtomically(pod + "/token", ticket.token + "\n", 0600));
+  // Before `site`, which makes it one: who finds the pod without a journal must not look for its
+  // claim in the wrong place.
+  if (!shared) RETURN_IF_ERROR(WriteFileAtomically(pod + kFolderlessMark, kFileVersion, 0600));
   RETURN_IF_ERROR(WriteFileAtomically(pod + "/site", kFileVersion + lineage_.str() + "\n", 0600));
   return SyncDirectoryOf(pod);
+}
+
+Result<bool> JobFolder::IsShared(const SandboxId& id) const {
+  const std::string mark = PodFolder(id) + kFolderlessMark;
+  if (access(mark.c_str(), F_OK) == 0) return false;
+  if (errno == ENOENT) return true;
+  return ErrnoStatus(errno, "look at \"" + mark + "\"");
 }
 
 Result<std::vector<SandboxId>> JobFolder::Pods() const {

@@ -8,6 +8,7 @@
 //     pods/                 0700
 //       .site-LINEAGE       made once: where it is missing, another folder is mounted here, or none
 //       SANDBOX/            0700
+//         folderless        its jobs do not see this folder: there is a claim of the hub's only
 //         site              "1 LINEAGE": whose
 //         ca.pem token      0600: what the agent needs to call in
 //         heartbeat/        the agent beats there; renamed to `given-up`: the fence (fence.h)
@@ -41,8 +42,11 @@ class JobFolder {
   Result<std::string> InstallAgent(const std::string& agent) const;
 
   std::string PodFolder(const SandboxId& id) const { return path_ + "/pods/" + id.str(); }
-  // Idempotent until the first job of it is submitted; never afterwards.
-  Status MakePod(const SandboxId& id, const sdk::AgentTicket& ticket) const;
+  // Idempotent until the first job of it is submitted; never afterwards. `shared`: its jobs see the
+  // folder.
+  Status MakePod(const SandboxId& id, const sdk::AgentTicket& ticket, bool shared) const;
+  // As it was made.
+  Result<bool> IsShared(const SandboxId& id) const;
   // Those of our lineage.
   Result<std::vector<SandboxId>> Pods() const;
   // Absent is OK.

@@ -16,7 +16,6 @@
 namespace interlink::slurm {
 namespace {
 
-constexpr std::string_view kLayerPrefix = "v1-";
 constexpr std::string_view kHolderVersion = "1\n";
 constexpr size_t kMaxHolderFile = 1U << 20U;
 constexpr auto kSweepEvery = std::chrono::seconds(30);
@@ -24,20 +23,25 @@ constexpr auto kSweepEvery = std::chrono::seconds(30);
 constexpr auto kLookEvery = std::chrono::milliseconds(500);
 constexpr auto kHolderWait = std::chrono::seconds(5);
 
+// A change of the form is a new name.
+std::string_view PrefixOf(LayerOwners owners) {
+  return owners == LayerOwners::kKept ? "v2-" : "v1-";
+}
+
 // The inode alone may come again, and so may the path: the image store counts its layers anew.
-Result<std::string> LayerName(const std::string& folder) {
+Result<std::string> LayerName(const std::string& folder, LayerOwners owners) {
   struct stat about {};
   if (stat(folder.c_str(), &about) != 0)
     return ErrnoStatus(errno, "stat the layer \"" + folder + "\"");
   if (!S_ISDIR(about.st_mode)) return InvalidArgument("the layer \"" + folder + "\" is no folder");
-  return std::string(kLayerPrefix) + std::to_string(about.st_ino) + "-" +
+  return std::string(PrefixOf(owners)) + std::to_string(about.st_ino) + "-" +
          std::to_string(about.st_ctim.tv_sec) + "." + std::to_string(about.st_ctim.tv_nsec);
 }
 
-Result<std::vector<std::string>> LayerNamesOf(const sdk::UnpackedImage& image) {
+Result<std::vector<std::string>> LayerNamesOf(const sdk::UnpackedImage& image, LayerOwners owners) {
   std::vector<std::string> names;
   for (const std::string& folder : image.layers) {
-    ASSIGN_OR_RETURN(std::string name, LayerName(folder));
+    ASSIGN_OR_RETURN(std::string name, LayerName(folder, owners));
     names.push_back(std::move(name));
   }
   return names;
@@ -169,7 +173,8 @@ Status JobLayers::Load() {
   {
     MutexLock lock(mutex_);
     for (const std::string& name : names)
-      if (name.starts_with(kLayerPrefix)) layers_[name] = {State::kReady, 0, 0, clock_.Steady()};
+      if (name.starts_with(PrefixOf(options_.owners)))
+        layers_[name] = {State::kReady, 0, 0, clock_.Steady()};
   }
   for (const std::string& folder :
        {std::string("/holders"), std::string("/temp"), std::string("/trash")}) {
@@ -214,7 +219,7 @@ Status JobLayers::LoadHolder(const std::string& id) {
 }
 
 Status JobLayers::Prepare(const Call& call, const sdk::UnpackedImage& image) {
-  ASSIGN_OR_RETURN(const auto names, LayerNamesOf(image));
+  ASSIGN_OR_RETURN(const auto names, LayerNamesOf(image, options_.owners));
   const Use use(*this, names);
   for (size_t i = 0; i < names.size(); ++i)
     RETURN_IF_ERROR(PrepareLayer(call, image.layers[i], names[i]));
@@ -251,7 +256,7 @@ Status JobLayers::PrepareLayer(const Call& call, const std::string& from, const 
 
 Status JobLayers::CopyInto(const Call& call, const std::string& from, const std::string& name) {
   const std::string temporary = options_.root + "/temp/" + name + "-" + RandomHex(8);
-  Status done = CopyLayer(call, from, temporary, options_.owner);
+  Status done = CopyLayer(call, from, temporary, options_.owner, options_.owners);
   if (done.ok()) done = Publish(temporary, name);
   if (!done.ok()) Discard(temporary);
   return done.WithContext("prepare the layer \"" + from + "\" for jobs");
@@ -272,7 +277,7 @@ Status JobLayers::Publish(const std::string& temporary, const std::string& name)
 Result<sdk::UnpackedImage> JobLayers::Hold(const ContainerId& holder,
                                            const sdk::UnpackedImage& image) {
   if (!IsFullId(holder.str())) return InvalidArgument("a holder's name must be 64 hex digits");
-  ASSIGN_OR_RETURN(const auto names, LayerNamesOf(image));
+  ASSIGN_OR_RETURN(const auto names, LayerNamesOf(image, options_.owners));
   ASSIGN_OR_RETURN(const auto added, AddToHolder(holder, names, image.id));
   if (added) {
     const Status written = WriteHolder(holder, added->all);
@@ -345,8 +350,14 @@ void JobLayers::Release(const ContainerId& holder) {
 void JobLayers::DropHolder(const ContainerId& holder) {
   {
     MutexLock lock(mutex_);
+    // Another thread may be at it: its caller is told that the layers are free when they are.
+    const auto idle = [&]() NO_LOCK_ANALYSIS {
+      const auto found = holders_.find(holder);
+      return found == holders_.end() || !found->second.busy;
+    };
+    if (!changed_.WaitFor(mutex_, kHolderWait, idle)) return;  // Sweep comes again
     const auto found = holders_.find(holder);
-    if (found == holders_.end() || !found->second.released || found->second.busy) return;
+    if (found == holders_.end() || !found->second.released) return;
     found->second.busy = true;
   }
   const std::string path = options_.root + "/holders/" + holder.str();
@@ -380,6 +391,7 @@ void JobLayers::Discard(const std::string& path) {
 }
 
 void JobLayers::Sweep() {
+  MutexLock one_at_a_time(sweep_);
   std::vector<ContainerId> released;
   {
     MutexLock lock(mutex_);

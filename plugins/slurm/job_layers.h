@@ -3,7 +3,7 @@
 //
 //   ROOT/              0700, of the user whose jobs read it. Of one site: who else used it would
 //                      lose its layers. Everything in it is durable before it is announced
-//     v1-INODE-TIME/   the copy of one of the site's layers, whole; named by the inode of the
+//     vN-INODE-TIME/   the copy of one of the site's layers, whole; named by the inode of the
 //                      site's folder and its time, because the image store uses its numbers again
 //     holders/ID       "1", then the layers that a container holds, a line each
 //     temp/ trash/     copies under way, and what is being deleted; swept at the start
@@ -29,6 +29,7 @@
 #include "base/mutex.h"
 #include "base/status.h"
 #include "sdk/host.h"
+#include "slurm/copy_layer.h"
 #include "slurm/file_owner.h"
 
 namespace interlink::slurm {
@@ -38,6 +39,7 @@ class JobLayers {
   struct Options {
     std::string root;  // absolute; made if its parent is there
     FileOwner owner;   // who runs the jobs
+    LayerOwners owners = LayerOwners::kOne;
     Duration unheld = std::chrono::minutes(10);
   };
 
@@ -61,8 +63,9 @@ class JobLayers {
   // All that it holds; nothing is OK. What the disk refuses is repeated by Sweep.
   void Release(const ContainerId& holder);
 
-  // Deletes what nobody has any more. Its own thread calls it every half minute.
-  void Sweep();
+  // Deletes what nobody has any more, and is done when it returns. Its own thread calls it every
+  // half minute.
+  void Sweep() EXCLUDES_LOCK(sweep_);
 
  private:
   enum class State { kAbsent, kCopying, kReady, kGoing };
@@ -108,6 +111,7 @@ class JobLayers {
   const Options options_;
   const Clock& clock_;
   Log& log_;
+  Mutex sweep_;  // taken before mutex_
   Mutex mutex_;
   CondVar changed_;
   std::map<std::string, Layer> layers_ GUARDED_BY(mutex_);

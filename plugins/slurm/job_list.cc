@@ -122,6 +122,22 @@ Result<std::vector<Job>> ParseJobList(std::string_view text, std::string_view ma
   return jobs;
 }
 
+Result<bool> DeniesJob(const Call& call, Commands& commands, uint64_t id, const std::string& name) {
+  const std::string number = std::to_string(id);
+  ASSIGN_OR_RETURN(const Answer answer,
+                   commands.Run(call,
+                                {"squeue", "--noheader", "--all", "--states=all",
+                                 "--jobs=" + number, "--format=%A %j"},
+                                ""));
+  if (answer.code != 0) {
+    if (answer.err.find("Invalid job id") != std::string::npos) return true;
+    return Unavailable(ReadFailure("squeue", answer).message());
+  }
+  if (answer.out == number + " " + name + "\n") return false;
+  if (answer.out.starts_with(number + " ") && answer.out.ends_with('\n')) return true;
+  return Unavailable("squeue neither lists job " + number + " nor denies it");
+}
+
 Result<std::vector<Job>> ListJobs(const Call& call, Commands& commands, const std::string& user) {
   const std::string mark = RandomHex(8);
   ASSIGN_OR_RETURN(const Answer answer, commands.Run(call, ListArguments(user, mark), ""));

@@ -26,6 +26,11 @@ Result<std::vector<Job>> ParseJobList(std::string_view text, std::string_view ma
 // kUnavailable, kFailedPrecondition as ReadFailure says; kDataLoss: garbled; else as Commands::Run.
 Result<std::vector<Job>> ListJobs(const Call& call, Commands& commands, const std::string& user);
 
+// True: SLURM says that it has no such job, or that the id is of a job with another name now.
+// False: it lists the job. A list in which a job is missing is no denial: it may be cut, or of
+// nobody's. kUnavailable: neither.
+Result<bool> DeniesJob(const Call& call, Commands& commands, uint64_t id, const std::string& name);
+
 // squeue's exit_code: the raw wait status ("768") of 22.05, "exit:signal" ("3:0") of 24.11.
 // kDataLoss: neither.
 Result<JobExit> ParseJobExit(std::string_view text);

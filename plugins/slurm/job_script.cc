@@ -48,14 +48,16 @@ INTERLINK_CLAIM=$nonce
 export INTERLINK_CLAIM
 )sh";
 
+}  // namespace
+
+std::string ScriptBeginning() { return std::string(kBegin); }
+
 bool HasControl(std::string_view text) {
   for (const char c : text) {
     if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) return true;
   }
   return false;
 }
-
-}  // namespace
 
 std::string ShellWord(const std::string& word) {
   std::string quoted = "'";

@@ -13,6 +13,7 @@
 #define INTERLINK_PLUGINS_SLURM_JOB_SCRIPT_H_
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -28,6 +29,12 @@ struct JobScript {
 // kInvalidArgument: a path that is not absolute, no command, or control characters: a line of a
 // value must never become a line of the script ("#SBATCH ...").
 Result<std::string> ScriptText(const JobScript& script);
+
+// How the script of every job begins: sbatch looks for no options in the rest, PATH and umask do
+// not depend on the user's profile.
+std::string ScriptBeginning();
+// A line of the text could be one of the script.
+bool HasControl(std::string_view text);
 
 // One word for sh, whatever it holds. REQUIRES: no NUL.
 std::string ShellWord(const std::string& word);

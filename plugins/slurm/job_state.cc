@@ -137,6 +137,16 @@ std::optional<JobView> ScriptView(const Job& job) {
                      Named(job) + "could not make a folder in StateFolder on " + where +
                          ": it must be there, local and writable",
                      false};
+    case kExitUnfit:
+      return JobView{Phase::kNotBegun, kExitLost, "Error",
+                     Named(job) + "cannot run containers on " + where +
+                         ": it needs user namespaces and an OCI runtime at RuntimePath",
+                     false};
+    case kExitNotBrought:
+      return JobView{Phase::kNotBegun, kExitLost, "Error",
+                     Named(job) + "was not reached by the site on " + where +
+                         " within BeginWithin: srun must be able to start a step there",
+                     false};
     default:
       return std::nullopt;
   }

@@ -22,6 +22,8 @@ inline constexpr int kExitClaimLost = 113;
 inline constexpr int kExitNoPodFolder = 114;
 inline constexpr int kExitNotWritable = 115;
 inline constexpr int kExitNoStateFolder = 116;  // agent_command.h; it has the claim
+inline constexpr int kExitUnfit = 117;          // the agent's; it has the claim, and said why
+inline constexpr int kExitNotBrought = 118;     // lone_script.h: no agent was brought to it
 
 enum class Phase {
   kQueued,       // waits; nothing of it runs

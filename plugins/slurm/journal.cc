@@ -22,6 +22,7 @@ constexpr size_t kMaxJournalFile = 1U << 20U;
 // A folder whose `job` is not written yet is nothing: it was never answered for.
 constexpr const char* kJobFile = "/job";
 constexpr const char* kReleaseFile = "/release";
+constexpr const char* kBroughtFile = "/brought";
 constexpr const char* kEndedFile = "/ended";
 constexpr std::array<const char*, 3> kStages = {"wanted", "doubt", "submitted"};
 
@@ -72,6 +73,8 @@ json ToJson(const JobRecord& record) {
           {"job", record.job},
           {"since", record.since},
           {"orphan", record.orphan},
+          {"folderless", record.folderless},
+          {"limit_at", record.limit_at},
           {"doom", record.doom}};
 }
 
@@ -87,8 +90,42 @@ JobRecord RecordFrom(const json& from) {
   from.at("job").get_to(record.job);
   from.at("since").get_to(record.since);
   from.at("orphan").get_to(record.orphan);
+  // Of an older version: not there.
+  record.folderless = from.value("folderless", false);
+  record.limit_at = from.value("limit_at", int64_t{0});
   from.at("doom").get_to(record.doom);
   return record;
+}
+
+struct Brought {
+  SandboxId sandbox;
+  std::vector<Claim> claims;
+};
+
+json ToJson(const Brought& brought) {
+  json claims = json::array();
+  for (const Claim& claim : brought.claims) {
+    claims.push_back({{"nonce", claim.nonce},
+                      {"job", claim.job},
+                      {"restarts", claim.restarts},
+                      {"host", claim.host},
+                      {"boot", claim.boot}});
+  }
+  return {{"version", kJournalVersion}, {"sandbox", brought.sandbox.str()}, {"claims", claims}};
+}
+
+Brought BroughtFrom(const json& from) {
+  Brought brought;
+  brought.sandbox = SandboxId(from.at("sandbox").get<std::string>());
+  for (const json& one : from.at("claims")) {
+    Claim& claim = brought.claims.emplace_back();
+    one.at("nonce").get_to(claim.nonce);
+    one.at("job").get_to(claim.job);
+    one.at("restarts").get_to(claim.restarts);
+    one.at("host").get_to(claim.host);
+    one.at("boot").get_to(claim.boot);
+  }
+  return brought;
 }
 
 json ToJson(const sdk::AllocationFact& fact) {
@@ -159,6 +196,9 @@ Result<JournalEntry> Journal::LoadOne(const SandboxId& id) const {
   const auto ended = ReadJson(path + kEndedFile, id, FactFrom);
   if (ended.ok()) entry.ended = *ended;
   if (!ended.ok() && ended.status().code() != Code::kNotFound) return ended.status();
+  auto brought = ReadJson(path + kBroughtFile, id, BroughtFrom);
+  if (brought.ok()) entry.brought = std::move(brought->claims);
+  if (!brought.ok() && brought.status().code() != Code::kNotFound) return brought.status();
   const auto released = ReadFile(path + kReleaseFile, kMaxJournalFile);
   entry.released = released.ok();
   if (!released.ok() && released.status().code() != Code::kNotFound) return released.status();
@@ -174,6 +214,10 @@ Status Journal::Write(const JobRecord& record) const {
 
 Status Journal::WriteRelease(const SandboxId& id) const {
   return WriteFileAtomically(PathOf(id) + kReleaseFile, "1\n", 0600);
+}
+
+Status Journal::WriteBrought(const SandboxId& id, const std::vector<Claim>& claims) const {
+  return WriteFileAtomically(PathOf(id) + kBroughtFile, Text(ToJson(Brought{id, claims})), 0600);
 }
 
 Status Journal::WriteEnded(const sdk::AllocationFact& fact) const {

@@ -5,6 +5,7 @@
 //   FOLDER/SANDBOX/      0700
 //     job                JSON of a JobRecord: what is submitted, and how far that has come
 //     release            its end is wanted
+//     brought            JSON of Claims: the jobs to which an agent was brought
 //     ended              JSON of an AllocationFact: the proven end
 #ifndef INTERLINK_PLUGINS_SLURM_JOURNAL_H_
 #define INTERLINK_PLUGINS_SLURM_JOURNAL_H_
@@ -17,6 +18,7 @@
 #include "base/id.h"
 #include "base/status.h"
 #include "sdk/provisioner.h"
+#include "slurm/claim.h"
 #include "slurm/job_options.h"
 
 namespace interlink::slurm {
@@ -38,12 +40,16 @@ struct JobRecord {
   uint64_t job = 0;     // the last that was accepted or seen
   int64_t since = 0;    // of the first submission: seconds of 1970
   bool orphan = false;  // found without a journal: never submitted again
-  std::string doom;     // why its jobs are cancelled without anybody's wish; empty: they are not
+  // Its jobs share no folder with the site: its claim is the hub's binding (claims.h).
+  bool folderless = false;
+  int64_t limit_at = 0;  // of these: when SLURM ends the job that ran last: seconds of 1970
+  std::string doom;      // why its jobs are cancelled without anybody's wish; empty: they are not
 };
 
 struct JournalEntry {
   JobRecord record;
   bool released = false;
+  std::vector<Claim> brought;
   std::optional<sdk::AllocationFact> ended;
 };
 
@@ -55,6 +61,7 @@ class Journal {
   Result<std::vector<JournalEntry>> Load() const;
   Status Write(const JobRecord& record) const;
   Status WriteRelease(const SandboxId& id) const;
+  Status WriteBrought(const SandboxId& id, const std::vector<Claim>& claims) const;
   Status WriteEnded(const sdk::AllocationFact& fact) const;
   // Absent is OK.
   Status Remove(const SandboxId& id) const;

@@ -16,6 +16,10 @@ namespace {
 
 using sdk::Option;
 
+// 107 bytes of a Unix socket, less those of relay_command.h and of the name that a relay takes
+// first.
+constexpr size_t kLongestRelayFolder =
+    107 - (sizeof("/interlink-") - 1) - 32 - (sizeof("/hub.4194304") - 1);
 constexpr std::string_view kHandlersPrefix = "Handlers.";
 constexpr std::string_view kRulesPrefix = "Rules.";
 
@@ -88,10 +92,21 @@ Status ParseSeconds(const Option& option, int64_t least, int64_t most,
   return {};
 }
 
-// Queued pods are shown as running under at-start, which this plugin cannot do.
-Status ParseQueue(const Option& option) {
-  if (option.value == "at-run") return {};
-  return MalformedOption(option, "at-run: this plugin does not show a pod before its job runs");
+Status ParseTransport(const Option& option, Transport& transport) {
+  for (const Transport one : {Transport::kDirect, Transport::kSrun, Transport::kAuto}) {
+    if (option.value != NameOf(one)) continue;
+    transport = one;
+    return {};
+  }
+  return MalformedOption(option, "direct, srun or auto");
+}
+
+Status ParseQueue(const Option& option, bool& at_start) {
+  if (option.value != "at-run" && option.value != "at-start") {
+    return MalformedOption(option, "at-run or at-start");
+  }
+  at_start = option.value == "at-start";
+  return {};
 }
 
 // A value that the profile could not have, whatever the rules.
@@ -114,7 +129,10 @@ Status ParseHandlerOption(const Option& option, SlurmOptions& options) {
   }
   if (dot == std::string::npos) return UnknownOption(option);
   const std::string_view written = WithoutIndexOf(std::string_view(rest).substr(dot + 1));
-  if (written == "Queue") return ParseQueue(option);
+  if (written == "Queue") return ParseQueue(option, profile->second.at_start.emplace());
+  if (written == "AllowedHostPaths") {
+    return ParsePathOption(option, profile->second.allowed_host_paths.emplace_back());
+  }
   if (written == "Flags") {
     const Status good = CheckFlags({option.value});
     if (!good.ok()) return good.WithContext(option.where + ": \"" + option.key + "\"");
@@ -124,7 +142,8 @@ Status ParseHandlerOption(const Option& option, SlurmOptions& options) {
   const auto key = KeyNamed(written);
   if (!key) {
     return InvalidArgument(option.where + ": unknown option \"" + option.key +
-                           "\"; a handler has: " + KnownKeys() + ", Flags, Queue");
+                           "\"; a handler has: " + KnownKeys() +
+                           ", AllowedHostPaths, Flags, Queue");
   }
   RETURN_IF_ERROR(CheckProfileValue(option, std::string(*key)));
   profile->second.values[std::string(*key)] = option.value;
@@ -177,17 +196,32 @@ Status ParseOwnOption(const Option& option, SlurmOptions& options) {
   if (key == "SlurmConf") return ParsePathOption(option, options.conf);
   if (key == "CommandsFolder") return ParsePathOption(option, options.commands_folder);
   if (key == "JobFolder") return ParsePathOption(option, options.job_folder);
+  if (key == "SharedFolder") return ParseFlag(option, options.shared_folder);
   if (key == "AgentPath") return ParsePathOption(option, options.agent);
   if (key == "RuntimePath") return ParsePathOption(option, options.runtime);
   if (key == "StateFolder") return ParsePathOption(option, options.state_folder);
   if (key == "LeaveWithin") return ParseSeconds(option, 10, kLongest, options.leave_within);
   if (key == "MessageTimeout") return ParseSeconds(option, 1, 600, options.message_timeout);
+  if (key == "BeginWithin") return ParseSeconds(option, 10, 86400, options.begin_within);
   if (key == "AllowRootAgents") return ParseFlag(option, options.allow_root_agents);
-  if (key == "Queue") return ParseQueue(option);
+  if (key == "Transport") return ParseTransport(option, options.transport);
+  if (key == "Queue") return ParseQueue(option, options.at_start);
   return UnknownOption(option);
 }
 
 }  // namespace
+
+const char* NameOf(Transport transport) {
+  switch (transport) {
+    case Transport::kDirect:
+      return "direct";
+    case Transport::kSrun:
+      return "srun";
+    case Transport::kAuto:
+      break;
+  }
+  return "auto";
+}
 
 Result<SlurmOptions> ParseOptions(const sdk::PluginOptions& options, const std::string& daemon) {
   SlurmOptions parsed;
@@ -204,10 +238,21 @@ Result<SlurmOptions> ParseOptions(const sdk::PluginOptions& options, const std::
       RETURN_IF_ERROR(ParseOwnOption(option, parsed));
     }
   }
+  for (auto& [name, profile] : parsed.profiles) {
+    if (!profile.at_start) profile.at_start = parsed.at_start;
+  }
   if (parsed.job_folder.empty()) {
     return InvalidArgument("plugin \"" + options.name +
                            "\" needs the option \"JobFolder\": a folder that this machine and all "
-                           "compute nodes share");
+                           "compute nodes share, or, with \"SharedFolder\" false, one of this "
+                           "machine");
+  }
+  if (parsed.transport != Transport::kDirect && parsed.state_folder.size() > kLongestRelayFolder) {
+    return InvalidArgument("plugin \"" + options.name +
+                           "\": the option \"StateFolder\" has more than " +
+                           std::to_string(kLongestRelayFolder) +
+                           " bytes, too many for the Unix socket that \"Transport\" srun and auto "
+                           "need below it");
   }
   return parsed;
 }

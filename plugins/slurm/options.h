@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,19 +19,39 @@ namespace interlink::slurm {
 struct Profile {
   Values values;  // keys of kOptionKeys
   std::vector<std::string> flags;
+  // Of compute nodes: what pods may mount, with everything below. Absolute.
+  std::vector<std::string> allowed_host_paths;
+  std::optional<bool> at_start;  // Queue: at-start; ParseOptions sets it
 };
+
+// How agents reach the site's hub.
+enum class Transport {
+  kDirect,  // by the network
+  kSrun,    // by the stdio of a step that the site starts in their job
+  kAuto,    // by such a step where an agent is not heard of otherwise
+};
+
+// As it is written in the configuration.
+const char* NameOf(Transport transport);
 
 struct SlurmOptions {
   std::vector<std::string> handlers;
-  std::string conf;                       // SLURM_CONF of the commands
-  std::string commands_folder;            // empty: they are found in PATH
-  std::string job_folder;                 // absolute; the same on the site and on all compute nodes
+  std::string conf;             // SLURM_CONF of the commands
+  std::string commands_folder;  // empty: they are found in PATH
+  std::string job_folder;       // absolute; see shared_folder
+  // Compute nodes have it too, under the same path. False: they see nothing of it, and a job gets
+  // what it needs through srun.
+  bool shared_folder = true;
   std::string agent;                      // absolute, on the site
   std::string runtime = "/usr/bin/crun";  // on compute nodes
   std::string state_folder = "/tmp";      // on compute nodes, of a local file system
   std::chrono::seconds leave_within{25};
   std::chrono::seconds message_timeout{10};
+  // From when SLURM says that a job runs to its first act, prologs included.
+  std::chrono::seconds begin_within{600};
   bool allow_root_agents = false;
+  bool at_start = false;  // of handlers that do not say
+  Transport transport = Transport::kDirect;
   std::map<std::string, Profile> profiles;  // by handler
   Rules rules;
 };

@@ -50,6 +50,14 @@ Result<std::unique_ptr<sdk::Provisioner>> Create(sdk::Host& host, sdk::AgentDesk
     return version.status().WithContext(
         "SLURM's commands cannot be run (options CommandsFolder and SlurmConf)");
   }
+  if (parsed.transport != Transport::kDirect || !parsed.shared_folder) {
+    const auto srun = system->Run(Call::WithTimeout(kProbeWithin), {"srun", "--version"}, "");
+    if (!srun.ok() || srun->code != 0) {
+      return FailedPrecondition(std::string("srun cannot be run, which the option ") +
+                                (parsed.shared_folder ? "Transport" : "SharedFolder") +
+                                " needs: " + (srun.ok() ? Words(*srun) : srun.status().message()));
+    }
+  }
   host.log().Info("SLURM's commands are there", {{"version", version->text}});
   ASSIGN_OR_RETURN(std::string user, OwnUser());
   ProvisionerParts parts{host, desk, std::move(system), std::move(user), version->has_runtime};

@@ -4,6 +4,8 @@
 #include <tuple>
 #include <utility>
 
+#include "slurm/submission.h"
+
 namespace interlink::slurm {
 namespace {
 
@@ -15,6 +17,7 @@ constexpr int kMostDoublings = 5;
 constexpr Duration kFirstRetry = std::chrono::seconds(1);
 constexpr Duration kLongestRetry = std::chrono::seconds(30);
 constexpr int kExitNobodySaw = 255;
+constexpr size_t kSecondsOfTime = 19;
 
 Phase PhaseOf(const Job& job) { return ViewOf(job, true).phase; }
 
@@ -49,6 +52,39 @@ NextStep StepOfSeen(const Pod& pod) {
   return any || AllOver(pod) ? NextStep::kSettle : NextStep::kNone;
 }
 
+std::string TimeWords(int64_t seconds) {
+  return FormatRfc3339(seconds * kNanosOfSecond).substr(0, kSecondsOfTime) + "Z";
+}
+
+// SLURM tells a job to end up to a minute early, and its agent then leaves before the limit: the
+// job's state says nothing of it.
+std::string LimitWords(const Pod& pod, const Job& last) {
+  constexpr int64_t kEarly = 60;
+  const bool near =
+      pod.limit_at > 0 && last.end_time + WarnSeconds(pod.record.options) + kEarly >= pod.limit_at;
+  if (!near || last.state == "TIMEOUT") return "";
+  return "; its time limit was at " + TimeWords(pod.limit_at);
+}
+
+// A binding whose claim is lost does not tell which job it is.
+uint64_t JobOfOwner(const Pod& pod) {
+  return pod.owner->job != 0 ? pod.owner->job : pod.record.job;
+}
+
+std::string OnHost(const Claim& claim) { return claim.host.empty() ? "" : " on " + claim.host; }
+
+// What a pod that was given up waits for.
+std::string ProofWords(const Pod& pod) {
+  if (!pod.record.folderless) {
+    return "; waiting for the proof that nothing of it runs any more";
+  }
+  std::string words = "; its agent has not said that everything has ended: ";
+  if (const int64_t by = EndsBy(pod); by != 0) {
+    return words + "it has when its time limit is over, at " + TimeWords(by);
+  }
+  return words + "without a time limit only a person can say it (interlink-api forget --dead)";
+}
+
 }  // namespace
 
 NextStep NextStepOf(const Pod& pod, SteadyTime now) {
@@ -56,7 +92,38 @@ NextStep NextStepOf(const Pod& pod, SteadyTime now) {
   if (pod.released && !pod.owner) return NextStep::kTakeBack;
   if (pod.record.stage == Stage::kWanted && !pod.owner) return NextStep::kSubmit;
   if (pod.record.doom.empty() && !OddMessage(pod).empty()) return NextStep::kDoom;
-  return StepOfSeen(pod);
+  if (!pod.owner && pod.begin_by && now > *pod.begin_by) return NextStep::kExpect;
+  const NextStep step = StepOfSeen(pod);
+  if (step != NextStep::kNone) return step;
+  if (LimitMoved(pod)) return NextStep::kNoteLimit;
+  const bool wanted = pod.record.folderless ? !pod.bound : pod.relayed && !pod.runner;
+  const bool find = wanted && pod.seen && RunningJob(pod) != nullptr;
+  return find ? NextStep::kFindRunner : NextStep::kNone;
+}
+
+bool LimitMoved(const Pod& pod) {
+  return pod.record.folderless && pod.limit_at != 0 && pod.limit_at != pod.record.limit_at;
+}
+
+int64_t EndsBy(const Pod& pod) {
+  const int64_t limit = std::max(pod.limit_at, pod.record.limit_at);
+  return limit == 0 ? 0 : limit + std::chrono::seconds(kAfterLimit).count();
+}
+
+const Job* RunningJob(const Pod& pod) {
+  for (const Job& job : pod.seen->jobs) {
+    if (PhaseOf(job) == Phase::kRunning) return &job;
+  }
+  return nullptr;
+}
+
+bool RunnerHolds(const Pod& pod) {
+  bool holds = false;
+  // Ids are handed out again: the newest counts.
+  for (const Job& job : pod.seen->jobs) {
+    if (job.identity.id == pod.runner->job) holds = Holds(PhaseOf(job));
+  }
+  return holds;
 }
 
 bool AllOver(const Pod& pod) {
@@ -114,8 +181,8 @@ sdk::AllocationFact LivingFact(const Pod& pod) {
     if (queued) fact.expected_start_ns = chief->start_time * kNanosOfSecond;
   } else if (pod.owner) {
     fact.state = State::kGranted;
-    fact.allocation = std::to_string(pod.owner->job);
-    fact.message = "job " + fact.allocation + " has run on " + pod.owner->host;
+    fact.allocation = std::to_string(JobOfOwner(pod));
+    fact.message = "job " + fact.allocation + " has run" + OnHost(*pod.owner);
   } else if (pod.record.stage == Stage::kDoubt) {
     fact.reason = "InDoubt";
     fact.message = "sbatch has not said whether it submitted a job: looking for one";
@@ -124,7 +191,13 @@ sdk::AllocationFact LivingFact(const Pod& pod) {
   } else {
     fact.message = "to be submitted";
   }
-  if (pod.raised) fact.message += "; waiting for the proof that nothing of it runs any more";
+  if (!pod.relay_trouble.empty()) {
+    fact.message += "; its agent is not reached: " + pod.relay_trouble;
+  }
+  if (!pod.delivery_trouble.empty()) {
+    fact.message += "; its agent cannot be brought into the job: " + pod.delivery_trouble;
+  }
+  if (pod.raised) fact.message += ProofWords(pod);
   if (!pod.trouble.empty()) {
     if (fact.reason.empty()) fact.reason = "Retrying";
     fact.message += "; " + pod.trouble;
@@ -148,15 +221,16 @@ sdk::AllocationFact EndedFact(const Pod& pod, const std::optional<Job>& last,
   sdk::AllocationFact fact;
   fact.sandbox = pod.record.sandbox;
   fact.state = State::kEnded;
-  fact.allocation = std::to_string(pod.owner->job);
+  fact.allocation = std::to_string(JobOfOwner(pod));
   fact.pod_folder = pod_folder;
   fact.exit_code = kExitNobodySaw;
-  fact.message = "job " + fact.allocation + " on " + pod.owner->host +
-                 " has ended; SLURM does not know it any more";
+  fact.message =
+      "job " + fact.allocation + OnHost(*pod.owner) + " has ended; SLURM does not know it any more";
   if (!last) return fact;
   const JobView view = ViewOf(*last, pod.released || !pod.record.doom.empty());
   fact.reason = last->state;
   fact.message = pod.record.doom.empty() ? view.message : pod.record.doom + "; " + view.message;
+  fact.message += LimitWords(pod, *last);
   fact.out_of_memory = view.out_of_memory;
   // 113 is of a second run of the same id, which says nothing of the first.
   if (view.phase != Phase::kClaimLost && view.exit_code != 0) fact.exit_code = view.exit_code;

@@ -24,30 +24,52 @@
 namespace interlink::slurm {
 
 inline constexpr int kMostSubmissions = 5;
+// After the time limit of a job, which SLURM may stretch (OverTimeLimit) and KillWait follows: by
+// then nothing of it runs.
+inline constexpr auto kAfterLimit = std::chrono::minutes(10);
 
 // What is known of one pod. Value type.
 struct Pod {
   JobRecord record;
   bool released = false;
   std::optional<sdk::AllocationFact> ended;
-  std::optional<Sighting> seen;      // since the last submission
-  std::set<uint64_t> gone;           // jobs of it that SLURM has forgotten, since then
-  std::optional<Claim> owner;        // a job has the claim
-  std::optional<SteadyTime> raised;  // the fence
-  SteadyTime submitted{};            // when the last sbatch was back
-  SteadyTime due{};                  // nothing is tried before
-  int failures = 0;                  // in a row
-  std::string trouble;               // what the last of them said
+  std::optional<Sighting> seen;        // since the last submission
+  std::set<uint64_t> gone;             // jobs of it that SLURM has forgotten, since then
+  std::optional<Claim> owner;          // a job has the claim
+  std::optional<SteadyTime> raised;    // the fence
+  int64_t limit_at = 0;                // of a job that ran when it was last seen: Unix seconds
+  SteadyTime submitted{};              // when the last sbatch was back
+  std::optional<SteadyTime> begin_by;  // SLURM says that a job of it runs: it has the claim by then
+  SteadyTime due{};                    // nothing is tried before
+  int failures = 0;                    // in a row
+  std::string trouble;                 // what the last of them said
+  // Where agents are reached through srun.
+  std::optional<SteadyTime> running;  // since when a job of it was seen to run
+  bool relayed = false;               // a relay is wanted for its agent
+  // Without a shared folder.
+  std::vector<Claim> brought;    // of the jobs to which an agent was brought, or began to be
+  bool bound = false;            // the hub has let one of these in: `runner`
+  std::string delivery_trouble;  // why no agent is brought
+  std::optional<Claim> runner;   // who has the pod while it runs
+  std::string relay_trouble;     // why no relay is of use
 };
 
 enum class NextStep {
   kNone,
-  kSubmit,    // run sbatch
-  kDoom,      // SLURM does with a job what must not be: store it, then cancel
-  kTakeBack,  // released: take the claim, so that nothing starts
-  kSettle,    // its jobs are over, in part or all: look at claim and fence
+  kSubmit,      // run sbatch
+  kDoom,        // SLURM does with a job what must not be: store it, then cancel
+  kTakeBack,    // released: take the claim, so that nothing starts
+  kExpect,      // a job runs for long: has it begun?
+  kFindRunner,  // a relay or a delivery is wanted: read who has the pod
+  kNoteLimit,   // the time limit of a job is another one: store it
+  kSettle,      // its jobs are over, in part or all: look at claim and fence
 };
 NextStep NextStepOf(const Pod& pod, SteadyTime now);
+
+// A job of it in phase kRunning; null: none. REQUIRES: `seen`.
+const Job* RunningJob(const Pod& pod);
+// The runner's job is not over, as far as SLURM tells. REQUIRES: `seen`, `runner`.
+bool RunnerHolds(const Pod& pod);
 
 // Every job that may have run the pod is in a final state, or gone. REQUIRES: `seen`.
 bool AllOver(const Pod& pod);
@@ -55,6 +77,12 @@ bool AllOver(const Pod& pod);
 bool OwnerOver(const Pod& pod);
 // The owner's job as it was last seen.
 std::optional<Job> OwnerJob(const Pod& pod);
+
+// Its time limit has to be stored.
+bool LimitMoved(const Pod& pod);
+// When a pod without a shared folder has ended at the latest: seconds of 1970; 0: its job has no
+// time limit, or nobody knows it.
+int64_t EndsBy(const Pod& pod);
 
 // Jobs that must be cancelled: it was released or has ended or is doomed, and some are not over.
 bool WantsCancel(const Pod& pod);

@@ -38,7 +38,7 @@ void Drop(std::vector<std::string>& list, std::string_view path) {
 
 // An agent's, without what is another machine's there: of host paths only those whose contents come
 // along are had. A pod's resources are its job's.
-sdk::Description DescribeAgents(const engine::EngineOptions& agent) {
+sdk::Description DescribeAgents(const engine::EngineOptions& agent, const SlurmOptions& options) {
   sdk::Description description = engine::DescribeEngine(agent, {});
   Drop(description.container.honoured, "devices");
   for (const char* path : {"linux.resources", "linux.overhead"}) {
@@ -46,6 +46,11 @@ sdk::Description DescribeAgents(const engine::EngineOptions& agent) {
     description.sandbox.bounded.emplace_back(path);
   }
   description.node_options = NodeOptionNames();
+  for (auto& handler : description.handlers) {
+    const auto profile = options.profiles.find(handler.name);
+    handler.queue_at_start =
+        profile != options.profiles.end() && profile->second.at_start.value_or(false);
+  }
   return description;
 }
 
@@ -67,16 +72,42 @@ SlurmProvisioner::SlurmProvisioner(ProvisionerParts parts, SlurmOptions options)
     : parts_(std::move(parts)),
       options_(std::move(options)),
       clock_(parts_.host.clock()),
+      began_(clock_.Steady()),
       engine_(AgentEngine(options_)),
-      description_(DescribeAgents(engine_)),
+      description_(DescribeAgents(engine_, options_)),
       folder_(options_.job_folder, parts_.host.lineage()),
       journal_(parts_.host.data_folder() + "/jobs"),
       observer_(*parts_.commands, clock_,
                 {.lineage = parts_.host.lineage(),
                  .user = parts_.user,
                  .message_timeout = options_.message_timeout}),
+      folder_claims_(folder_, parts_.desk, clock_),
+      binding_claims_(parts_.desk, clock_, [this](const SandboxId& id) { return BroughtTo(id); }),
       cancellations_(*parts_.commands, clock_, parts_.host.lineage(), parts_.user),
-      steps_("slurm", kLanes, kMostSteps) {}
+      steps_("slurm", kLanes, kMostSteps) {
+  if (options_.transport != Transport::kDirect) {
+    RelaysOptions relays;
+    relays.state_folder = options_.state_folder;
+    relays.runtime_none = parts_.runtime_none;
+    relays_ = std::make_unique<Relays>(
+        Relays::Parts{*parts_.commands, parts_.desk, parts_.host.log()}, std::move(relays));
+  }
+  if (options_.shared_folder) return;
+  DeliveriesOptions deliveries;
+  deliveries.state_folder = options_.state_folder;
+  deliveries.runtime_none = parts_.runtime_none;
+  deliveries_ = std::make_unique<Deliveries>(
+      Deliveries::Parts{
+          *parts_.commands, parts_.host.log(),
+          [this](const SandboxId& id, const Claim& claim) { return TakeBrought(id, claim); },
+          [this](const SandboxId& id) { return ParcelOf(id); }},
+      std::move(deliveries));
+}
+
+Claims& SlurmProvisioner::ClaimsOf(const Pod& pod) {
+  if (pod.record.folderless) return binding_claims_;
+  return folder_claims_;
+}
 
 Result<std::unique_ptr<SlurmProvisioner>> SlurmProvisioner::Create(ProvisionerParts parts,
                                                                    SlurmOptions options) {
@@ -128,6 +159,7 @@ Result<std::vector<AllocationFact>> SlurmProvisioner::Recover(const Call&) {
       Pod& pod = pods_[entry.record.sandbox].pod;
       pod.record = entry.record;
       pod.released = entry.released;
+      pod.brought = entry.brought;
       pod.ended = entry.ended;
     }
     recovered_ = true;
@@ -150,9 +182,13 @@ Result<std::vector<JournalEntry>> SlurmProvisioner::FindAll() {
   ASSIGN_OR_RETURN(agent_, folder_.InstallAgent(options_.agent));
   if (layers_ == nullptr) {
     // Two sites of one user in one JobFolder must not have the same.
-    const std::string root = options_.job_folder + "/layers-" + parts_.host.lineage().str();
-    ASSIGN_OR_RETURN(layers_, JobLayers::Create({.root = root, .owner = {geteuid(), getegid()}},
-                                                clock_, parts_.host.log()));
+    const std::string folder = options_.job_folder + "/layers-" + parts_.host.lineage().str();
+    const bool root = geteuid() == 0;
+    ASSIGN_OR_RETURN(layers_,
+                     JobLayers::Create({.root = folder,
+                                        .owner = {geteuid(), getegid()},
+                                        .owners = root ? LayerOwners::kKept : LayerOwners::kOne},
+                                       clock_, parts_.host.log()));
   }
   RETURN_IF_ERROR(AdoptOrphans(entries));
   return entries;
@@ -171,6 +207,8 @@ Status SlurmProvisioner::AdoptOrphans(std::vector<JournalEntry>& entries) {
     entry.record.submissions = 1;
     entry.record.since = clock_.WallNanos() / 1'000'000'000;
     entry.record.orphan = true;
+    ASSIGN_OR_RETURN(const bool shared, folder_.IsShared(id));
+    entry.record.folderless = !shared;
     RETURN_IF_ERROR(journal_.Write(entry.record));
     parts_.host.log().Warning("a pod's folder without a journal was found",
                               {{"sandbox", id.str()}});
@@ -233,6 +271,7 @@ Status SlurmProvisioner::Submit(const Call&, const sdk::AllocationSpec& spec) {
   record.comment = JobComment(OwnHostName(), spec.node.str(), metadata.namespace_(),
                               metadata.name(), metadata.uid());
   record.options = std::move(job_options);
+  record.folderless = !options_.shared_folder;
   RETURN_IF_ERROR(journal_.Write(record));
   observer_.Watch(spec.id);  // before its first job
   {
@@ -337,6 +376,10 @@ Result<std::string> SlurmProvisioner::Inspect(const Call&, const SandboxId& id) 
                       {"partition", pod.record.options.partition},
                       {"submissions", pod.record.submissions},
                       {"host", pod.owner ? pod.owner->host : ""},
+                      {"transport", NameOf(options_.transport)},
+                      {"relay", relays_ == nullptr ? "" : relays_->View(id).state},
+                      {"shared_folder", !pod.record.folderless},
+                      {"delivery", deliveries_ == nullptr ? "" : deliveries_->View(id).state},
                       {"pod_folder", folder_.PodFolder(id)}};
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }

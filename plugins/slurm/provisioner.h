@@ -3,11 +3,13 @@
 //   Submit   -> journal -> [lane] pod folder, sbatch -> journal          provisioner_submit.cc
 //   watcher  -> squeue -> facts, scancel, what is due -> lanes           provisioner_watch.cc
 //   [lane]   -> claim, fence -> journal -> kEnded                        provisioner_end.cc
+//   watcher  -> which agents are reached through srun -> Relays          provisioner_relays.cc
+//   watcher  -> which jobs have no agent yet -> Deliveries               provisioner_deliveries.cc
 //
 // Threads: a lane per sandbox (base/step_pool.h) runs sbatch and touches the shared folder; one
 // thread owns squeue and scancel; callers write the journal only. mutex_ guards the table for
 // moments; nobody does I/O under it. The journal's `job` and `ended` are the lane's to write,
-// `release` a caller's.
+// `release` a caller's, `brought` a delivery's.
 #ifndef INTERLINK_PLUGINS_SLURM_PROVISIONER_H_
 #define INTERLINK_PLUGINS_SLURM_PROVISIONER_H_
 
@@ -25,7 +27,9 @@
 #include "sdk/provisioner.h"
 #include "slurm/agent_command.h"
 #include "slurm/cancellation.h"
+#include "slurm/claims.h"
 #include "slurm/commands.h"
+#include "slurm/deliveries.h"
 #include "slurm/fence.h"
 #include "slurm/job_folder.h"
 #include "slurm/job_layers.h"
@@ -33,6 +37,7 @@
 #include "slurm/observer.h"
 #include "slurm/options.h"
 #include "slurm/pod_life.h"
+#include "slurm/relays.h"
 #include "slurm/submission.h"
 
 namespace interlink::slurm {
@@ -60,6 +65,7 @@ class SlurmProvisioner final : public sdk::Provisioner {
   Status Submit(const Call& call, const sdk::AllocationSpec& spec) override;
   Status Release(const Call& call, const SandboxId& id) override;
   Status Remove(const Call& call, const SandboxId& id) override;
+  bool SharesLayers() const override { return options_.shared_folder; }
   Status PrepareImage(const Call& call, const sdk::UnpackedImage& image) override;
   Result<sdk::UnpackedImage> HoldImage(const ContainerId& holder,
                                        const sdk::UnpackedImage& image) override;
@@ -93,6 +99,17 @@ class SlurmProvisioner final : public sdk::Provisioner {
   void TakeStrangers(const std::vector<Job>& jobs);
   void CancelUnwanted(const Call& call, const Poll& poll);
   void PostDue();
+  // provisioner_relays.cc
+  void TendRelays();
+  RelayTarget RelayOf(const Pod& pod) const REQUIRES_LOCK(mutex_);
+  bool WantsRelay(const SandboxId& id, const std::optional<SteadyTime>& running);
+  Status FindRunner(Pod& pod);
+  Status FindBound(Pod& pod);
+  // provisioner_deliveries.cc
+  void TendDeliveries();
+  Status TakeBrought(const SandboxId& id, const Claim& claim);
+  std::vector<Claim> BroughtTo(const SandboxId& id);
+  Parcel ParcelOf(const SandboxId& id);
   void PostNext(const SandboxId& id);
   SteadyTime NextLook();
 
@@ -108,14 +125,19 @@ class SlurmProvisioner final : public sdk::Provisioner {
   // provisioner_end.cc
   Status TakeBack(Pod& pod);
   Status Doom(Pod& pod);
+  Status Expect(Pod& pod);
   Status Settle(Pod& pod);
   Status SettleUnclaimed(Pod& pod);
   Status SettleForgotten(Pod& pod);
-  Status SettleFolderless(Pod& pod);
+  Status SettleFolderGone(Pod& pod);
   Status SettleOwned(Pod& pod);
   Status EndUnstarted(Pod& pod, const std::string& reason, const std::string& message);
   Status EndByView(Pod& pod);
-  bool LeaseOver(Pod& pod);
+  Status CheckDenied(const Pod& pod, uint64_t job);
+  bool AgentIsHeard(const Pod& pod);
+  bool TimeIsOver(Pod& pod);
+  Claims& ClaimsOf(const Pod& pod);
+  Status NoteLimit(Pod& pod);
   std::optional<Job> LastOfOwner(const Pod& pod);
   void CancelNow(const Pod& pod);
   Status End(Pod& pod, sdk::AllocationFact fact);
@@ -124,6 +146,7 @@ class SlurmProvisioner final : public sdk::Provisioner {
   const ProvisionerParts parts_;
   const SlurmOptions options_;
   const Clock& clock_;
+  const SteadyTime began_;
   engine::EngineOptions engine_;  // an agent's
   sdk::Description description_;
   JobFolder folder_;
@@ -132,6 +155,10 @@ class SlurmProvisioner final : public sdk::Provisioner {
   // Recover makes both.
   std::string agent_;  // as compute nodes see it
   std::unique_ptr<JobLayers> layers_;
+  std::unique_ptr<Relays> relays_;  // null: agents reach the hub by themselves
+  // Of pods with a shared folder, and without.
+  FolderClaims folder_claims_;
+  BindingClaims binding_claims_;
 
   // The watcher's own.
   Cancellations cancellations_;
@@ -146,6 +173,9 @@ class SlurmProvisioner final : public sdk::Provisioner {
   std::map<SandboxId, Entry> pods_ GUARDED_BY(mutex_);
   std::set<SandboxId> chased_ GUARDED_BY(mutex_);  // of nobody: their jobs are cancelled
 
+  // Null: all pods share the folder, but for some that an earlier start has submitted: those whose
+  // agent has not come by then get none.
+  std::unique_ptr<Deliveries> deliveries_;
   StepPool steps_;
   std::jthread watcher_;
 };

@@ -2,7 +2,7 @@
 #include <utility>
 
 #include "slurm/accounting.h"
-#include "slurm/claim.h"
+#include "slurm/job_list.h"
 #include "slurm/job_name.h"
 #include "slurm/provisioner.h"
 
@@ -13,6 +13,8 @@ using sdk::AllocationFact;
 using Stage = JobRecord::Stage;
 
 constexpr Duration kSettleAgain = std::chrono::seconds(1);
+constexpr Duration kAskAgainForgotten = std::chrono::seconds(10);
+constexpr Duration kSilentWithoutLease = std::chrono::minutes(5);
 constexpr auto kCommandWithin = std::chrono::seconds(20);
 constexpr int64_t kAccountingMargin = 3600;  // clocks of several machines
 
@@ -61,10 +63,10 @@ void SlurmProvisioner::CancelNow(const Pod& pod) {
 Status SlurmProvisioner::EndUnstarted(Pod& pod, const std::string& reason,
                                       const std::string& message) {
   const SandboxId& id = pod.record.sandbox;
-  const auto claim = TakeClaim(folder_.PodFolder(id));
+  const auto claim = ClaimsOf(pod).Take(pod);
   // Without a submission there need not be a folder.
   const bool nothing = pod.record.submissions == 0 && claim.status().code() == Code::kNotFound;
-  if (claim.status().code() == Code::kNotFound && !nothing) return SettleFolderless(pod);
+  if (claim.status().code() == Code::kNotFound && !nothing) return SettleFolderGone(pod);
   if (!claim.ok() && !nothing) return claim.status().WithContext("take the pod's claim");
   if (claim.ok() && !claim->IsSite()) {
     pod.owner = *claim;
@@ -87,10 +89,29 @@ Status SlurmProvisioner::End(Pod& pod, AllocationFact fact) {
   return {};
 }
 
+// A job that was sent to a machine just when its slurmd was killed runs for SLURM until that
+// machine registers anew, half an hour later perhaps, and never begins. With the claim in the
+// site's hand it cannot any more.
+Status SlurmProvisioner::Expect(Pod& pod) {
+  const auto claim = ClaimsOf(pod).Read(pod);
+  if (claim.status().code() == Code::kNotFound) return SettleFolderGone(pod);
+  if (!claim.ok()) return claim.status().WithContext("read the pod's claim");
+  if (claim->has_value() && !(*claim)->IsSite()) {
+    pod.owner = **claim;
+    return {};
+  }
+  const std::string seconds = std::to_string(options_.begin_within.count());
+  RETURN_IF_ERROR(EndUnstarted(
+      pod, "NotBegun",
+      LivingFact(pod).message + "; after " + seconds + " s it has not begun: it is cancelled"));
+  CancelNow(pod);
+  return {};
+}
+
 Status SlurmProvisioner::Settle(Pod& pod) {
   if (pod.owner) return SettleOwned(pod);
-  const auto claim = ReadClaim(folder_.PodFolder(pod.record.sandbox));
-  if (claim.status().code() == Code::kNotFound) return SettleFolderless(pod);
+  const auto claim = ClaimsOf(pod).Read(pod);
+  if (claim.status().code() == Code::kNotFound) return SettleFolderGone(pod);
   if (!claim.ok()) return claim.status().WithContext("read the pod's claim");
   if (!claim->has_value()) return SettleUnclaimed(pod);
   // A crash came between it and the end that it proves.
@@ -106,6 +127,10 @@ Status SlurmProvisioner::SettleUnclaimed(Pod& pod) {
     return {};
   }
   if (pod.seen->jobs.empty()) return SettleForgotten(pod);
+  // The hub has the last word of a pod without a folder; it has let nobody in.
+  if (LastWord(pod.seen->jobs) == nullptr && pod.record.folderless) {
+    return EndUnstarted(pod, "Refused", "the site's hub has refused its agent");
+  }
   // Its link may be seen here later than there.
   if (LastWord(pod.seen->jobs) == nullptr) {
     return Unavailable("a job has lost the pod's claim, which is not there");
@@ -122,8 +147,19 @@ Status SlurmProvisioner::EndByView(Pod& pod) {
   return EndUnstarted(pod, reason, ViewOf(*last, pod.released).message);
 }
 
+// OK: SLURM was asked for this job alone, and denies it.
+Status SlurmProvisioner::CheckDenied(const Pod& pod, uint64_t job) {
+  if (job == 0) return {};
+  const auto denied = DeniesJob(Call::WithTimeout(kCommandWithin), *parts_.commands, job,
+                                JobName(parts_.host.lineage(), pod.record.sandbox));
+  if (!denied.ok()) return denied.status();
+  if (*denied) return {};
+  return Unavailable("squeue lists job " + std::to_string(job) + " alone, but not among all jobs");
+}
+
 // SLURM knows no job of it: it ended while nobody looked, or a controller has lost it.
 Status SlurmProvisioner::SettleForgotten(Pod& pod) {
+  RETURN_IF_ERROR(CheckDenied(pod, pod.record.job));
   if (const auto job = AccountedJob(pod)) {
     return EndUnstarted(pod, job->state, ViewOf(*job, pod.released).message);
   }
@@ -146,13 +182,13 @@ Status SlurmProvisioner::SettleForgotten(Pod& pod) {
 
 // Somebody took the pod's folder away: no job can begin (its script needs the folder), and an agent
 // that runs cannot beat.
-Status SlurmProvisioner::SettleFolderless(Pod& pod) {
+Status SlurmProvisioner::SettleFolderGone(Pod& pod) {
   RETURN_IF_ERROR(folder_.CheckMounted());
   if (!pod.raised) {
     pod.raised = clock_.Steady();
     parts_.host.log().Warning("a pod's folder is gone", {{"sandbox", pod.record.sandbox.str()}});
   }
-  if (!LeaseOver(pod) || !pod.seen || !AllOver(pod)) return {};
+  if (!TimeIsOver(pod) || !pod.seen || !AllOver(pod)) return {};
   AllocationFact fact = pod.owner ? EndedFact(pod, OwnerJob(pod), "") : LivingFact(pod);
   fact.state = AllocationFact::State::kEnded;
   fact.message =
@@ -165,33 +201,65 @@ Status SlurmProvisioner::SettleOwned(Pod& pod) {
     pod.due = clock_.Steady() + kSettleAgain;
     return {};
   }
-  const std::string folder = folder_.PodFolder(pod.record.sandbox);
-  const auto word = ReadAgentWord(folder, pod.owner->nonce);
+  Claims& claims = ClaimsOf(pod);
+  const auto word = claims.Word(pod);
   if (!word.ok()) return word.status().WithContext("read the agent's last word");
-  if (*word == AgentWord::kEnded) return End(pod, EndedFact(pod, LastOfOwner(pod), folder));
+  if (*word == AgentWord::kEnded) {
+    const auto refusal = claims.Refusal(pod);
+    if (!refusal.ok()) return refusal.status().WithContext("read why the agent did not begin");
+    AllocationFact fact = EndedFact(pod, LastOfOwner(pod), claims.FolderOf(pod));
+    if (!refusal->empty()) {
+      fact.message = "job " + fact.allocation + " on " + pod.owner->host + ": " + *refusal;
+    }
+    return End(pod, std::move(fact));
+  }
+  if (!pod.raised && !OwnerJob(pod)) {
+    // What SLURM has forgotten may run on: an agent that is heard is there.
+    if (AgentIsHeard(pod)) {
+      pod.due = clock_.Steady() + kAskAgainForgotten;
+      return {};
+    }
+    RETURN_IF_ERROR(CheckDenied(pod, pod.owner->job));
+  }
   if (!pod.raised) {
-    const Status raised = RaiseFence(folder);
-    if (raised.code() == Code::kNotFound) return SettleFolderless(pod);
+    const Status raised = claims.GiveUp(pod);
+    if (raised.code() == Code::kNotFound) return SettleFolderGone(pod);
     if (!raised.ok()) return raised.WithContext("raise the fence");
     pod.raised = clock_.Steady();
     parts_.host.log().Warning(
-        "a job has ended without its agent's word: its lease is waited for",
+        "a job has ended without its agent's word: another proof of the pod's end is waited for",
         {{"sandbox", pod.record.sandbox.str()}, {"job", std::to_string(pod.owner->job)}});
   }
-  if (!LeaseOver(pod)) return {};
-  AllocationFact fact = EndedFact(pod, LastOfOwner(pod), folder);
-  fact.message += *word == AgentWord::kUnsure
-                      ? "; its agent could not end everything within its time"
-                      : "; its agent left no word, and its lease is over";
+  if (!TimeIsOver(pod)) return {};
+  AllocationFact fact = EndedFact(pod, LastOfOwner(pod), claims.FolderOf(pod));
+  const char* over = pod.record.folderless ? "; its agent left no word, and its time limit is over"
+                                           : "; its agent left no word, and its lease is over";
+  fact.message +=
+      *word == AgentWord::kUnsure ? "; its agent could not end everything within its time" : over;
   return End(pod, std::move(fact));
 }
 
+// What a later start of the site needs, when SLURM does not tell it any more.
+Status SlurmProvisioner::NoteLimit(Pod& pod) {
+  JobRecord noted = pod.record;
+  noted.limit_at = pod.limit_at;
+  RETURN_IF_ERROR(journal_.Write(noted));
+  pod.record = std::move(noted);
+  return {};
+}
+
+// Or may be heard soon: after a start of ours it needs time to come back.
+bool SlurmProvisioner::AgentIsHeard(const Pod& pod) {
+  const auto silence = parts_.desk.Silence(pod.record.sandbox);
+  const Duration lease = pod.record.folderless ? Duration::zero() : parts_.desk.Lease();
+  return silence.value_or(clock_.Steady() - began_) <
+         (lease == Duration::zero() ? kSilentWithoutLease : lease);
+}
+
 // False: to be asked again. REQUIRES: raised.
-bool SlurmProvisioner::LeaseOver(Pod& pod) {
-  const SteadyTime now = clock_.Steady();
-  pod.due = now + kSettleAgain;
-  return LeaseIsOver(now, *pod.raised, parts_.desk.Silence(pod.record.sandbox),
-                     parts_.desk.Lease());
+bool SlurmProvisioner::TimeIsOver(Pod& pod) {
+  pod.due = clock_.Steady() + kSettleAgain;
+  return ClaimsOf(pod).TimeIsOver(pod);
 }
 
 std::optional<Job> SlurmProvisioner::LastOfOwner(const Pod& pod) {

@@ -17,7 +17,8 @@ constexpr int64_t kNanosPerSecondOfSubmit = 1'000'000'000;
 Status SlurmProvisioner::SubmitOnce(Pod& pod) {
   const SandboxId id = pod.record.sandbox;
   const sdk::AgentTicket ticket = parts_.desk.TicketFor(id);
-  if (pod.record.submissions == 0) RETURN_IF_ERROR(folder_.MakePod(id, ticket));
+  if (pod.record.submissions == 0)
+    RETURN_IF_ERROR(folder_.MakePod(id, ticket, !pod.record.folderless));
   const Submission submission = SubmissionOf(pod, ticket);
   JobRecord begun = pod.record;
   begun.stage = Stage::kDoubt;
@@ -35,6 +36,8 @@ Status SlurmProvisioner::SubmitOnce(Pod& pod) {
     if (found != pods_.end()) {
       found->second.pod.seen.reset();
       found->second.pod.gone.clear();
+      found->second.pod.running.reset();
+      found->second.pod.begin_by.reset();
       found->second.pod.submitted = clock_.Steady();
     }
   }
@@ -46,19 +49,33 @@ Submission SlurmProvisioner::SubmissionOf(const Pod& pod, const sdk::AgentTicket
   AgentCommand command;
   command.agent = agent_;
   command.sandbox = pod.record.sandbox;
-  command.pod_folder = folder_.PodFolder(pod.record.sandbox);
+  if (!pod.record.folderless) command.pod_folder = folder_.PodFolder(pod.record.sandbox);
   command.hub = ticket.hub;
   command.server_name = ticket.server_name;
   command.runtime = options_.runtime;
   command.state_folder = options_.state_folder;
   command.leave_within = options_.leave_within;
-  command.lease = std::chrono::ceil<std::chrono::seconds>(parts_.desk.Lease());
+  command.no_lease = pod.record.folderless;
+  if (!command.no_lease) {
+    command.lease = std::chrono::ceil<std::chrono::seconds>(parts_.desk.Lease());
+  }
+  if (options_.transport == Transport::kSrun) command.transport = "relay";
+  if (options_.transport == Transport::kAuto) command.transport = "auto";
   command.allow_root = options_.allow_root_agents;
+  command.handler = pod.record.handler;
+  const auto profile = options_.profiles.find(pod.record.handler);
+  if (profile != options_.profiles.end()) {
+    command.allowed_host_paths = profile->second.allowed_host_paths;
+  }
   Submission submission;
   submission.job_name = JobName(parts_.host.lineage(), pod.record.sandbox);
   submission.comment = pod.record.comment;
   submission.options = pod.record.options;
-  submission.script = {command.pod_folder, AgentCommandWords(command)};
+  if (pod.record.folderless) {
+    submission.lone = {options_.state_folder, options_.begin_within, AgentWords(command)};
+  } else {
+    submission.script = {command.pod_folder, AgentCommandWords(command)};
+  }
   submission.runtime_none = parts_.runtime_none;
   return submission;
 }

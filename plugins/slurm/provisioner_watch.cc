@@ -29,6 +29,8 @@ void SlurmProvisioner::Watch(const std::stop_token& stop) {
 void SlurmProvisioner::Look() {
   if (clock_.Steady() >= observer_.NextPoll()) AskCluster();
   PostDue();
+  TendRelays();
+  TendDeliveries();
 }
 
 SteadyTime SlurmProvisioner::NextLook() {
@@ -71,7 +73,19 @@ void SlurmProvisioner::TakePoll(const Poll& poll, SteadyTime asked) {
     Pod& pod = found->second.pod;
     if (asked <= pod.submitted) continue;  // it says nothing of the last job
     pod.seen = sighting;
+    int64_t limit = 0;
+    for (const Job& job : sighting.jobs) {
+      if (job.state == "RUNNING") limit = std::max(limit, job.end_time);
+    }
+    if (limit > 0) pod.limit_at = limit;
     for (const JobIdentity& job : sighting.gone) pod.gone.insert(job.id);
+    const bool runs = RunningJob(pod) != nullptr;
+    if (!pod.running && runs) pod.running = clock_.Steady();
+    if (!runs) {
+      pod.begin_by.reset();
+    } else if (!pod.begin_by) {
+      pod.begin_by = asked + options_.begin_within;
+    }
     TellLocked(found->second);
   }
 }
@@ -163,6 +177,12 @@ Status SlurmProvisioner::StepOf(Pod& pod, NextStep step) {
       return TakeBack(pod);
     case NextStep::kDoom:
       return Doom(pod);
+    case NextStep::kFindRunner:
+      return FindRunner(pod);
+    case NextStep::kNoteLimit:
+      return NoteLimit(pod);
+    case NextStep::kExpect:
+      return Expect(pod);
     case NextStep::kSettle:
       break;
   }
@@ -202,6 +222,8 @@ void SlurmProvisioner::KeepPod(const SandboxId& id, const Pod& pod) {
   kept.ended = pod.ended;
   kept.owner = pod.owner;
   kept.raised = pod.raised;
+  kept.runner = pod.runner;
+  kept.bound = pod.bound;
   // A release does not wait for what was tried before it.
   kept.due = kept.released != pod.released ? SteadyTime{} : pod.due;
   kept.failures = pod.failures;

@@ -30,14 +30,6 @@ bool SaysAny(std::string_view text, const auto& words) {
   });
 }
 
-// The time before the limit at which the agent is told to stop its containers: a quarter of a short
-// job, and never the whole of it.
-int64_t WarnSeconds(const JobOptions& options) {
-  constexpr int64_t kUsual = 60;
-  if (options.time_minutes == 0) return kUsual;
-  return std::min(kUsual, options.time_minutes * kMinutesToSeconds / 4);
-}
-
 std::string CommentValue(const std::string& value) {
   std::string safe;
   for (const char c : value) safe += c > ' ' && c < 0x7f && c != '|' ? c : '_';
@@ -54,6 +46,12 @@ std::string JobComment(const std::string& site, const std::string& node,
                         " uid=" + CommentValue(pod_uid);
   if (comment.size() > kCommentLimit) comment.resize(kCommentLimit);
   return comment;
+}
+
+int64_t WarnSeconds(const JobOptions& options) {
+  constexpr int64_t kUsual = 60;
+  if (options.time_minutes == 0) return kUsual;
+  return std::min(kUsual, options.time_minutes * kMinutesToSeconds / 4);
 }
 
 std::vector<std::string> SubmitArguments(const Submission& submission) {
@@ -93,7 +91,8 @@ SubmitOutcome OutcomeOf(const Answer& answer) {
 }
 
 Result<SubmitOutcome> Submit(const Call& call, Commands& commands, const Submission& submission) {
-  ASSIGN_OR_RETURN(const std::string script, ScriptText(submission.script));
+  const auto text = submission.lone ? ScriptText(*submission.lone) : ScriptText(submission.script);
+  ASSIGN_OR_RETURN(const std::string script, text);
   const auto answer = commands.Run(call, SubmitArguments(submission), script);
   if (answer.ok()) return OutcomeOf(*answer);
   const Status& status = answer.status();

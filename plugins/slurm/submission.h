@@ -4,6 +4,7 @@
 #define INTERLINK_PLUGINS_SLURM_SUBMISSION_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "slurm/commands.h"
 #include "slurm/job_options.h"
 #include "slurm/job_script.h"
+#include "slurm/lone_script.h"
 
 namespace interlink::slurm {
 
@@ -20,6 +22,7 @@ struct Submission {
   std::string comment;   // JobComment()
   JobOptions options;
   JobScript script;
+  std::optional<LoneScript> lone;  // of a job without a shared folder: instead of `script`
   bool runtime_none =
       false;  // this sbatch knows --runtime: the site's default must not wrap our agent
 };
@@ -29,6 +32,10 @@ struct Submission {
 std::string JobComment(const std::string& site, const std::string& node,
                        const std::string& pod_namespace, const std::string& pod_name,
                        const std::string& pod_uid);
+
+// The time before the limit at which the agent is told to stop its containers: a quarter of a short
+// job, and never the whole of it.
+int64_t WarnSeconds(const JobOptions& options);
 
 // The command; the script goes to its stdin. No value becomes an option of its own.
 std::vector<std::string> SubmitArguments(const Submission& submission);

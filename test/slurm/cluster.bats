@@ -105,6 +105,9 @@ as_nobody() { runuser -u nobody -- env -u SLURM_CONF HOME=/tmp "$@"; }
   refused "belong to --plugin slurm" lab up "$second" --accounting
   refused "KEY=VALUE of slurm.conf, not 'KillWait'" lab up "$second" --plugin slurm --only-cluster --slurm KillWait
   refused "no number 4" lab kill-slurmd "$LAB_DIR" 4
+  refused "belongs to --plugin slurm" lab up "$second" --site-user nobody
+  refused "no user 'nosuchuser'" lab up "$second" --plugin slurm --site-user nosuchuser
+  refused "for an ordinary user" lab up "$second" --plugin slurm --site-user root
 }
 
 @test "the cluster stands beside the daemons of a lab" {

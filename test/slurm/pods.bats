@@ -84,6 +84,21 @@ oops" "$(log_of "$id" | sort)"
   same 200000 "$(crictl exec "$id" head -c 200000 /dev/zero | wc -c)"
 }
 
+memory_of() { crictl stats -o json --id "$1" | jq -r '.stats[0].memory.workingSetBytes.value // 0'; }
+uses_memory() { [ "$(memory_of "$1")" -gt "$2" ]; }
+cpu_of() { crictl stats -o json --id "$1" | jq -r '.stats[0].cpu.usageCoreNanoSeconds.value // 0'; }
+uses_cpu() { [ "$(cpu_of "$1")" -gt "$2" ]; }
+
+@test "what a container uses is counted: memory, CPU, processes" {
+  pod=$(start_job_pod usage)
+  busy=$(start_in_job "$pod" busy usage . sh -c 'while :; do :; done')
+  idle=$(start_in_job "$pod" idle usage . sh -c "$RUN")
+  eventually 40 uses_cpu "$busy" 500000000
+  eventually 40 uses_memory "$idle" 100000
+  [ "$(cpu_of "$idle")" -lt 500000000 ]
+  [ "$(crictl statsp -o json --id "$pod" | jq -r '.stats[0].linux.process.processCount.value')" -ge 3 ]
+}
+
 @test "a log of many lines arrives whole, though the pod ends at once" {
   pod=$(start_job_pod lines)
   id=$(start_in_job "$pod" c lines . sh -c 'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo "line $i"; done')
@@ -130,8 +145,34 @@ oops" "$(log_of "$id" | sort)"
   same "" "$(squeue -h -o %A)"
 }
 
-@test "a pod with processes of its own namespace in common is refused by name" {
-  refused "pid" crictl runp "$(write_pod pids '.linux.security_context.namespace_options = {network: 2, pid: 0}')"
+@test "containers of a pod that asks for it share their processes, and each ends with its own" {
+  local shared='.linux.security_context.namespace_options.pid = 0'
+  pod=$(start_job_pod shared "$shared")
+  first=$(start_in_job "$pod" first shared "$shared" sh -c 'sleep 471101 & trap "exit 0" TERM; while :; do sleep 0.1; done')
+  second=$(start_in_job "$pod" second shared "$shared" sh -c "$RUN")
+  sees() { crictl exec -s "$second" sh -c 'cat /proc/[0-9]*/cmdline' | tr '\0' ' ' | has 'sleep 471101'; }
+  eventually 20 sees
+  same interlink-init "$(crictl exec -s "$second" cat /proc/1/comm)"
+  crictl stop -t 10 "$first"
+  same 0 "$(exit_code "$first")"
+  none sees
+  same CONTAINER_RUNNING "$(container_state "$second")"
+}
+
+@test "containers of root's jobs have all users and groups, and no right over the machine" {
+  pod=$(start_job_pod groups)
+  id=$(start_in_job "$pod" c groups '.linux.security_context = (.linux.security_context + {run_as_user: {value: 1000},
+    run_as_group: {value: 2000}, supplemental_groups: [3000]})' sh -c "$RUN")
+  same "1000 2000 2000 3000" "$(crictl exec -s "$id" sh -c 'echo $(id -u) $(id -g) $(id -G)')"
+  root=$(start_in_job "$pod" root groups . sh -c "$RUN")
+  same 1 "$(crictl exec -s "$root" sh -c 'touch /x; chown 7:8 /x; [ "$(stat -c %u:%g /x)" = 7:8 ] && echo 1')"
+  refused "permitted" crictl exec -s "$root" hostname elsewhere
+  same "" "$(crictl exec -s "$root" ls -A /sys/fs/cgroup)"
+}
+
+@test "the machine's processes are refused by name, before a job is submitted" {
+  refused "namespace_options.pid" start_job_pod shared '.linux.security_context.namespace_options.pid = 2'
+  same "" "$(squeue -h -o %A)"
 }
 
 @test "local pods of the same node run beside, on the site's own machine" {

@@ -16,6 +16,7 @@ nothing_at_site() { [ -z "$(sandboxes_at_site)" ]; }
 # The time until then counts while somebody lists.
 given_up() { crictl pods -q >/dev/null && [ -z "$(squeue -h -t PENDING -o %A)" ]; }
 pending() { squeue -h -t PENDING -o %A | has .; }
+why_it_waits() { "$LAB_BUILD/bin/interlink-cri" status --config "$LAB_NODE_CONFIG" | jq -r '.firstWaitingPods[].why'; }
 
 @test "a pod that waits in the queue is told so, kept, and collected by the retry: one job in all" {
   filler=$(fill_cluster)
@@ -24,6 +25,7 @@ pending() { squeue -h -t PENDING -o %A | has .; }
   same "" "$(crictl pods -q)" "a queued pod is not listed"
   first=$(sandboxes_at_site)
   same 64 ${#first}
+  why_it_waits | has -E "^queued at site .*as job $(job_id_of "$first"), PENDING \((Resources|Priority)\)"
   same "$(job_id_of "$first") PENDING" "$(jobs_of "$first")"
   refused "queued at" crictl --timeout 8s runp "$file"
 

@@ -32,7 +32,7 @@ cluster_processes() { # FOLDER TAG
 # Starts a lab whose site runs pods as jobs.
 own_site() { own_lab --plugin slurm "$@"; }
 
-# A job has one user and the machine's network; each container has its own processes.
+# A job has the machine's network; each container has its own processes, as kubelet's have.
 IN_JOB='.linux.security_context.namespace_options = {network: 2, pid: 1, ipc: 0}'
 job_pod() { write_pod "$1" "$IN_JOB | ${2:-.}"; }                # NAME [JQ_FILTER]: prints the file
 start_job_pod() { crictl runp "$(job_pod "$@")"; }               # NAME [JQ_FILTER]
@@ -57,6 +57,20 @@ agent_of() { pgrep -f "^[^ ]*/interlink-agent[^ ]* run --sandbox $1 .* --supervi
 exit_code() { crictl inspect "$1" | jq .status.exitCode; }
 exit_reason() { crictl inspect "$1" | jq -r .status.reason; }
 
+# What kubelet's AtomicWriter does: a new folder, and the link moves to it. Makes the volume too.
+exchange() { # VOLUME FILE TEXT
+  local old version
+  version=..$(date +%s%N)
+  mkdir -p "$1"
+  old=$(readlink "$1/..data" || true)
+  mkdir "$1/$version"
+  (umask 077 && echo "$3" >"$1/$version/$2")
+  ln -s "$version" "$1/..data_tmp"
+  mv -T "$1/..data_tmp" "$1/..data"
+  [ -e "$1/$2" ] || ln -s "..data/$2" "$1/$2"
+  [ -z "$old" ] || rm -r "${1:?}/$old"
+}
+
 # Every CPU of the cluster is taken until `scancel` of the printed job.
 fill_cluster() {
   local id
@@ -67,3 +81,18 @@ fill_cluster() {
 
 # Removes what is listed, until no job is left: a queued pod is listed only later.
 all_gone() { remove_all && [ -z "$(squeue -h -o %A)" ] && [ -z "$(sandboxes_at_site)" ]; }
+
+# The site starts again with one more line among the plugin's options.
+restart_site_with() { # LINE
+  lab stop-site "$LAB_DIR"
+  cp -p "$LAB_SITE_CONFIG" "$BATS_FILE_TMPDIR/site-config"
+  sed -i "s|^      SlurmConf: .*|&\n      $1|" "$LAB_SITE_CONFIG"
+  lab start-site "$LAB_DIR"
+  eventually 60 site_is_reachable
+}
+# Its configuration as it was; it is stopped when it had another one.
+own_site_config() {
+  [ -e "$BATS_FILE_TMPDIR/site-config" ] || return 0
+  lab stop-site "$LAB_DIR" 2>/dev/null || true
+  mv "$BATS_FILE_TMPDIR/site-config" "$LAB_SITE_CONFIG"
+}

@@ -35,6 +35,19 @@ class FakeCommands final : public slurm::Commands {
     return answer(ran);
   }
 
+  // What goes on: a process of a test's own.
+  std::function<Result<slurm::Started>(const std::vector<std::string>&)> start =
+      [](const std::vector<std::string>&) -> Result<slurm::Started> {
+    return Unavailable("nothing can be started here");
+  };
+  Result<slurm::Started> Start(const std::vector<std::string>& argv) override {
+    {
+      const MutexLock lock(mutex_);
+      calls_.push_back({argv, ""});
+    }
+    return start(argv);
+  }
+
   std::vector<Ran> calls() const {
     const MutexLock lock(mutex_);
     return calls_;

@@ -39,9 +39,11 @@ struct World {
   std::map<std::string, int> starts GUARDED_BY(mutex);  // of sandboxes and containers, by id
   std::set<std::string> prepared GUARDED_BY(mutex);     // images
   bool takes_contents = false;
-  std::map<ContainerId, decltype(sdk::ContainerSpec::contents)> contents;  // as they came
+  std::map<ContainerId, sdk::MountContents> contents GUARDED_BY(mutex);  // as they came last
+  int updates GUARDED_BY(mutex) = 0;                                     // calls of UpdateContents
   bool silent GUARDED_BY(mutex) = false;                 // accepts and never reports
   std::map<std::string, Status> fail GUARDED_BY(mutex);  // method -> what it answers
+  std::map<std::string, int> asked GUARDED_BY(mutex);    // method -> how often
   // What sessions and ports are made of; none: kUnimplemented. Set before the backend is used.
   std::function<Result<UniqueFd>(const sdk::SessionSpec&)> open_session;
   std::function<Result<UniqueFd>(uint16_t port)> dial;
@@ -51,6 +53,10 @@ struct World {
   int StartsOf(const std::string& id) {
     MutexLock lock(mutex);
     return starts[id];
+  }
+  int AskedFor(const std::string& method) {
+    MutexLock lock(mutex);
+    return asked[method];
   }
   void Fail(const std::string& method, Status status) {
     MutexLock lock(mutex);
@@ -168,6 +174,17 @@ class ScriptedBackend final : public sdk::Backend {
                          const runtime::v1::LinuxContainerResources&) override {
     return Failure("UpdateContainer");
   }
+  Status UpdateContents(const Call&, const SandboxId&, const ContainerId& id,
+                        const sdk::MountContents& contents) override {
+    {
+      MutexLock lock(world_.mutex);
+      ++world_.updates;
+    }
+    RETURN_IF_ERROR(Failure("UpdateContents"));
+    MutexLock lock(world_.mutex);
+    for (const auto& [host_path, content] : contents) world_.contents[id][host_path] = content;
+    return {};
+  }
   Result<UniqueFd> OpenSession(const Call&, const sdk::SessionSpec& spec) override {
     RETURN_IF_ERROR(Failure("OpenSession"));
     return world_.open_session ? world_.open_session(spec) : Unimplemented("no sessions here");
@@ -207,6 +224,7 @@ class ScriptedBackend final : public sdk::Backend {
  private:
   Status Failure(const std::string& method) {
     MutexLock lock(world_.mutex);
+    ++world_.asked[method];
     const auto it = world_.fail.find(method);
     return it == world_.fail.end() ? Status::Ok() : it->second;
   }

@@ -2,7 +2,7 @@
 """Runs critest through a lab and says for each spec whether it passed, failed, or was skipped and why.
 
 usage: conformance.py [--runs N] [--seed N] [--parallel N] [--focus REGEX] [--handler NAME] [--table FILE] [--logs DIR]
-                      [--lab DIR] [--build DIR]
+                      [--agents root|user [--no-shared-folder]] [--lab DIR] [--build DIR]
   --runs N       full runs, each with its own seed (default 1, CONFORMANCE_RUNS)
   --seed N       of the first run, the others count up from it (default: chosen and printed, CONFORMANCE_SEED)
   --parallel N   critest -parallel N (default 1, CONFORMANCE_PARALLEL)
@@ -10,6 +10,8 @@ usage: conformance.py [--runs N] [--seed N] [--parallel N] [--focus REGEX] [--ha
   --handler NAME the runtime handler of all pods (default: none is named, CONFORMANCE_HANDLER)
   --table FILE   writes the table of the last full run there (CONFORMANCE_TABLE)
   --logs DIR     critest's output and reports, and the daemons' logs (default build/test-logs/conformance)
+  --agents WHOSE pods are jobs of a SLURM (test/lab --plugin slurm), whose agents are root's or an ordinary user's
+  --no-shared-folder   compute nodes see nothing of the site's folder
   --lab DIR      a running lab that was started with --conformance; default: one of its own
   --build DIR    what the lab runs (default build/release, INTERLINK_BUILD)
 
@@ -59,13 +61,17 @@ def parse():
     parser.add_argument("--handler", default=setting("CONFORMANCE_HANDLER") or "")
     parser.add_argument("--table", default=setting("CONFORMANCE_TABLE") or None)
     parser.add_argument("--logs", default=os.path.join(ROOT, "build/test-logs/conformance"))
+    parser.add_argument("--agents", choices=("root", "user"), default="")
+    parser.add_argument("--no-shared-folder", action="store_true")
     parser.add_argument("--lab")
     parser.add_argument("--build", default=setting("INTERLINK_BUILD"))
     args = parser.parse_args()
     if args.runs < 1 or args.parallel < 1:
         parser.error("--runs and --parallel are at least 1")
-    if args.table and args.focus:
-        parser.error("--table needs a full run, without --focus")
+    if args.table and (args.focus or args.agents):
+        parser.error("--table needs a full run of the local plugin, without --focus and --agents")
+    if args.no_shared_folder and not args.agents:
+        parser.error("--no-shared-folder is for --agents")
     return args
 
 
@@ -102,7 +108,7 @@ class Critest:
         self.args, self.lab = args, lab
         self.version = critest_version()
         with open(os.path.join(HERE, "skips.txt"), encoding="utf-8") as f:
-            self.skips = report.read_skips(f.read(), self.version)
+            self.skips = report.read_skips(f.read(), self.version, args.agents)
         self.work = os.path.join(lab, "critest")
         os.makedirs(self.work, exist_ok=True)
 
@@ -181,7 +187,13 @@ def run_all(args, critest):
         focus = [*more, f"-ginkgo.focus={args.focus}"]
         return [critest.run(f"focus-{i + 1}", args.seed + i, focus, partial=0) for i in range(args.runs)]
     verdicts = [critest.run(f"run-{i + 1}", args.seed + i, more) for i in range(args.runs)]
-    websocket = critest.run("websocket", args.seed, [*WEBSOCKET, "-ginkgo.focus=Streaming"], partial=report.STREAMING)
+    for verdict in verdicts:
+        least = report.LEAST.get(args.agents, 0)
+        if len(verdict.passed) < least:
+            verdict.problems.append(f"{len(verdict.passed)} specs passed, at least {least} must")
+            say(f"  PROBLEM: {verdict.problems[-1]}")
+    streaming = report.STREAMING - sum(skip.name.startswith("Streaming ") for skip in critest.skips)
+    websocket = critest.run("websocket", args.seed, [*WEBSOCKET, "-ginkgo.focus=Streaming"], partial=streaming)
     if args.table:
         with open(args.table, "w", encoding="utf-8") as f:
             f.write(report.table(verdicts[-1], critest.version, websocket))
@@ -195,6 +207,9 @@ def with_lab(args):
     folder = tempfile.mkdtemp(prefix="lab-", dir="/tmp")
     os.chmod(folder, 0o711)  # root of a user namespace must get through to its root file system
     up = [LAB, "up", folder, "--conformance", "--verbose"] + (["--build", args.build] if args.build else [])
+    if args.agents:
+        up += ["--plugin", "slurm"] + (["--site-user", "nobody"] if args.agents == "user" else [])
+        up += ["--no-shared-folder"] if args.no_shared_folder else []
     try:
         if subprocess.run(up, stdout=subprocess.DEVNULL).returncode != 0:
             raise RuntimeError("the lab did not start (above)")

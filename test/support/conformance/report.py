@@ -9,6 +9,8 @@ SPECS = {"1.36.0": 122, "1.37.0": 142}
 STREAMING = 5
 PREFIX = "[It] [k8s.io] "
 WHEN = ("no-apparmor", "benchmark", "no-internet", "no-nri")
+JOBS = ("job", "job-user")  # where pods are jobs, and of those an ordinary user's
+LEAST = {"root": 60, "user": 50}  # specs that pass there; the list must not grow beyond
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 Spec = collections.namedtuple("Spec", "name status message detail")
@@ -25,18 +27,19 @@ class Verdict:
         return not self.failed and not self.problems
 
 
-def read_skips(text, version):
-    """The lines of skips.txt that are about this version of critest. Raises ValueError that names a bad line."""
-    skips = []
+def read_skips(text, version, agents=""):
+    """The lines of skips.txt that are about this version of critest and these agents: "" (none), "root" or "user". Raises
+    ValueError that names a bad line."""
+    skips, wanted = [], WHEN + {"": (), "root": JOBS[:1], "user": JOBS}[agents]
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         parts = [part.strip() for part in line.split(" | ")]
         when, _, since = parts[0].partition("@")
-        if len(parts) != 3 or not all(parts) or when not in WHEN or (since and not VERSION.fullmatch(since)):
-            raise ValueError(f"skips.txt:{number}: expected 'when | spec | reason' with when one of {', '.join(WHEN)}, "
+        if len(parts) != 3 or not all(parts) or when not in WHEN + JOBS or (since and not VERSION.fullmatch(since)):
+            raise ValueError(f"skips.txt:{number}: expected 'when | spec | reason' with when one of {', '.join(WHEN + JOBS)}, "
                              f"then perhaps @VERSION: {line}")
-        if not since or _numbers(since) <= _numbers(version):
+        if when in wanted and (not since or _numbers(since) <= _numbers(version)):
             skips.append(Skip(when, *parts[1:]))
     return skips
 
@@ -47,7 +50,7 @@ def _numbers(version):
 
 def skip_patterns(skips):
     """What -ginkgo.skip is given: those that critest would run otherwise. ginkgo adds [Serial] only in the report."""
-    return [re.escape(skip.name.removesuffix(" [Serial]")) for skip in skips if skip.when == "no-internet"]
+    return [re.escape(skip.name.removesuffix(" [Serial]")) for skip in skips if skip.when in ("no-internet", *JOBS)]
 
 
 def read_report(text):

@@ -172,6 +172,8 @@ class Kubernetes:
                              "imagefs.available": "1Mi", "imagefs.inodesFree": "1"},
             "imageGCHighThresholdPercent": 100,
         }
+        if settings.runs_jobs(self.state):  # a queue outlasts kubelet's patience of twice this, as on a real site
+            values["runtimeRequestTimeout"] = "15s"
         if gates:
             values["featureGates"] = {name: value == "true" for name, value in gates.items()}
         return values

@@ -4,6 +4,7 @@ import fcntl
 import http.client
 import json
 import os
+import pwd
 import shlex
 import shutil
 import socket
@@ -31,7 +32,9 @@ USAGE = """A complete private system in a folder.
 
   test/lab up DIR [--fake] [--nodes N] [--masquerade] [--conformance] [--peer] [--build FOLDER] [--verbose]
      [--kubernetes [--gates NAME=true,...] [--privileged]]
-     [--plugin slurm [--accounting] [--enforce] [--slurm KEY=VALUE]... [--lease DURATION] [--only-cluster]]
+     [--plugin slurm [--accounting] [--enforce] [--slurm KEY=VALUE]... [--lease DURATION] [--transport WAY]
+       [--no-shared-folder]
+       [--only-cluster | --site-user USER]]
                         makes DIR and starts all in it; prints the socket and file names
                         --conformance: what critest needs; its images, and kernel settings of this machine until down
                         --peer: containerd with crun beside it, same registry and network, to compare with
@@ -39,9 +42,14 @@ USAGE = """A complete private system in a folder.
                         deploy/kubelet's configuration. --gates: kubelet's feature gates. --privileged: the site takes
                         privileged pods, host namespaces and any hostPath
                         --plugin slurm: also a SLURM of three machines with four fake GPUs each; the site's handler slurm, its
-                        default, runs pods as jobs there (not with --fake). --accounting: with slurmdbd, MariaDB, an account
+                        default, runs pods as jobs there (not with --fake); with --kubernetes kubelet waits 30 s for a
+                        sandbox (runtimeRequestTimeout: 15s), less than a queue. --accounting: with slurmdbd, MariaDB, an account
                         'lab' and a QOS 'quick' (5 minutes). --enforce: memory limits by cgroup v1. --slurm: a line of
-                        slurm.conf. --lease: of agents (1m). --only-cluster: nothing but the SLURM
+                        slurm.conf. --lease: of agents (1m). --transport: the plugin's Transport; with srun and
+                        auto agents are given an address that nobody serves. --only-cluster: nothing but the SLURM.
+                        --no-shared-folder: the plugin's SharedFolder is false, and compute nodes see an empty folder in the
+                        place of its JobFolder.
+                        --site-user: the site is this ordinary user's, and so are its jobs; it has no handler local
   test/lab env DIR [N]  shell exports for node N (default 1): CONTAINER_RUNTIME_ENDPOINT, CRI_CONFIG_FILE, LAB_...;
                         with Kubernetes also KUBECONFIG, and PATH with kubectl
   test/lab status DIR   the processes, and whether they answer
@@ -135,7 +143,7 @@ class Lab:
 
     def start_site(self):
         binary = self.state["build"] + "/bin/interlink-api"
-        self.site.start([binary, "serve", "--config", self.dir + "/site.yaml"], clean_environment())
+        self.site.start([*as_user(self.state["site_user"]), binary, "serve", "--config", self.dir + "/site.yaml"], clean_environment())
         self.site.wait_ready(lambda: self.site_answers("/readyz") == 200, READY_SECONDS)
 
     def start_node(self, number):
@@ -161,6 +169,12 @@ class Lab:
         state = self.state
         pki.make(self.dir + "/pki", [f"node-{state['tag']}-{n}" for n in range(1, state["nodes"] + 1)])
         settings.write(self.dir + "/cni/net.d/10-lab.conflist", settings.cni_conflist(state))
+        if state["site_user"]:
+            user = pwd.getpwnam(state["site_user"])
+            for name in ("site", "pki/server.key", "pki/server.crt"):
+                os.chown(f"{self.dir}/{name}", user.pw_uid, user.pw_gid)
+            os.chmod(self.dir + "/pki/ca.crt", 0o644)
+            os.chmod(self.dir, 0o711)
 
     def configure(self):
         settings.write(self.dir + "/site.yaml", settings.site_config(self.state))
@@ -185,6 +199,14 @@ class Lab:
             **(self.kubernetes.environment() if self.kubernetes else {}),
             **(self.slurm.environment() if self.slurm else {}),
         }
+
+
+def as_user(name):
+    """The words before a command that is this user's, without any right of ours."""
+    if not name:
+        return []
+    user = pwd.getpwnam(name)
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--inh-caps=-all", "--"]
 
 
 def status_of(connection, path):
@@ -240,10 +262,24 @@ def check_usage(args, folder):
         raise LabError("--kubernetes takes neither --fake (its pods do not run) nor --nodes (one kubelet for each lab)")
     if (args.gates or args.privileged) and not args.kubernetes:
         raise LabError("--gates and --privileged belong to --kubernetes")
-    if args.plugin != "slurm" and (args.accounting or args.enforce or args.slurm or args.lease or args.only_cluster):
-        raise LabError("--accounting, --enforce, --slurm, --lease and --only-cluster belong to --plugin slurm")
+    only_slurm = (args.accounting, args.enforce, args.slurm, args.lease, args.transport, args.only_cluster)
+    if args.plugin != "slurm" and any(only_slurm):
+        raise LabError("--accounting, --enforce, --slurm, --lease, --transport and --only-cluster belong to --plugin slurm")
+    if args.no_shared_folder and (args.plugin != "slurm" or args.only_cluster or args.fake):
+        raise LabError("--no-shared-folder belongs to --plugin slurm, without --only-cluster and --fake")
+    if args.site_user and (args.plugin != "slurm" or args.only_cluster or args.fake):
+        raise LabError("--site-user belongs to --plugin slurm, without --only-cluster and --fake")
+    check_site_user(args.site_user)
     if args.only_cluster and (args.kubernetes or args.peer or args.conformance or args.fake or args.nodes > 1):
         raise LabError("--only-cluster starts nothing of --kubernetes, --peer, --conformance, --fake and --nodes")
+
+
+def check_site_user(name):
+    try:
+        if name and pwd.getpwnam(name).pw_uid == 0:
+            raise LabError(f"--site-user is for an ordinary user: without it the site is root's, as {name} is")
+    except KeyError:
+        raise LabError(f"--site-user: this machine has no user '{name}'") from None
 
 
 def up(args):
@@ -260,7 +296,7 @@ def up(args):
     lab = Lab({
         "dir": folder, "tag": tag, "build": build, "fake": args.fake, "nodes": args.nodes, "verbose": args.verbose,
         "masquerade": args.masquerade, "conformance": args.conformance, "peer": args.peer, "bridge": "il" + tag,
-        "network": "lab-" + tag, "only_cluster": args.only_cluster,
+        "network": "lab-" + tag, "only_cluster": args.only_cluster, "site_user": args.site_user,
         "subnet": settings.choose_subnet(tag), "registry_port": settings.free_port(),
         "site_port": settings.free_port(), "operator_port": settings.free_port(), "agents_port": settings.free_port(),
         "kubernetes": kubernetes.choose(tag, args.gates, args.privileged) if args.kubernetes else None,
@@ -439,7 +475,10 @@ def main():
             command.add_argument("--enforce", action="store_true")
             command.add_argument("--slurm", action="append", default=[])
             command.add_argument("--lease", default="")
+            command.add_argument("--transport", choices=("direct", "srun", "auto"))
+            command.add_argument("--no-shared-folder", action="store_true")
             command.add_argument("--only-cluster", action="store_true")
+            command.add_argument("--site-user", default="")
             command.add_argument("--build")
             command.add_argument("--verbose", action="store_true")
         else:

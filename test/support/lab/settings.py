@@ -77,7 +77,7 @@ VerboseLogging: {str(state['verbose']).lower()}
   DefaultRegistry: "docker.io"
   Mirrors:
 {mirrors}{'DefaultHandler: "slurm"' + chr(10) if runs_jobs(state) else ''}Plugins:
-{fake_plugin(state) if state['fake'] else local_plugin(state)}{slurm_plugin(state) if runs_jobs(state) else ''}"""
+{fake_plugin(state) if state['fake'] else '' if state['site_user'] else local_plugin(state)}{slurm_plugin(state) if runs_jobs(state) else ''}"""
 
 
 def runs_jobs(state):
@@ -86,17 +86,22 @@ def runs_jobs(state):
 
 
 def agents(state):
-    """Compute nodes of a lab are this machine."""
+    """Compute nodes of a lab are this machine. Those that shall not reach the site are told of a port that nobody serves."""
     if not runs_jobs(state):
         return ""
     port = state["agents_port"]
     return f"""Agents:
   Address: "127.0.0.1"
   Port: {port}
-  PublicAddress: "127.0.0.1:{port}"
+  PublicAddress: "127.0.0.1:{port if state['slurm']['transport'] == 'direct' else 1}"
   Lease: {state['slurm']['lease']}
   Heartbeat: 2s
 """
+
+
+def job_folder(state):
+    shared = state["slurm"].get("shared_folder", True)  # a lab of an older version
+    return state["dir"] + "/slurm/" + ("jobs" if shared else "unshared")
 
 
 def slurm_plugin(state):
@@ -104,12 +109,16 @@ def slurm_plugin(state):
     return f"""  - Name: slurm
     Handlers:
       - Name: slurm
+        AllowedHostPaths: ["{d}/scratch"]
     Options:
       SlurmConf: "{d}/etc/slurm.conf"
-      JobFolder: "{d}/jobs"
+      JobFolder: "{job_folder(state)}"
+      SharedFolder: {str(state['slurm']['shared_folder']).lower()}
       StateFolder: "{d}/local"
       LeaveWithin: 12
-      AllowRootAgents: {str(os.geteuid() == 0).lower()}
+      BeginWithin: 60
+      Transport: {state['slurm']['transport']}
+      AllowRootAgents: {str(os.geteuid() == 0 and not state['site_user']).lower()}
 """
 
 

@@ -40,6 +40,7 @@ def choose(tag, args):
         "accounting": args.accounting, "enforce": args.enforce, "overrides": overrides,
         "slurmctld_port": settings.free_port(), "slurmd_ports": [settings.free_port() for _ in range(3)],
         "slurmdbd_port": settings.free_port(), "lease": args.lease or "1m",
+        "transport": args.transport or "direct", "shared_folder": not args.no_shared_folder,
     }
 
 
@@ -78,6 +79,7 @@ class Slurm:
 
     def environment(self):
         return {"SLURM_CONF": self.conf, "LAB_SLURM": self.dir, "LAB_SLURM_JOBS": self.dir + "/jobs",
+                "LAB_JOB_FOLDER": settings.job_folder(self.state),
                 "LAB_SLURMCTLD_PID": str(self.controller.pid() or ""), "LAB_SLURMCTLD_LOG": self.controller.log,
                 "LAB_SLURM_MACHINES": " ".join(self.own["machines"])}
 
@@ -104,11 +106,12 @@ class Slurm:
     # --- parts
 
     def make(self):
-        for folder in ("etc", "run", "munge", "dev", "state", "jobs", "local", *("spool-" + name for name in self.own["machines"])):
+        for folder in ("etc", "run", "munge", "dev", "state", "jobs", "local", "scratch", "unshared", *("spool-" + name for name in self.own["machines"])):
             os.makedirs(f"{self.dir}/{folder}")
         if os.geteuid() == 0:  # jobs of other users find munge's socket and their own folder
             os.chmod(self.state["dir"], 0o711)
             os.chmod(self.dir + "/jobs", 0o1777)
+            os.chmod(self.dir + "/unshared", 0o1777)
             os.chmod(self.dir + "/local", 0o1777)
         with open(os.open(self.dir + "/munge/key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as key:
             key.write(os.urandom(1024))
@@ -191,7 +194,8 @@ class Slurm:
         name = self.own["machines"][number - 1]
         daemon = [find("slurmd"), "-D", "-N", name]
         if os.geteuid() == 0:
-            daemon = ["unshare", "-m", "--propagation", "slave", "bash", HERE + "/slurmd_mounts.sh", *daemon]
+            hide = [] if self.own["shared_folder"] else ["--hide", settings.job_folder(self.state)]
+            daemon = ["unshare", "-m", "--propagation", "slave", "bash", HERE + "/slurmd_mounts.sh", *hide, *daemon]
         self.machines[number - 1].start(daemon, self.clean_environment())
 
     def mend(self):

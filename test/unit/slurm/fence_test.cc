@@ -149,6 +149,7 @@ TEST_CASE("A job that has lost the claim says nothing while the other one runs")
 TEST_CASE("A running pod whose job SLURM has forgotten is fenced, not believed") {
   ProvisionerLab lab;
   Claim7(lab);
+  lab.site.SetSilence(seconds(1000));
   lab.ForgetJobs();
   REQUIRE(GivenUp(lab));
   lab.Say(kFenced, "fenced", "ended");
@@ -156,6 +157,55 @@ TEST_CASE("A running pod whose job SLURM has forgotten is fenced, not believed")
   CHECK(end.allocation == "7");
   CHECK(end.message.find("SLURM does not know it any more") != std::string::npos);
   CHECK(lab.Count("sbatch") == 1);
+}
+
+TEST_CASE("A pod whose job squeue does not list runs on while its agent is heard") {
+  ProvisionerLab lab;
+  Claim7(lab);
+  lab.site.SetSilence(seconds(2));
+  SECTION("SLURM has forgotten it") { lab.ForgetJobs(); }
+  SECTION("squeue says nothing") { lab.liar = true; }
+  lab.Pass(seconds(3600));
+  CHECK_FALSE(Stands(lab.PodFolder(kFenced) + "/given-up"));
+  CHECK(lab.Latest(kFenced).state == Fact::State::kGranted);
+  lab.liar = false;
+  lab.ForgetJobs();
+  lab.site.SetSilence(seconds(1000));
+  CHECK(GivenUp(lab));
+}
+
+TEST_CASE("After a start of the site an agent has a lease's time to be heard") {
+  ProvisionerLab lab;
+  Claim7(lab);
+  lab.ForgetJobs();
+  lab.Start();
+  lab.Pass(lab.site.Lease() - seconds(20));
+  CHECK_FALSE(Stands(lab.PodFolder(kFenced) + "/given-up"));
+  CHECK(GivenUp(lab));
+}
+
+TEST_CASE("A squeue that says nothing is no denial, however often") {
+  ProvisionerLab lab;
+  SECTION("of a job that runs, with an agent that is not heard") {
+    Claim7(lab);
+    lab.site.SetSilence(seconds(1000));
+    lab.liar = true;
+    lab.Pass(seconds(600));
+    CHECK_FALSE(Stands(lab.PodFolder(kFenced) + "/given-up"));
+  }
+  SECTION("of a job that waits") {
+    lab.Start();
+    REQUIRE(lab.Submit(kFenced).ok());
+    REQUIRE(lab.Until([&] { return lab.Jobs().size() == 1; }));
+    lab.liar = true;
+    lab.Pass(seconds(600));
+    CHECK(lab.Count("sbatch") == 1);
+    CHECK(lab.Latest(kFenced).message.find("neither lists job 7 nor denies it") !=
+          std::string::npos);
+    lab.liar = false;
+    REQUIRE(lab.Until([&] { return lab.Latest(kFenced).reason == "Resources"; }));
+  }
+  CHECK_FALSE(lab.Ended(kFenced));
 }
 
 TEST_CASE("A pod whose folder somebody removed ends after a lease, and only where it is mounted") {
@@ -168,6 +218,34 @@ TEST_CASE("A pod whose folder somebody removed ends after a lease, and only wher
   const Fact end = lab.End(kFenced, seconds(2));
   CHECK(end.message.find("was removed by somebody") != std::string::npos);
   CHECK_FALSE(end.refused);
+}
+
+TEST_CASE("An agent that cannot begin on its machine says why, and its pod fails at once") {
+  ProvisionerLab lab;
+  Claim7(lab);
+  const std::string nonce = ProvisionerLab::kNonce;
+  std::string text;
+  std::string words;
+  SECTION("in words") {
+    text = "1 " + nonce + " there is no OCI runtime\n";
+    words = ": there is no OCI runtime";
+  }
+  SECTION("of another claim") {
+    text = "1 abcd there is no OCI runtime\n";
+    words = "cannot run containers on";
+  }
+  SECTION("torn") {
+    text = "1 " + nonce + " there is no";
+    words = "cannot run containers on";
+  }
+  REQUIRE(WriteFileAtomically(lab.PodFolder(kFenced) + "/refusal", text, 0600).ok());
+  lab.Say(kFenced, "left", "ended");
+  lab.SetJob(7, "FAILED", "117:0");
+  const Fact end = lab.End(kFenced);
+  CAPTURE(end.message);
+  CHECK(end.message.find("job 7 ") == 0);
+  CHECK(end.message.find(words) != std::string::npos);
+  CHECK(lab.Count("sbatch") == 1);
 }
 
 }  // namespace interlink::slurm

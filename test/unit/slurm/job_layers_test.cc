@@ -105,7 +105,7 @@ std::string Copied(const std::string& from) {
   const std::string parent = fs::path(from).parent_path();
   REQUIRE(chmod(parent.c_str(), 0777) == 0);
   std::string to = parent + "/copy-" + std::to_string(++count);
-  const Status copied = CopyLayer(Soon(), from, to, JobUser());
+  const Status copied = CopyLayer(Soon(), from, to, JobUser(), LayerOwners::kOne);
   INFO(copied.ToString());
   REQUIRE(copied.ok());
   return to;
@@ -179,6 +179,41 @@ TEST_CASE("A copy keeps whiteouts and user.* and has marks that an ordinary user
   CHECK_FALSE(Exists(to + "/null"));
 }
 
+TEST_CASE("A copy for root's jobs keeps owners, groups, rights and file capabilities") {
+  if (geteuid() != 0) return;
+  const test::TemporaryFolder folder;
+  const std::string from = folder.File("fs");
+  Write(from + "/bin/tool", "x", 0755);
+  Write(from + "/bin/plain", "x", 0);
+  REQUIRE(symlink("tool", (from + "/bin/link").c_str()) == 0);
+  REQUIRE(mkfifo((from + "/bin/fifo").c_str(), 0640) == 0);
+  for (const char* name : {"", "/bin", "/bin/tool", "/bin/plain", "/bin/link", "/bin/fifo"})
+    REQUIRE(lchown((from + name).c_str(), 1000, 2000) == 0);
+  REQUIRE(chmod((from + "/bin/tool").c_str(), 06755) == 0);
+  REQUIRE(chmod((from + "/bin").c_str(), 03511) == 0);
+  const std::string capability("\1\0\0\2\0\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
+  REQUIRE(setxattr((from + "/bin/tool").c_str(), "security.capability", capability.data(), 20, 0) ==
+          0);
+  REQUIRE(setxattr((from + "/bin").c_str(), "trusted.overlay.opaque", "y", 1, 0) == 0);
+
+  const std::string to = folder.File("to");
+  const Status copied = CopyLayer(Soon(), from, to, {0, 0}, LayerOwners::kKept);
+  INFO(copied.ToString());
+  REQUIRE(copied.ok());
+
+  for (const char* name : {"", "/bin", "/bin/tool", "/bin/plain", "/bin/link", "/bin/fifo"}) {
+    INFO(name);
+    CHECK(About(to + name).st_uid == 1000);
+    CHECK(About(to + name).st_gid == 2000);
+  }
+  CHECK(ModeOf(to + "/bin/tool") == 06755);
+  CHECK(ModeOf(to + "/bin/plain") == 0);
+  CHECK(ModeOf(to + "/bin/fifo") == 0640);
+  CHECK(ModeOf(to + "/bin") == 03511);
+  CHECK(Attribute(to + "/bin/tool", "security.capability") == capability);
+  CHECK(Attribute(to + "/bin", "user.overlay.opaque") == "y");
+}
+
 TEST_CASE("Holes stay holes") {
   const test::TemporaryFolder folder;
   const std::string from = folder.File("fs");
@@ -200,7 +235,8 @@ TEST_CASE("A link in the place of a layer's folder is not followed") {
   Write(folder.File("elsewhere/secret"), "x");
   REQUIRE(symlink(folder.File("elsewhere").c_str(), folder.File("fs").c_str()) == 0);
 
-  CHECK_FALSE(CopyLayer(Soon(), folder.File("fs"), folder.File("to"), JobUser()).ok());
+  CHECK_FALSE(
+      CopyLayer(Soon(), folder.File("fs"), folder.File("to"), JobUser(), LayerOwners::kOne).ok());
 }
 
 TEST_CASE("Layers are copied once and held under their own path") {
@@ -250,6 +286,21 @@ TEST_CASE("A held layer stays, also after a restart; ten minutes after its relea
   CHECK(test::Eventually([&] { return CountIn(lab.folder.File("layers/trash")) == 0; }));
   CHECK(lab.layers->Hold(kFirst, lab.image).status().code() == Code::kFailedPrecondition);
   CHECK(lab.Held(kFirst).layers.size() == 2);
+}
+
+TEST_CASE("Who releases and who sweeps is done when the call returns, also beside another sweep") {
+  Lab lab;
+  std::jthread sweeper([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) lab.layers->Sweep();
+  });
+  for (int i = 0; i < 30; ++i) {
+    lab.Held(kFirst);
+    lab.layers->Release(kFirst);
+    REQUIRE(CountIn(lab.folder.File("layers/holders")) == 0);
+    lab.clock.Advance(std::chrono::minutes(11));
+    lab.layers->Sweep();
+    REQUIRE(lab.Copies() == 0);
+  }
 }
 
 TEST_CASE("A layer of two holders goes with the last") {

@@ -169,6 +169,26 @@ TEST_CASE("sacct is asked for names since a time, in UTC") {
   CHECK(commands.calls().empty());
 }
 
+TEST_CASE("Only SLURM's word that there is no such job denies it") {
+  const auto asked = [](const Answer& answer) {
+    test::FakeCommands commands;
+    commands.answer = [&](const test::FakeCommands::Ran&) { return answer; };
+    return DeniesJob(Soon(), commands, 12, "interlink-a-b");
+  };
+  CHECK(asked({1, 0, "", "slurm_load_jobs error: Invalid job id specified\n"}).value());
+  CHECK(asked({0, 0, "12 somebody's\n", ""}).value());
+  CHECK_FALSE(asked({0, 0, "12 interlink-a-b\n", ""}).value());
+  const auto answer = GENERATE(values<Answer>({
+      {0, 0, "", ""},
+      {0, 0, "12 interl", ""},
+      {0, 0, "13 interlink-a-b\n", ""},
+      {1, 0, "", ""},
+      {1, 0, "", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n"},
+  }));
+  CAPTURE(answer.out, answer.err);
+  CHECK(asked(answer).status().code() == Code::kUnavailable);
+}
+
 TEST_CASE("A job's name leads back to its sandbox, in its own lineage only") {
   const Lineage lineage = MintLineage();
   const SandboxId sandbox = MintSandboxId();

@@ -66,7 +66,13 @@ bool ProvisionerLab::Until(const std::function<bool()>& holds, Duration pace) {
 void ProvisionerLab::Pass(Duration time) {
   const SteadyTime until = clock.Steady() + time;
   const Duration pace = std::max<Duration>(std::chrono::milliseconds(500), time / 60);
-  REQUIRE(Until([&] { return clock.Steady() >= until; }, pace));
+  REQUIRE(test::Eventually([&] {
+    provisioner->Look();
+    // Never beyond it: what is due a second later must not happen.
+    clock.Advance(std::min(pace, until - clock.Steady()));
+    return clock.Steady() >= until;
+  }));
+  provisioner->Look();
 }
 
 Status ProvisionerLab::Submit(const SandboxId& id) {
@@ -112,6 +118,13 @@ void ProvisionerLab::SetJob(uint64_t id, const std::string& state, const std::st
     job.state = state;
     job.exit = exit;
     job.reason = "None";
+  }
+}
+
+void ProvisionerLab::SetJobEnd(uint64_t id, int64_t end) {
+  const MutexLock lock(mutex_);
+  for (Job& job : jobs_) {
+    if (job.id == id) job.end = end;
   }
 }
 
@@ -165,6 +178,10 @@ Result<Answer> ProvisionerLab::Answered(const test::FakeCommands::Ran& ran) {
     return Answer{1, 0, "",
                   command + ": error: Unable to contact slurm controller (connect failure)\n"};
   }
+  if (command == "squeue" && liar) return Answer{};
+  if (command == "squeue" && !ValueOf(ran.argv, "--jobs=").empty()) {
+    return OneJob(ValueOf(ran.argv, "--jobs="));
+  }
   if (command == "squeue") return Answer{0, 0, Listing(ran.argv.back()), ""};
   if (command == "sbatch") return Sbatch(ran);
   if (command == "sacct") return Answer{accounted.empty() ? 1 : 0, 0, accounted, "no accounting\n"};
@@ -188,12 +205,20 @@ Result<Answer> ProvisionerLab::Sbatch(const test::FakeCommands::Ran& ran) {
   return Answer{0, 0, std::to_string(job.id) + "\n", ""};
 }
 
+Result<Answer> ProvisionerLab::OneJob(const std::string& id) {
+  for (const Job& job : jobs_) {
+    if (std::to_string(job.id) == id) return Answer{0, 0, id + " " + job.name + "\n", ""};
+  }
+  return Answer{1, 0, "", "slurm_load_jobs error: Invalid job id specified\n"};
+}
+
 std::string ProvisionerLab::Listing(const std::string& format) {
   const std::string mark = format.substr(format.rfind('|') + 1);
   std::string text;
   for (const Job& job : jobs_) {
     text += std::to_string(job.id) + "|" + job.state + "|" + job.reason + "|" + job.exit + "|0|" +
-            std::to_string(job.submit) + "|0|0|n1|" + job.name + "|" + mark + "\n";
+            std::to_string(job.submit) + "|0|" + std::to_string(job.end) + "|n1|" + job.name + "|" +
+            mark + "\n";
   }
   return text;
 }

@@ -30,6 +30,7 @@ class ProvisionerLab {
     std::string reason = "Resources";
     std::string exit = "0:0";
     int64_t submit = 100;
+    int64_t end = 0;
   };
 
   ProvisionerLab();
@@ -56,6 +57,8 @@ class ProvisionerLab {
 
   // The cluster. A job's state, whatever it was.
   void SetJob(uint64_t id, const std::string& state, const std::string& exit = "0:0");
+  // Unix seconds: when it ended, or while it runs its limit.
+  void SetJobEnd(uint64_t id, int64_t end);
   void MakeHopeless(uint64_t id);
   uint64_t AddJob(const std::string& name, const std::string& state = "PENDING");
   void ForgetJobs();
@@ -80,11 +83,13 @@ class ProvisionerLab {
   bool sbatch_makes_job = true;
   std::optional<Result<Answer>> sbatch_answer;
   bool down = false;      // no controller
+  bool liar = false;      // squeue says nothing, with success
   std::string accounted;  // what sacct prints
 
  private:
   Result<Answer> Answered(const test::FakeCommands::Ran& ran);
   Result<Answer> Sbatch(const test::FakeCommands::Ran& ran) REQUIRES_LOCK(mutex_);
+  Result<Answer> OneJob(const std::string& id) REQUIRES_LOCK(mutex_);
   std::string Listing(const std::string& format) REQUIRES_LOCK(mutex_);
 
   Mutex mutex_;

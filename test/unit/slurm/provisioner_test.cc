@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <exception>
 #include <filesystem>
+#include <map>
+#include <thread>
 
 #include "base/file.h"
 #include "slurm/job_name.h"
@@ -82,6 +85,41 @@ TEST_CASE("Secrets of a pod are in files of its owner only, never in a command o
     std::string all = ran.input;
     for (const std::string& word : ran.argv) all += word;
     CHECK(all.find("secret-") == std::string::npos);
+  }
+}
+
+TEST_CASE(
+    "A thousand pods at once are a thousand jobs, each with its own script and its own files") {
+  constexpr size_t kPods = 1000;
+  ProvisionerLab lab;
+  lab.Start();
+  std::vector<SandboxId> pods;
+  for (size_t i = 0; i < kPods; ++i) pods.push_back(MintSandboxId());
+  std::vector<std::jthread> callers;
+  for (size_t first = 0; first < 4; ++first) {
+    callers.emplace_back([&, first] {
+      for (size_t i = first; i < kPods; i += 4) {
+        if (!lab.Submit(pods[i]).ok()) std::terminate();
+      }
+    });
+  }
+  callers.clear();
+  REQUIRE(lab.Until([&] { return lab.Jobs().size() == kPods; }));
+  std::map<std::string, std::string> scripts;  // by job name
+  for (const auto& ran : lab.commands->calls()) {
+    if (ran.argv[0] != "sbatch") continue;
+    const auto name = std::find_if(ran.argv.begin(), ran.argv.end(), [](const std::string& word) {
+      return word.starts_with("--job-name=");
+    });
+    REQUIRE(name != ran.argv.end());
+    CHECK(scripts.emplace(name->substr(name->find('=') + 1), ran.input).second);
+  }
+  CHECK(scripts.size() == kPods);
+  for (const SandboxId& pod : pods) {
+    const std::string& script = scripts.at(JobName(lab.site.lineage(), pod));
+    CHECK(script.find(lab.PodFolder(pod) + "'") != std::string::npos);
+    CHECK(PermissionsOf(lab.PodFolder(pod) + "/token") == 0600);
+    CHECK(ReadFile(lab.PodFolder(pod) + "/token").value_or("") == "secret-" + pod.str() + "\n");
   }
 }
 
@@ -218,6 +256,44 @@ TEST_CASE("A job that will never start is cancelled and its pod has failed") {
   CHECK(lab.Jobs()[0].state == "CANCELLED");
 }
 
+// slurmd was killed when it got the job: RUNNING for SLURM, and nowhere. Its pod waited for ever.
+TEST_CASE("A job that runs for SLURM and never begins is given up, and cannot begin any more") {
+  ProvisionerLab lab;
+  SubmitOne(lab);
+  lab.SetJob(7, "RUNNING");
+  lab.Pass(lab.options.begin_within - seconds(30));
+  CHECK_FALSE(lab.Ended(kPod));
+  CHECK(lab.Count("scancel") == 0);
+
+  const Fact end = lab.End(kPod);
+
+  CHECK(end.refused);
+  CHECK(end.reason == "NotBegun");
+  CHECK(end.message.find("after 600 s it has not begun") != std::string::npos);
+  CHECK_FALSE(lab.RunScript(kPod, 7));
+  REQUIRE(lab.Until([&] { return lab.Count("scancel") >= 1; }));
+}
+
+TEST_CASE("A job that has begun is not given up, however long it runs") {
+  ProvisionerLab lab;
+  SubmitOne(lab);
+  lab.SetJob(7, "RUNNING");
+  REQUIRE(lab.RunScript(kPod, 7));
+  lab.Pass(2 * lab.options.begin_within);
+  CHECK(lab.Latest(kPod).state == State::kGranted);
+  CHECK(lab.Count("scancel") == 0);
+}
+
+TEST_CASE("A job's time to begin does not run while it waits") {
+  ProvisionerLab lab;
+  SubmitOne(lab);
+  lab.Pass(2 * lab.options.begin_within);
+  lab.SetJob(7, "RUNNING");
+  lab.Pass(seconds(60));
+  CHECK_FALSE(lab.Ended(kPod));
+  CHECK(lab.RunScript(kPod, 7));
+}
+
 // --- given back
 
 TEST_CASE("A pod given back while it waits has the site's claim and is over at once") {
@@ -245,6 +321,21 @@ TEST_CASE("A pod given back before anything was sent needs no SLURM to be over")
   lab.down = true;
   REQUIRE(lab.provisioner->Release(Soon(), kPod).ok());
   CHECK_FALSE(lab.End(kPod).refused);
+}
+
+TEST_CASE("A pod that ended shortly before its time limit says when that was") {
+  ProvisionerLab lab;
+  RunOne(lab);
+  lab.SetJobEnd(7, 5000);
+  lab.Pass(seconds(30));
+  const bool at_limit = GENERATE(true, false);
+  lab.SetJobEnd(7, at_limit ? 4900 : 4000);
+  lab.Say(kPod, "left", "ended");
+  lab.SetJob(7, GENERATE(as<std::string>(), "COMPLETED", "CANCELLED"));
+  const Fact end = lab.End(kPod);
+  CAPTURE(end.message);
+  CHECK((end.message.find("; its time limit was at 1970-01-01T01:23:20Z") != std::string::npos) ==
+        at_limit);
 }
 
 TEST_CASE("A pod given back while it runs is cancelled, and over when job and agent say so") {
@@ -333,7 +424,7 @@ TEST_CASE("A person sees the job") {
         Code::kNotFound);
 }
 
-TEST_CASE("What an agent of one id cannot do is refused before anything is stored") {
+TEST_CASE("What an agent cannot do is refused before anything is stored") {
   ProvisionerLab lab;
   lab.Start();
   runtime::v1::PodSandboxConfig config;
@@ -342,7 +433,7 @@ TEST_CASE("What an agent of one id cannot do is refused before anything is store
   sdk::AllocationSpec spec{kPod, NodeId("node"), "hpc", config, {}};
   CHECK(lab.provisioner->Check(spec).ok());
   config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(
-      runtime::v1::POD);
+      runtime::v1::NODE);
   CHECK(lab.provisioner->Check(spec).code() == Code::kUnimplemented);
   (*config.mutable_annotations())["slurm.interlink.io/partition"] = "gold";
   CHECK(lab.provisioner->Check(spec).code() == Code::kPermissionDenied);

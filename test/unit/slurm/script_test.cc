@@ -159,11 +159,11 @@ TEST_CASE("A hostile folder is a folder") {
 TEST_CASE("No value can become a line of the script") {
   const std::string value = GENERATE(as<std::string>(), "/a\n#SBATCH --partition=x", "/a\rb",
                                      std::string("/a\0b", 4), "/a\x7f");
-  CHECK(ScriptText({value, {"true"}}).status().code() == Code::kInvalidArgument);
-  CHECK(ScriptText({"/a", {"true", value}}).status().code() == Code::kInvalidArgument);
-  CHECK(ScriptText({"relative", {"true"}}).status().code() == Code::kInvalidArgument);
-  CHECK(ScriptText({"", {"true"}}).status().code() == Code::kInvalidArgument);
-  CHECK(ScriptText({"/a", {}}).status().code() == Code::kInvalidArgument);
+  CHECK(ScriptText(JobScript{value, {"true"}}).status().code() == Code::kInvalidArgument);
+  CHECK(ScriptText(JobScript{"/a", {"true", value}}).status().code() == Code::kInvalidArgument);
+  CHECK(ScriptText(JobScript{"relative", {"true"}}).status().code() == Code::kInvalidArgument);
+  CHECK(ScriptText(JobScript{"", {"true"}}).status().code() == Code::kInvalidArgument);
+  CHECK(ScriptText(JobScript{"/a", {}}).status().code() == Code::kInvalidArgument);
 }
 
 TEST_CASE("sbatch's search for options ends before any value") {

@@ -42,18 +42,49 @@ struct WrapperRun {
     // As the job's script starts it.
     spawn.argv = {"/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", command.pod_folder};
     for (const std::string& word : AgentCommandWords(command)) spawn.argv.push_back(word);
-    spawn.environment = {"PATH=/usr/bin:/bin", "INTERLINK_CLAIM=abc", "SLURM_JOB_ID=42"};
+    spawn.environment = {"PATH=" + folder.File("tools") + ":/usr/bin:/bin", "INTERLINK_CLAIM=abc",
+                         "SLURM_JOB_ID=42"};
+    spawn.environment.insert(spawn.environment.end(), environment.begin(), environment.end());
     const auto output = RunCommand(Soon(), spawn);
     REQUIRE(output.ok());
     return *output;
   }
+  // A command that the scheduler's TERM reaches, as every process of the job, when it begins.
+  void TellDuring(const std::string& tool, const std::string& whom) {
+    REQUIRE(MakeDirectories(folder.File("tools"), 0700).ok());
+    REQUIRE(WriteFileAtomically(
+                folder.File("tools/" + tool),
+                "#!/bin/sh\nkill -TERM " + whom + "\nexec /bin/" + tool + " \"$@\"\n", 0700)
+                .ok());
+  }
+  std::string Left() const { return ReadFile(folder.File("pod/left")).value_or(""); }
   bool StateStays() const { return access(folder.File("state/interlink-abc").c_str(), F_OK) == 0; }
 
   test::TemporaryFolder folder;
   AgentCommand command;
+  std::vector<std::string> environment;  // besides
 };
 
 }  // namespace
+
+TEST_CASE("The way of agents to the hub is one of three") {
+  CHECK(Parsed({})->transport == Transport::kDirect);
+  const auto [text, transport] = GENERATE(table<std::string, Transport>(
+      {{"direct", Transport::kDirect}, {"srun", Transport::kSrun}, {"auto", Transport::kAuto}}));
+  CHECK(Parsed({{"Transport", text}})->transport == transport);
+  const auto wrong = Parsed({{"Transport", "ssh"}});
+  CHECK(wrong.status().message() == "api.yaml:7: \"Transport\" must be direct, srun or auto");
+}
+
+TEST_CASE("A folder of compute nodes that is too long for a relay's socket is refused") {
+  const std::string long_one = "/" + std::string(52, 's');
+  CHECK(Parsed({{"StateFolder", long_one}}).ok());
+  CHECK(Parsed({{"StateFolder", long_one.substr(0, 52)}, {"Transport", "srun"}}).ok());
+  const auto refused = Parsed({{"StateFolder", long_one}, {"Transport", "auto"}});
+  CHECK(refused.status().code() == Code::kInvalidArgument);
+  CHECK(refused.status().message().find("\"StateFolder\" has more than 52 bytes") !=
+        std::string::npos);
+}
 
 TEST_CASE("Without options but a folder there are defaults") {
   const auto options = Parsed({});
@@ -64,6 +95,7 @@ TEST_CASE("Without options but a folder there are defaults") {
   CHECK(options->state_folder == "/tmp");
   CHECK(options->leave_within == std::chrono::seconds(25));
   CHECK(options->message_timeout == std::chrono::seconds(10));
+  CHECK(options->begin_within == std::chrono::seconds(600));
   CHECK_FALSE(options->allow_root_agents);
   CHECK(options->profiles.size() == 2);
   CHECK(options->rules.at("partition").node);
@@ -78,6 +110,7 @@ TEST_CASE("Each option has its place") {
                                {"StateFolder", "/local"},
                                {"LeaveWithin", "40"},
                                {"MessageTimeout", "30"},
+                               {"BeginWithin", "60"},
                                {"AllowRootAgents", "true"},
                                {"Queue", "at-run"},
                                {"Handlers.hpc.Partition", "gpu,cpu"},
@@ -102,6 +135,7 @@ TEST_CASE("Each option has its place") {
   CHECK(options->state_folder == "/local");
   CHECK(options->leave_within == std::chrono::seconds(40));
   CHECK(options->message_timeout == std::chrono::seconds(30));
+  CHECK(options->begin_within == std::chrono::seconds(60));
   CHECK(options->allow_root_agents);
   const Profile& profile = options->profiles.at("hpc");
   CHECK(profile.values == Values{{"partition", "gpu,cpu"}, {"memory", "4G"}});
@@ -124,14 +158,16 @@ TEST_CASE("What is wrong is refused with its place and what would be right") {
       {"LeaveWithin", "5m", "a number of seconds"},
       {"Lease", "300", "unknown option"},
       {"MessageTimeout", "0", "from 1 to 600"},
+      {"BeginWithin", "9", "from 10 to 86400"},
       {"AllowRootAgents", "yes", "true or false"},
-      {"Queue", "at-start", "at-run"},
-      {"Handlers.hpc.Queue", "at-start", "at-run"},
+      {"Queue", "late", "at-run or at-start"},
+      {"Handlers.hpc.Queue", "", "at-run or at-start"},
       {"SharedPaths[0]", "/home", "unknown option"},
       {"Partition", "gpu", "unknown option"},
       {"Handlers.other.Time", "1", "does not serve handler \"other\""},
       {"Handlers.hpc", "1", "unknown option"},
       {"Handlers.hpc.Nodes", "2", "a handler has: CPUs"},
+      {"Handlers.hpc.AllowedHostPaths[0]", "scratch", "an absolute path"},
       {"Handlers.hpc.Time", "soon", "soon"},
       {"Handlers.hpc.Partition", "-x", "-x"},
       {"Handlers.hpc.Flags[0]", "--uid=0", "set by the plugin"},
@@ -168,17 +204,49 @@ TEST_CASE("Jobs of root need an allowance by name") {
 }
 
 TEST_CASE("An agent gets nonce, job and a folder of its own, which goes when it has ended") {
-  const int code = GENERATE(0, 2);
+  const int code = GENERATE(0, 2, 117);
   WrapperRun run("echo \"$@\" >args; for last; do :; done; stat -c %a \"$last\" >mode; exit " +
                  std::to_string(code));
   CHECK(run.Run().exit.code == code);
   const std::string args = ReadFile(run.folder.File("pod/args")).value_or("");
   CHECK(args.find("run --sandbox " + run.command.sandbox.str()) == 0);
-  CHECK(args.find("--nonce abc --allocation 42 --state " +
+  CHECK(args.find("--nonce abc --allocation 42 --memory-mib 0 --cpus 0 --state " +
                   run.folder.File("state/interlink-abc")) != std::string::npos);
   CHECK(args.find("--allow-root") == std::string::npos);
   CHECK(ReadFile(run.folder.File("pod/mode")).value_or("") == "700\n");
   CHECK_FALSE(run.StateStays());
+}
+
+TEST_CASE("An agent is told what its pods may mount, and nothing where that is nothing") {
+  WrapperRun run("echo \"$@\" >args; exit 0");
+  SECTION("nothing") {
+    CHECK(run.Run().exit.code == 0);
+    CHECK(ReadFile(run.folder.File("pod/args")).value_or("").find("--handler") ==
+          std::string::npos);
+  }
+  SECTION("two paths") {
+    run.command.handler = "hpc";
+    run.command.allowed_host_paths = {"/scratch", "/with space"};
+    CHECK(run.Run().exit.code == 0);
+    CHECK_THAT(
+        ReadFile(run.folder.File("pod/args")).value_or(""),
+        Catch::Contains("--handler hpc --allow-host-path /scratch --allow-host-path /with space"));
+  }
+}
+
+TEST_CASE("An agent is told what its job has, where SLURM says it in numbers") {
+  using Words = std::vector<std::string>;
+  const auto [environment, words] = GENERATE(table<Words, std::string>({
+      {{"SLURM_CPUS_ON_NODE=4", "SLURM_MEM_PER_NODE=2048"}, "--memory-mib 2048 --cpus 4"},
+      {{"SLURM_CPUS_ON_NODE=4", "SLURM_MEM_PER_CPU=64"}, "--memory-mib 256 --cpus 4"},
+      {{"SLURM_CPUS_ON_NODE=4"}, "--memory-mib 0 --cpus 4"},
+      {{"SLURM_MEM_PER_CPU=64"}, "--memory-mib 0 --cpus 0"},
+      {{"SLURM_CPUS_ON_NODE=4(x2)", "SLURM_MEM_PER_NODE=2G"}, "--memory-mib 0 --cpus 0"},
+  }));
+  WrapperRun run("echo \"$@\" >args; exit 0");
+  run.environment = environment;
+  CHECK(run.Run().exit.code == 0);
+  CHECK_THAT(ReadFile(run.folder.File("pod/args")).value_or(""), Catch::Contains(words));
 }
 
 TEST_CASE("What may still run keeps its folder, and the agent's code is the job's") {
@@ -203,6 +271,36 @@ TEST_CASE("TERM reaches the agent, and its own end is waited for") {
   CHECK_FALSE(run.StateStays());
 }
 
+// A cancelled job's TERM came while its agent's folder was being removed: rm died of it, and the
+// rest stayed on the compute node for ever.
+TEST_CASE("TERM does not stop what takes the agent's folder away") {
+  WrapperRun run("for last; do :; done; mkdir -p \"$last/pods\"; exit 0");
+  const std::string tool = GENERATE("rm", "chmod");
+  run.TellDuring(tool, "$$");
+  CHECK(run.Run().exit.code == 0);
+  CHECK_FALSE(run.StateStays());
+}
+
+// Given back just when it began, a pod waited for its agent's lease and 90 s more.
+TEST_CASE("A job that is told before its agent has begun says that nothing ran") {
+  WrapperRun run("touch ran; kill -TERM $$");
+  SECTION("before it is started") {
+    run.TellDuring("mkdir", "$PPID");
+    CHECK(run.Run().exit.code == 143);
+    CHECK(access(run.folder.File("pod/ran").c_str(), F_OK) != 0);
+  }
+  SECTION("while it starts") { CHECK(run.Run().exit.code == 143); }
+  CHECK(run.Left() == "1 abc ended\n");
+  CHECK_FALSE(run.StateStays());
+}
+
+TEST_CASE("An agent that may have begun is not spoken for, however it ended") {
+  WrapperRun run("for last; do :; done; mkdir -p \"$last/pods\"; kill -TERM $$");
+  CHECK(run.Run().exit.code == 143);
+  CHECK(run.Left().empty());
+  CHECK(run.StateStays());
+}
+
 TEST_CASE("Without a folder on the machine no agent runs, and the pod says that nothing did") {
   WrapperRun run("touch ran");
   SECTION("somebody was first") {
@@ -210,7 +308,7 @@ TEST_CASE("Without a folder on the machine no agent runs, and the pod says that 
   }
   SECTION("there is none") { run.command.state_folder = run.folder.File("absent"); }
   CHECK(run.Run().exit.code == 116);
-  CHECK(ReadFile(run.folder.File("pod/left")).value_or("") == "1 abc ended\n");
+  CHECK(run.Left() == "1 abc ended\n");
   CHECK(access(run.folder.File("pod/ran").c_str(), F_OK) != 0);
 }
 

@@ -30,7 +30,7 @@ func (s *side) timed(name string, f func() error) {
 
 // start makes a pod with one running container.
 func (s *side) start(name string, command ...string) pod {
-	p := pod{config: cri.Pod(name, s.logs, nil)}
+	p := pod{config: podConfig(name, s.logs)}
 	s.timed("RunPodSandbox", func() error {
 		answer, err := s.Runtime.RunPodSandbox(s.ctx, &runtime.RunPodSandboxRequest{Config: p.config})
 		p.id = answer.GetPodSandboxId()
@@ -38,7 +38,7 @@ func (s *side) start(name string, command ...string) pod {
 	})
 	s.timed("CreateContainer", func() error {
 		answer, err := s.Runtime.CreateContainer(s.ctx, &runtime.CreateContainerRequest{PodSandboxId: p.id,
-			Config: cri.Container("main", *image, command...), SandboxConfig: p.config})
+			Config: containerConfig("main", command...), SandboxConfig: p.config})
 		p.container = answer.GetContainerId()
 		return err
 	})

@@ -19,10 +19,14 @@ var (
 	peer     = flag.String("peer", "", "CRI socket of another runtime: life, log and exec are measured there too, in turn")
 	peerName = flag.String("peer-name", "peer", "its name in the tables")
 	image    = flag.String("image", "docker.io/library/busybox:latest", "image of the containers")
-	what     = flag.String("what", "life", "life, memory, log, exec or list")
-	count    = flag.Int("count", 60, "life: pods; memory: pods at the end; log, exec: MiB; list: containers")
+	what     = flag.String("what", "life", "life, memory, log, exec, exits, queue or list")
+	count    = flag.Int("count", 60, "life, queue: pods; memory: pods at the end; log, exec: MiB; exits, list: containers")
 	nodePid  = flag.Int("node-pid", 0, "pid of interlink-cri")
 	sitePid  = flag.Int("site-pid", 0, "pid of interlink-api")
+	jobs     = flag.Bool("jobs", false, "pods are jobs: they get namespaces as these have them")
+	siteURL  = flag.String("site", "", "queue: https://HOST:PORT of the site")
+	pki      = flag.String("pki", "", "queue: folder with ca.crt, node-1.crt, node-1.key")
+	notes    = flag.String("notes", "", "queue: file with a line for each squeue of the site")
 	folder   = flag.String("lab", "", "folder of the lab: its shims have it in their command line")
 )
 
@@ -68,10 +72,14 @@ func main() {
 		for _, s := range sides {
 			s.execThroughput()
 		}
+	case "exits":
+		ours.exits()
+	case "queue":
+		ours.queue()
 	case "list":
 		ours.list()
 	default:
-		fmt.Fprintf(os.Stderr, "bench: -what %s: life, memory, log, exec or list\n", *what)
+		fmt.Fprintf(os.Stderr, "bench: -what %s: life, memory, log, exec, exits, queue or list\n", *what)
 		os.Exit(2)
 	}
 }

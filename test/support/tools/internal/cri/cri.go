@@ -22,9 +22,10 @@ type Clients struct {
 }
 
 // Connect to a socket given as a path.
-func Connect(socket string) (*Clients, error) {
-	connection, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
+func Connect(socket string, more ...grpc.DialOption) (*Clients, error) {
+	options := append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64 << 20))}, more...)
+	connection, err := grpc.NewClient("unix://"+socket, options...)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"example.invalid/interlink-test-tools/internal/cri"
+)
+
+// awaitNothingLeft returns what is still there after that time.
+func awaitNothingLeft(told *cri.Site, limit time.Duration) []string {
+	var left []string
+	before := -1
+	cri.Eventually(context.Background(), limit, func() bool {
+		left = nowLeft(told)
+		if len(left) > 0 && len(left) != before {
+			say("%d things are left, one is %s", len(left), left[0])
+			before = len(left)
+		}
+		return len(left) == 0
+	})
+	return left
+}
+
+func nowLeft(told *cri.Site) []string {
+	left := append(sandboxesAtSite(told), jobs()...)
+	for _, folder := range []string{"slurm/jobs/pods", "site/plugins/slurm/agent-pods", "site/plugins/slurm/jobs", "site/agents/bound",
+		"site/images/holds"} {
+		entries, err := os.ReadDir(filepath.Join(*dir, folder))
+		if err != nil {
+			left = append(left, err.Error())
+		}
+		for _, entry := range entries {
+			if entry.Name()[0] != '.' { // the mark of a file system that is mounted stays
+				left = append(left, folder+"/"+entry.Name())
+			}
+		}
+	}
+	for _, found := range living() {
+		left = append(left, fmt.Sprintf("process %d: %s of %s", found.pid, found.kind, found.of))
+	}
+	return append(left, inContainers()...)
+}
+
+func sandboxesAtSite(told *cri.Site) []string {
+	answer, err := told.Get("/v1/sandboxes")
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var list struct{ Sandboxes []struct{ Id string } }
+	if err := json.Unmarshal(answer, &list); err != nil {
+		return []string{err.Error()}
+	}
+	var left []string
+	for _, sandbox := range list.Sandboxes {
+		left = append(left, "sandbox at the site: "+sandbox.Id)
+	}
+	return left
+}
+
+// jobs that have not ended, of anybody: the cluster is the lab's own.
+func jobs() []string {
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "squeue", "-h", "-o", "%A %T %j").Output()
+	if err != nil {
+		return []string{"squeue: " + err.Error()}
+	}
+	var left []string
+	for line := range strings.Lines(string(out)) {
+		left = append(left, "job: "+strings.TrimSpace(line))
+	}
+	return left
+}
+
+// inContainers finds processes whose root is a layer of a job.
+func inContainers() []string {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		fail("%v", err)
+	}
+	var left []string
+	for _, entry := range entries {
+		if _, err := strconv.Atoi(entry.Name()); err != nil {
+			continue
+		}
+		text, err := os.ReadFile("/proc/" + entry.Name() + "/mountinfo")
+		if err != nil {
+			continue // it has ended, or is a zombie
+		}
+		first, _, _ := strings.Cut(string(text), "\n")
+		if strings.Contains(first, "upperdir="+*dir+"/slurm/") {
+			command, _ := os.ReadFile("/proc/" + entry.Name() + "/cmdline")
+			left = append(left, fmt.Sprintf("process %s in a container: %.60q", entry.Name(), command))
+		}
+	}
+	return left
+}
+
+// stateFolders that jobs have left on their machines.
+func stateFolders() int {
+	entries, err := os.ReadDir(filepath.Join(*dir, "slurm/local"))
+	if err != nil {
+		fail("%v", err)
+	}
+	return len(entries)
+}
