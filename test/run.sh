@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds what has changed, runs tests.
 #
-# usage: test/run.sh [SUITE...]
+# usage: test/run.sh [SUITE [--plugin NAME]]...
 #   default      lint unit contract integration system
 #   others       conformance conformance-newest asan tsan tidy quickstart site-down durable restore leak parked bench
-#                clean-build kubernetes streaming fuzz slurm
+#                clean-build kubernetes kubernetes-slurm conformance-slurm streaming security fuzz slurm
 #   all          every suite
+# kubernetes --plugin slurm is kubernetes-slurm: a kubelet whose pods are jobs of a real SLURM. --plugin local: kubernetes itself.
 # conformance is critest through a lab; CONFORMANCE_RUNS, _SEED, _PARALLEL, _FOCUS, _HANDLER and _TABLE are the options
 # that test/support/conformance/conformance.py --help explains.
+# conformance --plugin slurm is conformance-slurm: critest's part for pods that are jobs, once with agents of root, once of
+# user nobody, once more of that user without a folder that compute nodes share.
 # fuzz runs each target for FUZZ_SECONDS (60, short 15); what it finds is in build/test-logs/fuzz.
 # INTERLINK_PRESET=asan runs the suites that use a lab with binaries of another preset (release).
-# INTERLINK_SHORT=1 runs shorter versions of leak, parked, bench, site-down, kubernetes, streaming and fuzz. Logs: build/test-logs.
+# INTERLINK_SHORT=1 runs shorter versions of leak, parked, bench, site-down, kubernetes, streaming, slurm and fuzz. Logs:
+# build/test-logs.
 # The last line is "N passed, N failed, N skipped". Exit codes: 0, 1 something failed, 2 something is missing that only
 # you can install.
 set -euo pipefail
@@ -19,9 +23,24 @@ cd "$root"
 
 default=(lint unit contract integration system)
 more=(conformance conformance-newest asan tsan tidy quickstart site-down durable restore leak parked bench clean-build
-  kubernetes streaming fuzz slurm)
+  kubernetes kubernetes-slurm conformance-slurm streaming security fuzz slurm)
+suites=()
+while [ $# -gt 0 ]; do
+  if [ "$1" = --plugin ]; then
+    case "${suites[*]: -1} ${2:-}" in
+      "kubernetes slurm" | "conformance slurm") suites[-1]+=-slurm ;;
+      "kubernetes local" | "conformance local") ;;
+      *) echo "run.sh: --plugin stands behind kubernetes or conformance and is followed by local or slurm" >&2; exit 2 ;;
+    esac
+    shift
+  else
+    suites+=("$1")
+  fi
+  shift
+done
+set -- "${suites[@]}"
 case "${1:-}" in
-  -h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 0 ;;
   all) set -- "${default[@]}" "${more[@]}" ;;
   "") set -- "${default[@]}" ;;
 esac
@@ -147,6 +166,12 @@ suite_kubernetes() {
   one "$logs/kubernetes-example.log" examples/kubernetes/run.sh
   counted="$plain; example $counted"
 }
+# The same kubelet, its pods jobs of a real SLURM: what a queue, restarts and deletions do to them.
+suite_kubernetes-slurm() {
+  tools kubernetes
+  bats_files kubernetes-slurm test/system/named/kubernetes/slurm
+  grep -aE '^#? *within [0-9]+ s of' "$logs/kubernetes-slurm.tap" | sed 's/^# */    /' || true
+}
 # exec, attach and port-forward with the real clients, over SPDY and WebSocket.
 suite_streaming() {
   tools crictl streams
@@ -182,24 +207,48 @@ suite_fuzz() {
   done
   passed=$((passed + p)) failed=$((failed + f)) counted="$p passed, $f failed, 0 skipped"
 }
+suite_security() {
+  tools crictl issuer
+  [ -z "${INTERLINK_SHORT:-}" ] || export ROTATIONS=5 LOOPS=8
+  bats_files security test/security
+  unset ROTATIONS LOOPS
+  grep -aE '^# [0-9]+ pods in' "$logs/security.tap" | sed 's/^# /    /' || true
+}
 suite_slurm() { # a real SLURM, started by the tests
   local plugin
   build "$preset"
   ctests "$preset" slurm-plugin -L '^slurm$'
   plugin=$counted
-  bats_files slurm test/slurm
+  tools crictl storm
+  STORM_PODS=${STORM_PODS:-$([ -n "${INTERLINK_SHORT:-}" ] && echo 20 || echo 200)} bats_files slurm test/slurm
+  grep -aE '^# (seed|[0-9]+ ran)' "$logs/slurm.tap" | sed 's/^# /    /' || true
   counted="plugin $plugin; lab $counted"
   plugin=$counted
   INTERLINK_BUILD=$root/build/$preset one "$logs/slurm-example.log" examples/slurm/run.sh
   counted="$plugin; example $counted"
 }
 suite_bench() { build release; one "$logs/bench.log" test/bench/run.sh; grep -E '^[a-zA-Z].*\|' "$logs/bench.log" || true; }
-conformance() { # NAME; critest and ginkgo are in PATH
-  INTERLINK_BUILD=$root/build/release logged "$logs/$1.log" test/support/conformance/conformance.py --logs "$logs/$1" || true
+conformance() { # NAME [conformance.py's options]; critest and ginkgo are in PATH
+  INTERLINK_BUILD=$root/build/release logged "$logs/$1.log" test/support/conformance/conformance.py --logs "$logs/$1" "${@:2}" || true
   cat "$logs/$1.log"
   count conformance "$logs/$1.log"
 }
-suite_conformance() { build release; tools crictl critest ginkgo; conformance conformance; }
+suite_conformance() {
+  build release
+  tools crictl critest ginkgo
+  conformance conformance
+}
+suite_conformance-slurm() { # critest's part for pods that are jobs
+  local root_agents user_agents
+  build release
+  tools crictl critest ginkgo
+  conformance conformance-slurm-root --agents root
+  root_agents=$counted
+  conformance conformance-slurm-user --agents user
+  user_agents=$counted
+  conformance conformance-slurm-folderless --agents user --no-shared-folder
+  counted="agents of root $root_agents; of a user $user_agents; without a shared folder $counted"
+}
 suite_conformance-newest() { # critest's newest release: image volumes and metrics too
   build release
   tools crictl newest-critest newest-ginkgo

@@ -5,7 +5,7 @@
 namespace interlink::streaming {
 namespace {
 
-constexpr size_t kMaxText = 1024;  // of one size
+constexpr size_t kMaxSizeText = 1024;  // of one size
 
 Status Refuse() {
   return InvalidArgument(
@@ -40,7 +40,7 @@ Result<std::optional<node::SessionInput>> TerminalSizes::Feed(std::string_view b
     ASSIGN_OR_RETURN(last, Parse(std::string_view(rest_).substr(0, end + 1)));
     rest_.erase(0, end + 1);
   }
-  if (rest_.size() > kMaxText) return Refuse();
+  if (rest_.size() > kMaxSizeText) return Refuse();
   return last;
 }
 

@@ -128,6 +128,27 @@ class TheSkipList(unittest.TestCase):
             self.assertEqual([sum(s.when == when for s in skips) for when in report.WHEN], counts)
             self.assertEqual(len({s.name for s in skips}), sum(counts))
 
+    def test_of_pods_that_are_jobs_leaves_out_no_more_than_the_notes_tell(self):
+        with open(os.path.join(CONFORMANCE, "skips.txt"), encoding="utf-8") as f:
+            text = f.read()
+        with open(os.path.join(HERE, "../../../docs/cri-notes.md"), encoding="utf-8") as f:
+            notes = f.read().split("## critest where pods are jobs")[1]
+
+        rows = [row.strip("|").split(" | ") for row in notes.splitlines() if row.startswith("| ")][1:]
+        where = {"both": "job", "ordinary user": "job-user"}
+        told = {(where[row[1]], name.strip(), row[2].strip()) for row in rows for name in row[0].split("<br>")}
+
+        self.assertEqual({tuple(s) for s in report.read_skips(text, VERSION, "user") if s.when in report.JOBS}, told)
+        for agents in report.LEAST:
+            skips = report.read_skips(text, VERSION, agents)
+            self.assertGreaterEqual(report.SPECS[VERSION] - len(skips), report.LEAST[agents])
+
+    def test_of_pods_that_are_jobs_is_asked_for(self):
+        text = f"job | {DIGEST} | r\njob-user | x | r"
+
+        for agents, patterns in (("", []), ("root", [r"Image\ Manager\ digest"]), ("user", [r"Image\ Manager\ digest", "x"])):
+            self.assertEqual(report.skip_patterns(report.read_skips(text, VERSION, agents)), patterns)
+
     def test_is_given_to_ginkgo_without_what_ginkgo_itself_adds_to_names(self):
         skips = report.read_skips("no-internet | Image (x) [Conformance] [Serial] | r\nbenchmark | b | r\n", VERSION)
 
