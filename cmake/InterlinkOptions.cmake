@@ -14,12 +14,13 @@ endif()
 
 option(INTERLINK_UNITY "Compile several files of one target together" OFF)
 
-# ccache and mold when present; INTERLINK_CCACHE=OFF measures a clean build.
+# ccache and mold when present; INTERLINK_CCACHE=OFF measures a clean build. All checkouts share what ccache keeps.
 option(INTERLINK_CCACHE "Use ccache when it is installed" ON)
 find_program(CCACHE_PROGRAM ccache)
 if(INTERLINK_CCACHE AND CCACHE_PROGRAM)
-  set(CMAKE_CXX_COMPILER_LAUNCHER "${CCACHE_PROGRAM}")
-  set(CMAKE_C_COMPILER_LAUNCHER "${CCACHE_PROGRAM}")
+  set(launcher env "CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}" CCACHE_NOHASHDIR=1 "${CCACHE_PROGRAM}")
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
+  set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
 endif()
 find_program(MOLD_PROGRAM mold)
 if(MOLD_PROGRAM)
