@@ -220,8 +220,11 @@ TEST_CASE("10,000 stored pods are served in less than two seconds") {
 
   REQUIRE(slices.ok());
   CHECK(slices->size() == 10'001);
-  // Room for sanitizers and a busy machine; the target itself is measured by test/bench.
+  INFO(took.count());
+#ifndef INTERLINK_SANITIZED
+  // Room for a busy machine; the target itself is measured by test/bench.
   CHECK(took < 10s);
+#endif
 }
 
 }  // namespace

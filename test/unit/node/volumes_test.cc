@@ -63,7 +63,8 @@ TEST_CASE("a repeat of a lost creation sends the same volume, whatever kubelet h
   const auto id = lab.Create(WithMount(pod, path));
 
   REQUIRE(id.ok());
-  CHECK(lab.site.Volumes() == std::map<std::string, std::string>{{"sha256:old", "old"}});
+  // What kubelet has by now may have followed: it is told to the container that is there.
+  CHECK(lab.site.Volumes().at("sha256:old") == "old");
   CHECK(BodyOf(lab, *id).sources().at(path).snapshot() == "sha256:old");
 }
 
