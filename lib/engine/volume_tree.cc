@@ -187,16 +187,16 @@ Status WriteEntry(int root, const VolumeEntry& entry, bool owned) {
 
 // A file that its owner may not write (as of an ordinary user) is made writable until Dress.
 Result<UniqueFd> OpenToRewrite(const std::string& place) {
-  constexpr int kFlags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-  UniqueFd file(open(place.c_str(), O_WRONLY | kFlags));
+  constexpr int kOpenFlags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  UniqueFd file(open(place.c_str(), O_WRONLY | kOpenFlags));
   if (file || errno != EACCES) {
     if (file) return file;
     return ErrnoStatus(errno, "open \"" + place + "\"");
   }
-  const UniqueFd read_only(open(place.c_str(), O_RDONLY | kFlags));
+  const UniqueFd read_only(open(place.c_str(), O_RDONLY | kOpenFlags));
   if (!read_only || fchmod(read_only.get(), 0600) != 0)
     return ErrnoStatus(errno, "make \"" + place + "\" writable");
-  file = UniqueFd(open(place.c_str(), O_WRONLY | kFlags));
+  file = UniqueFd(open(place.c_str(), O_WRONLY | kOpenFlags));
   if (!file) return ErrnoStatus(errno, "open \"" + place + "\"");
   return file;
 }

@@ -176,7 +176,7 @@ class LogHandle final : public node::Site::LogStream {
  public:
   explicit LogHandle(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {
     shared_->requests->OnReachable([weak = std::weak_ptr<Shared>(shared_)] {
-      if (const auto shared = weak.lock()) shared->Hurry();
+      if (const auto still = weak.lock()) still->Hurry();
     });
     net::Io::Spawn(shared_->strand, KeepOpen(shared_));
   }

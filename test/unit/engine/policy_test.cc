@@ -12,7 +12,8 @@ namespace {
 
 using Change = std::function<void(Bench&)>;
 
-runtime::v1::Mount& Mount(Bench& bench, const std::string& host, const std::string& inside = "/m") {
+runtime::v1::Mount& AddMount(Bench& bench, const std::string& host,
+                             const std::string& inside = "/m") {
   auto& mount = *bench.config.add_mounts();
   mount.set_host_path(host);
   mount.set_container_path(inside);
@@ -36,7 +37,7 @@ TEST_CASE("What a handler's keys do not allow a container is refused by the key'
        [](Bench& bench) { bench.policy().allow_host_namespaces = true; }},
       {"AllowDevices", [](Bench& bench) { bench.config.add_devices()->set_host_path("/dev/null"); },
        [](Bench& bench) { bench.policy().allow_devices = true; }},
-      {"AllowedHostPaths", [](Bench& bench) { Mount(bench, bench.At("shared")); },
+      {"AllowedHostPaths", [](Bench& bench) { AddMount(bench, bench.At("shared")); },
        [](Bench& bench) { bench.policy().allowed_host_paths = {bench.At("shared")}; }},
   }));
   Bench bench;
@@ -133,7 +134,7 @@ TEST_CASE("kubelet's folder of the pod is allowed on kubelet's own machine only"
   bench.options.kubelet_folder = bench.At("kubelet");
   bench.pod_config.mutable_metadata()->set_uid("uid-1");
   std::filesystem::create_directories(bench.At("kubelet/pods/uid-1/volumes"));
-  Mount(bench, bench.At("kubelet/pods/uid-1/volumes"));
+  AddMount(bench, bench.At("kubelet/pods/uid-1/volumes"));
   CHECK(bench.Check().code() == Code::kPermissionDenied);
 
   bench.options.kubelet_host = true;

@@ -40,10 +40,10 @@ struct RefreshLab : KeptWarnings, SiteLab {
     REQUIRE(site->PutVolume(call(), caller, DigestOf(letter), snapshot.SerializeAsString()).ok());
   }
   Result<RefreshVolumesResponse> Ask(uint64_t sequence,
-                                     std::map<std::string, std::string> volumes) {
+                                     const std::map<std::string, std::string>& digests) {
     interlink::v1::RefreshVolumesRequest request;
     request.set_sequence(sequence);
-    request.mutable_snapshots()->insert(volumes.begin(), volumes.end());
+    request.mutable_snapshots()->insert(digests.begin(), digests.end());
     return Wait<RefreshVolumesResponse>(
         [&](auto reply) { site->RefreshVolumes(call(), caller, pod, unit, request, reply); });
   }
