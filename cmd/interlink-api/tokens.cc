@@ -14,6 +14,8 @@ auth::OidcIssuer IssuerOf(const config::OidcIssuerConfig& configured) {
   issuer.audiences = configured.audiences;
   issuer.node_claim = configured.node_claim;
   issuer.node_prefix = configured.node_prefix;
+  issuer.groups_claim = configured.groups_claim;
+  issuer.tenant_claim = configured.tenant_claim;
   return issuer;
 }
 

@@ -160,6 +160,15 @@ Keys LimitKeys(ApiConfig::Limits* l) {
   };
 }
 
+Key PolicyKey(ApiConfig* c) {
+  return WithExample(
+      PathKey("Policy.File", &c->policy_file,
+              "Rules that say which node may have what (docs/security.md); what no rule lets "
+              "through is refused. Read again when it changes. Default: whoever is known may have "
+              "everything that Plugins allow."),
+      "\"/etc/interlink/api/policy.yaml\"");
+}
+
 Keys IdentityKeys(ApiConfig* c) {
   return {
       BooleanKey("TLS.Enabled", &c->tls.enabled,
@@ -241,6 +250,7 @@ Keys ApiKeys(ApiConfig* c) {
     for (Key& key : more) keys.push_back(std::move(key));
   };
   add(IdentityKeys(c));
+  add({PolicyKey(c)});
   add(AgentKeys(&c->agents));
   add({
       BooleanKey(

@@ -49,6 +49,7 @@ struct ApiConfig {
     std::string uri_prefix;
     std::vector<OidcIssuerConfig> oidc;
   } auth;
+  std::string policy_file;  // "": no policy
   AgentsConfig agents;
   std::string data_root_folder = "/var/lib/interlink-api";
   std::string control_socket;  // default: DataRootFolder/control.sock

@@ -29,6 +29,13 @@ Keys IssuerKeyTable(OidcIssuerConfig* i) {
       WithExample(TextKey("NodePrefix", &i->node_prefix,
                           "What that claim must begin with; the rest is the node's name."),
                   "\"system:node:\""),
+      TextListKey("GroupsClaim", &i->groups_claim,
+                  "The claim that names groups, by the names from the top: a text or a list of "
+                  "texts, for the policy's Groups. A token may lack it."),
+      WithExample(TextListKey("TenantClaim", &i->tenant_claim,
+                              "The claim that names the tenant, for the policy's Tenants. With it "
+                              "a token without a tenant is refused. Default: none."),
+                  "[\"tenant\"]"),
   };
 }
 

@@ -18,6 +18,8 @@ struct OidcIssuerConfig {
   std::string ca_cert_file;
   std::vector<std::string> node_claim = {"sub"};
   std::string node_prefix;
+  std::vector<std::string> groups_claim = {"groups"};
+  std::vector<std::string> tenant_claim;
 };
 
 // Refuses issuers that nobody could trust: without an audience, twice, or by plain http from

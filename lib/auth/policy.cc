@@ -1,0 +1,199 @@
+#include "auth/policy.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace interlink::auth {
+namespace {
+
+constexpr std::array<std::pair<Action, std::string_view>, 8> kActions = {
+    {{Action::kRun, "run"},
+     {Action::kCreate, "create"},
+     {Action::kUpdate, "update"},
+     {Action::kExec, "exec"},
+     {Action::kExecSync, "exec-sync"},
+     {Action::kAttach, "attach"},
+     {Action::kPortForward, "port-forward"},
+     {Action::kPull, "pull"}}};
+// Of what a caller has written, in an answer.
+constexpr size_t kMaxShown = 256;
+
+bool Matches(const std::vector<std::string>& patterns, const std::string& text) {
+  return std::any_of(patterns.begin(), patterns.end(), [&text](const std::string& pattern) {
+    return fnmatch(pattern.c_str(), text.c_str(), FNM_NOESCAPE) == 0;
+  });
+}
+
+bool MatchesOne(const std::vector<std::string>& patterns, const std::vector<std::string>& texts) {
+  return std::any_of(texts.begin(), texts.end(),
+                     [&patterns](const std::string& text) { return Matches(patterns, text); });
+}
+
+std::string Shown(const std::string& text) {
+  std::string shown = "\"";
+  for (const char c : text.substr(0, kMaxShown)) {
+    const bool plain = c >= ' ' && c != 0x7f && c != '"';
+    shown += plain ? c : '?';
+  }
+  return shown + (text.size() > kMaxShown ? "...\"" : "\"");
+}
+
+std::string ShownAll(const std::vector<std::string>& texts) {
+  std::string all;
+  for (const std::string& text : texts) all += (all.empty() ? "" : ", ") + Shown(text);
+  return all.empty() ? "none" : all;
+}
+
+// `path` is `folder` or below it. A path with ".." is below nothing.
+bool IsBelow(std::string_view folder, std::string_view path) {
+  while (folder.size() > 1 && folder.back() == '/') folder.remove_suffix(1);
+  for (size_t at = 0; at < path.size();) {
+    const size_t end = std::min(path.find('/', at), path.size());
+    if (path.substr(at, end - at) == "..") return false;
+    at = end + 1;
+  }
+  if (folder == "/") return path.starts_with('/');
+  return path == folder || (path.starts_with(folder) && path[folder.size()] == '/');
+}
+
+// Whether the rule speaks of whoever asks. "": it does.
+std::string WhyNotWho(const PolicyRule& rule, const PolicyRequest& request) {
+  const std::array<std::tuple<const char*, const std::vector<std::string>*, const std::string*>, 5>
+      texts = {{{"node", &rule.nodes, &request.node},
+                {"issuer", &rule.issuers, &request.issuer},
+                {"subject", &rule.subjects, &request.subject},
+                {"tenant", &rule.tenants, &request.tenant},
+                {"namespace", &rule.namespaces, &request.pod_namespace}}};
+  for (const auto& [what, patterns, text] : texts) {
+    if (patterns->empty() || Matches(*patterns, *text)) continue;
+    return text->empty() ? std::string("it names ") + what + "s, and the request has none"
+                         : std::string("it does not name ") + what + " " + Shown(*text);
+  }
+  if (!rule.groups.empty() && !MatchesOne(rule.groups, request.groups))
+    return "it names groups, and the request has " + ShownAll(request.groups);
+  return "";
+}
+
+std::string WhyNotImage(const PolicyRule& rule, const PolicyRequest& request) {
+  if (!rule.images.empty() && !MatchesOne(rule.images, request.images))
+    return "image " + ShownAll(request.images) + " is none of its Images";
+  if (rule.require_digest && request.action == Action::kPull) {
+    const auto has_digest = [](const std::string& name) {
+      return name.find("@sha256:") != std::string::npos;
+    };
+    if (!std::any_of(request.images.begin(), request.images.end(), has_digest))
+      return "an image must be named with its digest (NAME@sha256:...), this one is " +
+             ShownAll(request.images);
+  }
+  return "";
+}
+
+std::string WhyNotUser(const PolicyRule& rule, const PolicyRequest& request) {
+  if (!rule.run_as_user) return "";
+  const std::string range =
+      std::to_string(rule.run_as_user->first) + "-" + std::to_string(rule.run_as_user->last);
+  if (!request.run_as_user)
+    return "the container must say by number as whom it runs (runAsUser), one of " + range;
+  if (*request.run_as_user < rule.run_as_user->first ||
+      *request.run_as_user > rule.run_as_user->last)
+    return "user " + std::to_string(*request.run_as_user) + " is not one of " + range;
+  return "";
+}
+
+// What reaches the machine itself.
+std::string WhyNotMachine(const PolicyRule& rule, const PolicyRequest& request) {
+  if (request.privileged && !rule.privileged) return "it lets nothing run privileged";
+  if (request.host_namespaces && !rule.host_namespaces)
+    return "it lets nothing into the machine's own namespaces (hostNetwork, hostPID, hostIPC)";
+  for (const std::string& path : request.host_paths) {
+    const bool below =
+        std::any_of(rule.host_paths.begin(), rule.host_paths.end(),
+                    [&path](const std::string& folder) { return IsBelow(folder, path); });
+    if (!below) return "host path " + Shown(path) + " is not below one of its HostPaths";
+  }
+  for (const std::string& device : request.devices) {
+    if (!Matches(rule.devices, device))
+      return "device " + Shown(device) + " is none of its Devices";
+  }
+  return "";
+}
+
+std::string WhyNotAnnotations(const PolicyRule& rule, const PolicyRequest& request) {
+  for (const auto& [key, patterns] : rule.annotations) {
+    const auto set = request.annotations.find(key);
+    if (set == request.annotations.end() || Matches(patterns, set->second)) continue;
+    return "annotation " + Shown(key) + " must not be " + Shown(set->second);
+  }
+  return "";
+}
+
+std::string WhyNotWhat(const PolicyRule& rule, const PolicyRequest& request) {
+  // A pull is of no handler.
+  if (request.action != Action::kPull && !rule.handlers.empty() &&
+      !Matches(rule.handlers, request.handler))
+    return "it does not name handler " + Shown(request.handler);
+  std::string why;
+  const bool has_image = request.action == Action::kCreate || request.action == Action::kPull;
+  if (has_image) why = WhyNotImage(rule, request);
+  if (why.empty() && request.action == Action::kCreate) why = WhyNotUser(rule, request);
+  if (why.empty()) why = WhyNotMachine(rule, request);
+  if (why.empty()) why = WhyNotAnnotations(rule, request);
+  return why;
+}
+
+std::string Asks(const PolicyRequest& request) {
+  std::string text = "node " + Shown(request.node);
+  if (!request.subject.empty()) text += " (token of " + Shown(request.subject) + ")";
+  text += " may not " + std::string(NameOf(request.action));
+  if (!request.pod_namespace.empty()) text += " in namespace " + Shown(request.pod_namespace);
+  if (!request.handler.empty()) text += " with handler " + Shown(request.handler);
+  return text;
+}
+
+}  // namespace
+
+std::string_view NameOf(Action action) { return kActions.at(static_cast<size_t>(action)).second; }
+
+std::optional<Action> ActionOf(std::string_view name) {
+  for (const auto& [action, known] : kActions) {
+    if (known == name) return action;
+  }
+  return std::nullopt;
+}
+
+std::string ActionNames() {
+  std::string names;
+  for (const auto& [action, name] : kActions)
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  return names;
+}
+
+Decision Policy::Decide(const PolicyRequest& request) const {
+  std::string nearest;  // a rule for whoever asks that does not go far enough
+  for (const PolicyRule& rule : rules_) {
+    if (!rule.may.contains(request.action) || !WhyNotWho(rule, request).empty()) continue;
+    std::string why = WhyNotWhat(rule, request);
+    if (why.empty()) return {true, rule.name, ""};
+    if (nearest.empty()) nearest = ": rule " + Shown(rule.name) + " does not let it: " + why;
+  }
+  if (nearest.empty()) nearest = ": no rule of this site's policy lets it";
+  return {false, "", Asks(request) + nearest};
+}
+
+std::vector<Policy::Verdict> Policy::Explain(const PolicyRequest& request) const {
+  std::vector<Verdict> verdicts;
+  for (const PolicyRule& rule : rules_) {
+    std::string why;
+    if (!rule.may.contains(request.action))
+      why = "its May has no " + std::string(NameOf(request.action));
+    if (why.empty()) why = WhyNotWho(rule, request);
+    if (why.empty()) why = WhyNotWhat(rule, request);
+    verdicts.push_back({rule.name, std::move(why)});
+  }
+  return verdicts;
+}
+
+}  // namespace interlink::auth

@@ -1,0 +1,45 @@
+// PolicyFile: the policy in force, from a file that may change. Thread-safe.
+//
+// A changed file is read again within two seconds. One that cannot be used is reported once in the
+// log, and the rules of before stay in force: a mistake while editing opens nothing and stops
+// nobody.
+#ifndef INTERLINK_AUTH_POLICY_FILE_H_
+#define INTERLINK_AUTH_POLICY_FILE_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "auth/policy.h"
+#include "base/log.h"
+#include "base/timer.h"
+
+namespace interlink::auth {
+
+class PolicyFile {
+ public:
+  // The rules of a text; kInvalidArgument with file:line.
+  using Parse = std::function<Result<std::vector<PolicyRule>>(const std::string& text,
+                                                              const std::string& file)>;
+
+  // kNotFound, kPermissionDenied (others than this user and root may write it), kInvalidArgument
+  // with file:line. `timer` and `log` outlive the result.
+  static Result<std::unique_ptr<PolicyFile>> Open(std::string path, Parse parse, Timer& timer,
+                                                  Log& log);
+  ~PolicyFile();
+
+  // As it is now; a decision uses one of these to its end. Owners: this and who asks.
+  std::shared_ptr<const Policy> Get() const;
+  // Reads the file soon, changed or not.
+  void ReadSoon();
+
+  struct State;
+
+ private:
+  explicit PolicyFile(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  std::shared_ptr<State> state_;  // owners: this and the timer's next look at the file
+};
+
+}  // namespace interlink::auth
+
+#endif  // INTERLINK_AUTH_POLICY_FILE_H_

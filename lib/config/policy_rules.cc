@@ -1,0 +1,277 @@
+#include "config/policy_rules.h"
+
+#include <algorithm>
+#include <charconv>
+#include <memory>
+
+#include "config/print.h"
+
+namespace interlink::config {
+namespace {
+
+using auth::Action;
+using auth::PolicyRequest;
+using auth::PolicyRule;
+
+constexpr int64_t kMaxUser = 4294967294;  // (uid_t)-1 is nobody's
+
+// "1000-1999" or "1000".
+std::optional<PolicyRule::Range> ParseRange(const std::string& text) {
+  const auto number = [](std::string_view part) -> std::optional<int64_t> {
+    int64_t value = 0;
+    const char* end = part.data() + part.size();
+    const auto [rest, error] = std::from_chars(part.data(), end, value);
+    if (error != std::errc() || rest != end || value < 0 || value > kMaxUser) return std::nullopt;
+    return value;
+  };
+  const size_t dash = std::min(text.find('-'), text.size());
+  const auto first = number(std::string_view(text).substr(0, dash));
+  const auto last = dash == text.size() ? first : number(std::string_view(text).substr(dash + 1));
+  if (!first || !last || *last < *first) return std::nullopt;
+  return PolicyRule::Range{*first, *last};
+}
+
+Key RangeKey(std::string path, std::optional<PolicyRule::Range>* target, std::string doc) {
+  Key key;
+  key.path = std::move(path);
+  key.takes = "a user number or a range such as 1000-65534";
+  key.doc = std::move(doc);
+  key.read = [target, takes = key.takes](const Value& value, const std::string& where) -> Status {
+    ASSIGN_OR_RETURN(const std::string text, ReadText(value, where));
+    *target = ParseRange(text);
+    return *target ? Status() : MustBe(value, where, takes);
+  };
+  return key;
+}
+
+Key ActionsKey(std::string path, std::set<Action>* target, std::string doc) {
+  Key key;
+  key.path = std::move(path);
+  key.takes = "a list of " + auth::ActionNames();
+  key.doc = std::move(doc);
+  key.read = [target, takes = key.takes](const Value& value, const std::string& where) -> Status {
+    if (value.kind != Value::Kind::kList || value.items.empty()) return MustBe(value, where, takes);
+    for (const Value& item : value.items) {
+      ASSIGN_OR_RETURN(const std::string name, ReadText(item, where));
+      const auto action = auth::ActionOf(name);
+      if (!action) return MustBe(item, where, "one of " + auth::ActionNames());
+      target->insert(*action);
+    }
+    return {};
+  };
+  return key;
+}
+
+// An empty list would read as "nobody" and mean "anybody".
+Key SomeTexts(Key key) {
+  key.read = [read = key.read](const Value& value, const std::string& where) -> Status {
+    if (value.kind == Value::Kind::kList && value.items.empty())
+      return InvalidArgument(value.where + ": " + where +
+                             " must not be an empty list: leave the key out for anybody and "
+                             "everything");
+    return read(value, where);
+  };
+  return key;
+}
+
+Key Patterns(std::string path, std::vector<std::string>* target, std::string doc) {
+  return SomeTexts(TextListKey(std::move(path), target, std::move(doc)));
+}
+
+Keys RuleKeys(PolicyRule* r) {
+  return {
+      TextKey("Name", &r->name, "Stands in answers. Unique in the file. Must be set."),
+      Patterns("Nodes", &r->nodes, "Nodes by their verified identity. Default: any."),
+      Patterns("Issuers", &r->issuers,
+               "Who has signed the request's token. Default: any, or none."),
+      Patterns("Subjects", &r->subjects, "The token's claim sub. Default: any, or none."),
+      Patterns("Groups", &r->groups, "One of the token's groups. Default: any, or none."),
+      Patterns("Tenants", &r->tenants, "The token's tenant. Default: any, or none."),
+      Patterns("Namespaces", &r->namespaces,
+               "Namespaces of pods, by the node's word. Default: any."),
+      ActionsKey("May", &r->may,
+                 "run: a pod; create: a container; update: resources of what runs; exec: a command "
+                 "with a stream; exec-sync: one without (probes); attach; port-forward; pull: an "
+                 "image. Must be set."),
+      Patterns("Handlers", &r->handlers, "Handlers of this site. Default: any."),
+      Patterns("Images", &r->images,
+               "Of create and pull: names with registry, as registry.example.org/team/*. Default: "
+               "any."),
+      BooleanKey("RequireDigest", &r->require_digest,
+                 "A pull must name a digest (NAME@sha256:...)."),
+      RangeKey(
+          "RunAsUser", &r->run_as_user,
+          "As whom a container may run, inside. It must say so by number (runAsUser). Default: "
+          "any."),
+      TextListMapKey("Annotations", &r->annotations,
+                     "Values that these annotations of a pod may have. Default: any."),
+      BooleanKey("Privileged", &r->privileged, "Privileged pods and containers too."),
+      BooleanKey("HostNamespaces", &r->host_namespaces,
+                 "Pods in the machine's own namespaces too (hostNetwork, hostPID, hostIPC)."),
+      PathListKey("HostPaths", &r->host_paths,
+                  "Paths of the machine that may be mounted, with all below; \"/var/lib/kubelet\" "
+                  "for the volumes of a kubelet on the site's machine. Default: none."),
+      TextListKey("Devices", &r->devices, "Devices by path or by CDI name. Default: none."),
+  };
+}
+
+// A condition of what the rule does not let anyway was meant for something.
+Status CheckReach(const PolicyRule& rule, const Sources& sources, const std::string& path) {
+  const auto has = [&rule](std::initializer_list<Action> actions) {
+    return std::any_of(actions.begin(), actions.end(),
+                       [&rule](Action action) { return rule.may.contains(action); });
+  };
+  const auto refuse = [&](const std::string& key, const std::string& text) {
+    return InvalidArgument(sources.at(key) + ": " + path + "." + key + " " + text);
+  };
+  const auto set = [&sources](const char* key) { return sources.contains(key); };
+  if (set("Images") && !has({Action::kCreate, Action::kPull}))
+    return refuse("Images", "needs create or pull in May");
+  if (set("RequireDigest") && !has({Action::kPull}))
+    return refuse("RequireDigest", "needs pull in May");
+  if (set("RunAsUser") && !has({Action::kCreate}))
+    return refuse("RunAsUser", "needs create in May");
+  if (set("Annotations") && !has({Action::kRun})) return refuse("Annotations", "needs run in May");
+  for (const char* key : {"Privileged", "HostNamespaces", "HostPaths", "Devices"}) {
+    if (set(key) && !has({Action::kRun, Action::kCreate}))
+      return refuse(key, "needs run or create in May");
+  }
+  return {};
+}
+
+Result<PolicyRule> ReadRule(const Value& item, const std::string& path) {
+  if (item.kind != Value::Kind::kMap) return MustBe(item, path, "a map with the keys Name and May");
+  PolicyRule rule;
+  rule.where = item.where;
+  Sources sources;
+  RETURN_IF_ERROR(ReadKeys(item, RuleKeys(&rule), path + ".", &sources));
+  if (rule.name.empty()) return InvalidArgument(item.where + ": " + path + ".Name must be set");
+  if (rule.may.empty())
+    return InvalidArgument(item.where + ": " + path + ".May must be set: a list of " +
+                           auth::ActionNames());
+  RETURN_IF_ERROR(CheckReach(rule, sources, path));
+  return rule;
+}
+
+Key RulesKey(std::vector<PolicyRule>* target) {
+  Key key;
+  key.path = "Rules";
+  key.takes = "a list of maps";
+  key.doc = "What is let through; everything else is refused. An empty list refuses everybody.";
+  key.read = [target](const Value& value, const std::string& path) -> Status {
+    if (value.kind != Value::Kind::kList) return MustBe(value, path, "a list of maps");
+    for (size_t i = 0; i < value.items.size(); ++i) {
+      ASSIGN_OR_RETURN(PolicyRule rule,
+                       ReadRule(value.items[i], path + "[" + std::to_string(i) + "]"));
+      const auto twin = std::find_if(target->begin(), target->end(),
+                                     [&rule](const auto& r) { return r.name == rule.name; });
+      if (twin != target->end())
+        return InvalidArgument(rule.where + ": the name " + Quoted(rule.name) +
+                               " stands twice, it is also at " + twin->where);
+      target->push_back(std::move(rule));
+    }
+    return {};
+  };
+  key.item_keys = [defaults = std::make_shared<PolicyRule>()] { return RuleKeys(defaults.get()); };
+  return key;
+}
+
+Key ActionKey(Action* target) {
+  Key key;
+  key.path = "Action";
+  key.takes = "one of " + auth::ActionNames();
+  key.doc = "What is asked for. Must be set.";
+  key.read = [target](const Value& value, const std::string& where) -> Status {
+    ASSIGN_OR_RETURN(const std::string name, ReadText(value, where));
+    const auto action = auth::ActionOf(name);
+    if (!action) return MustBe(value, where, "one of " + auth::ActionNames());
+    *target = *action;
+    return {};
+  };
+  return key;
+}
+
+Key UserKey(std::optional<int64_t>* target) {
+  Key key;
+  key.path = "RunAsUser";
+  key.takes = "a user number";
+  key.doc = "As whom the container runs. Default: it does not say.";
+  key.read = [target, takes = key.takes](const Value& value, const std::string& where) -> Status {
+    ASSIGN_OR_RETURN(const std::string text, ReadText(value, where));
+    const auto range = ParseRange(text);
+    if (!range || range->first != range->last) return MustBe(value, where, takes);
+    *target = range->first;
+    return {};
+  };
+  return key;
+}
+
+Key AnnotationsKey(std::map<std::string, std::string>* target) {
+  Key key;
+  key.path = "Annotations";
+  key.takes = "a map of texts";
+  key.doc = "The pod's.";
+  key.read = [target, takes = key.takes](const Value& value, const std::string& where) -> Status {
+    if (value.kind != Value::Kind::kMap) return MustBe(value, where, takes);
+    for (const Member& member : value.members) {
+      ASSIGN_OR_RETURN((*target)[member.key], ReadText(member.value, where + "." + member.key));
+    }
+    return {};
+  };
+  return key;
+}
+
+Keys RequestKeys(PolicyRequest* r) {
+  return {
+      ActionKey(&r->action),
+      TextKey("Node", &r->node, "The node's verified identity."),
+      TextKey("Issuer", &r->issuer, "Of its token."),
+      TextKey("Subject", &r->subject, "Of its token."),
+      TextKey("Tenant", &r->tenant, "Of its token."),
+      TextListKey("Groups", &r->groups, "Of its token."),
+      TextKey("Namespace", &r->pod_namespace, "Of the pod."),
+      TextKey("Handler", &r->handler, "The handler that runs it."),
+      AnnotationsKey(&r->annotations),
+      TextListKey("Images", &r->images, "Names of the image."),
+      UserKey(&r->run_as_user),
+      BooleanKey("Privileged", &r->privileged, "It wants to."),
+      BooleanKey("HostNamespaces", &r->host_namespaces, "It wants one of the machine's."),
+      TextListKey("HostPaths", &r->host_paths, "It mounts these of the machine."),
+      TextListKey("Devices", &r->devices, "It wants these."),
+  };
+}
+
+}  // namespace
+
+Result<std::vector<PolicyRule>> ParsePolicy(const std::string& text, const std::string& file) {
+  ASSIGN_OR_RETURN(const Value document, ParseDocument(text, file));
+  std::vector<PolicyRule> rules;
+  Sources sources;
+  RETURN_IF_ERROR(ReadKeys(document, {RulesKey(&rules)}, "", &sources));
+  // A file that was cut short, or another one, must not pass for a policy.
+  if (!sources.contains("Rules"))
+    return InvalidArgument(file + ": Rules must be set; an empty list refuses everybody");
+  return rules;
+}
+
+Result<PolicyRequest> ParsePolicyRequest(const std::string& text, const std::string& file) {
+  ASSIGN_OR_RETURN(const Value document, ParseDocument(text, file));
+  PolicyRequest request;
+  Sources sources;
+  RETURN_IF_ERROR(ReadKeys(document, RequestKeys(&request), "", &sources));
+  if (!sources.contains("Action"))
+    return InvalidArgument(file + ": Action must be set: one of " + auth::ActionNames());
+  return request;
+}
+
+std::string PolicyReference() {
+  std::vector<PolicyRule> rules;
+  PolicyRequest request;
+  return PrintReference({RulesKey(&rules)}, "The file of Policy.File of interlink-api") +
+         "\nLists hold patterns: `*` is any run of characters (`/` too), `?` one character, `[ab]` "
+         "one of them; HostPaths are paths, compared by their components.\n\n" +
+         PrintReference(RequestKeys(&request), "A request of `interlink-api policy explain`") +
+         "\nMade by `interlink-api policy reference`; a unit test compares this page with it.\n";
+}
+
+}  // namespace interlink::config

@@ -1,0 +1,125 @@
+#include "config/policy_rules.h"
+
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <sstream>
+
+namespace interlink::config {
+namespace {
+
+std::string Refusal(const std::string& rule) {
+  const auto rules = ParsePolicy("Rules:\n" + rule, "f");
+  REQUIRE(rules.status().code() == Code::kInvalidArgument);
+  return rules.status().message();
+}
+
+TEST_CASE("A policy with every key") {
+  const auto rules = ParsePolicy(R"(Rules:
+  - Name: physics
+    Nodes: ["hpc-*"]
+    Issuers: ["https://login.example.org"]
+    Subjects: ["system:node:*"]
+    Groups: [gpu]
+    Tenants: [physics]
+    Namespaces: [team, "team-*"]
+    May: [run, create, pull, exec-sync]
+    Handlers: [hpc]
+    Images: ["registry.example.org/*"]
+    RequireDigest: true
+    RunAsUser: 1000-1999
+    Annotations: {"slurm.interlink.io/account": [physics]}
+    Privileged: true
+    HostNamespaces: true
+    HostPaths: ["/data"]
+    Devices: ["nvidia.com/gpu=*"]
+  - Name: second
+    May: [attach]
+)",
+                                 "f");
+  INFO(rules.status().message());
+  REQUIRE(rules.ok());
+  REQUIRE(rules->size() == 2);
+  const auth::PolicyRule& rule = rules->front();
+  CHECK(rule.where == "f:2");
+  CHECK(rule.nodes == std::vector<std::string>{"hpc-*"});
+  CHECK(rule.namespaces == std::vector<std::string>{"team", "team-*"});
+  CHECK(rule.may.size() == 4);
+  CHECK(rule.require_digest);
+  CHECK(rule.run_as_user->first == 1000);
+  CHECK(rule.run_as_user->last == 1999);
+  CHECK(rule.annotations.at("slurm.interlink.io/account") == std::vector<std::string>{"physics"});
+  CHECK(rule.privileged);
+  CHECK(rule.host_namespaces);
+  CHECK(rule.host_paths == std::vector<std::string>{"/data"});
+  CHECK(rule.devices == std::vector<std::string>{"nvidia.com/gpu=*"});
+  CHECK_FALSE(rules->back().run_as_user);
+}
+
+TEST_CASE("An empty list of rules is a policy; a file without one is not") {
+  CHECK(ParsePolicy("Rules: []\n", "f").ok());
+  for (const char* text : {"", "# nothing\n", "{}\n"}) {
+    CHECK(ParsePolicy(text, "f").status().message() ==
+          "f: Rules must be set; an empty list refuses everybody");
+  }
+}
+
+TEST_CASE("What is wrong is said with its place") {
+  CHECK(Refusal("  - Name: a\n    May: [run]\n    Node: [x]\n") ==
+        "f:4: unknown key \"Rules[0].Node\", the nearest known key is \"Rules[0].Nodes\"");
+  CHECK(Refusal("  - May: [run]\n").find("Rules[0].Name must be set") != std::string::npos);
+  CHECK(Refusal("  - Name: a\n").find("Rules[0].May must be set") != std::string::npos);
+  CHECK(Refusal("  - Name: a\n    May: []\n").find("f:3") == 0);
+  CHECK(Refusal("  - Name: a\n    May: [fly]\n").find("one of run, create") != std::string::npos);
+  CHECK(Refusal("  - Name: a\n    May: [run]\n  - Name: a\n    May: [run]\n") ==
+        "f:4: the name \"a\" stands twice, it is also at f:2");
+  CHECK(Refusal("  - Name: a\n    May: [run]\n    Groups: []\n").find("leave the key out") !=
+        std::string::npos);
+  for (const char* range : {"x", "2000-1000", "-5", "1-", "1-99999999999", "\"\"", "1.5"}) {
+    INFO(range);
+    CHECK(Refusal(std::string("  - Name: a\n    May: [create]\n    RunAsUser: ") + range + "\n")
+              .find("f:4: Rules[0].RunAsUser must be a user number or a range") == 0);
+  }
+}
+
+TEST_CASE("A condition of what the rule does not let anyway is refused") {
+  const auto [line, needs] = GENERATE(table<std::string, std::string>({
+      {"Images: [x]", "needs create or pull"},
+      {"RequireDigest: true", "needs pull"},
+      {"RunAsUser: 1", "needs create"},
+      {"Annotations: {a: [b]}", "needs run"},
+      {"Privileged: true", "needs run or create"},
+      {"HostNamespaces: true", "needs run or create"},
+      {"HostPaths: [/a]", "needs run or create"},
+      {"Devices: [a]", "needs run or create"},
+  }));
+  const std::string refusal = Refusal("  - Name: a\n    May: [exec]\n    " + line + "\n");
+  INFO(refusal);
+  CHECK(refusal.find("f:4") == 0);
+  CHECK(refusal.find(needs) != std::string::npos);
+}
+
+TEST_CASE("A request to try a policy with") {
+  const auto request = ParsePolicyRequest(
+      "Action: create\nNode: n1\nNamespace: team\nImages: [a]\nRunAsUser: 7\n"
+      "Annotations: {k: v}\nPrivileged: true\n",
+      "r");
+  REQUIRE(request.ok());
+  CHECK(request->action == auth::Action::kCreate);
+  CHECK(request->pod_namespace == "team");
+  CHECK(request->run_as_user == 7);
+  CHECK(request->annotations.at("k") == "v");
+  CHECK(request->privileged);
+  CHECK(ParsePolicyRequest("Node: n1\n", "r").status().message().find("Action must be set") !=
+        std::string::npos);
+  CHECK_FALSE(ParsePolicyRequest("Action: run\nRunAsUser: 1-2\n", "r").ok());
+}
+
+TEST_CASE("docs/config-policy.md is what `interlink-api policy reference` prints") {
+  std::ifstream file(std::string(DOCS) + "/config-policy.md");
+  std::stringstream text;
+  text << file.rdbuf();
+  CHECK(text.str() == PolicyReference());
+}
+
+}  // namespace
+}  // namespace interlink::config
