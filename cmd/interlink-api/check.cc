@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "loader/loader.h"
 #include "parts.h"
+#include "policy.h"
 #include "tokens.h"
 
 namespace interlink::cmd_api {
@@ -41,6 +42,15 @@ Status CheckTokens(const config::ApiConfig& config) {
   return {};
 }
 
+Status ShowPolicy(const config::ApiConfig& config) {
+  if (config.policy_file.empty()) return {};
+  NullLog log;
+  Timer timer;
+  ASSIGN_OR_RETURN(const auto policy, OpenPolicy(config, timer, log));
+  std::cout << "policy " << config.policy_file << " has " << policy->Get()->size() << " rules\n";
+  return {};
+}
+
 Status ShowAgents(const config::ApiConfig& config) {
   const config::AgentsConfig& agents = config.agents;
   if (agents.port == 0) return {};
@@ -68,6 +78,7 @@ int Check(const config::ApiConfig& config) {
   std::cout << "configuration " << config.file << " is valid\n";
   if (const Status status = CheckCertificate(config); !status.ok()) return fail(status);
   if (const Status status = CheckTokens(config); !status.ok()) return fail(status);
+  if (const Status status = ShowPolicy(config); !status.ok()) return fail(status);
   if (const Status status = ShowAgents(config); !status.ok()) return fail(status);
   int code = 0;
   for (const config::PluginConfig& plugin : config.plugins) {

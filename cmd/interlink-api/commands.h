@@ -25,6 +25,12 @@ int Takeover(const config::ApiConfig& config, const std::string& node);
 int DropNode(const config::ApiConfig& config, const std::string& node);
 int ForgetDead(const config::ApiConfig& config, const std::string& id);
 
+// Of a policy file (Policy.File): whether it is right; what it says to the request in `request`,
+// and why: 0 let through, 1 refused, 2 a file is wrong. Neither needs a configuration.
+int CheckPolicy(const std::string& file);
+int ExplainPolicy(const std::string& file, const std::string& request);
+int PrintPolicyReference();  // docs/config-policy.md
+
 // The exit code for an error: 2 when a person must act, else 1.
 int ExitCodeOf(const Status& status);
 

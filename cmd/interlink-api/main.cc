@@ -48,6 +48,17 @@ int main(int argc, char** argv) {
   auto* drop = node->add_subcommand(
       "drop", "remove all work of a node that does not return, then forget it");
   drop->add_option("NODE", name)->required();
+  auto* policy = app.add_subcommand("policy", "try a policy file")->require_subcommand(1);
+  std::string policy_file;
+  std::string policy_request;
+  auto* policy_check = policy->add_subcommand("check", "whether it is right");
+  auto* explain = policy->add_subcommand("explain", "what it says to a request, and why");
+  for (auto* command : {policy_check, explain})
+    command->add_option("FILE", policy_file, "the rules, YAML")->required();
+  explain->add_option("REQUEST", policy_request, "a request, YAML (docs/config-policy.md)")
+      ->required();
+  auto* policy_reference =
+      policy->add_subcommand("reference", "")->group("");  // hidden: makes docs/config-policy.md
   auto* forget = app.add_subcommand("forget", "declare a sandbox or container dead");
   std::string dead;
   forget->add_option("--dead", dead, "its full id")->required();
@@ -61,6 +72,9 @@ int main(int argc, char** argv) {
     std::cout << "interlink-api " << INTERLINK_VERSION << "\n";
     return 0;
   }
+  if (policy_check->parsed()) return CheckPolicy(policy_file);
+  if (explain->parsed()) return ExplainPolicy(policy_file, policy_request);
+  if (policy_reference->parsed()) return PrintPolicyReference();
   if (config->parsed() && reference) return PrintReference();
   if (config->parsed() && defaults) return PrintDefaults();
   const auto loaded = interlink::config::LoadApiConfig(config_file, CollectEnvironment());

@@ -16,6 +16,7 @@
 #include "loader/loader.h"
 #include "net/io.h"
 #include "parts.h"
+#include "policy.h"
 #include "rest/rest.h"
 #include "site/site.h"
 #include "site_store/site_store.h"
@@ -163,13 +164,20 @@ Status Run(const config::ApiConfig& config, Log& log) {
                                    .rule = {config.auth.uri_prefix, config.auth.common_name_prefix},
                                    .require_token = config.auth.require_token},
                                   tokens.verifier()));
+  std::unique_ptr<auth::PolicyFile> policy;      // null: none is configured
+  std::optional<site_policy::SitePolicy> rules;  // by `policy`
+  if (!config.policy_file.empty()) {
+    ASSIGN_OR_RETURN(policy, OpenPolicy(config, timer, log));
+    rules.emplace(PolicyParts(*policy, config, log));
+  }
   site::Options options = SiteOptions(config);
   ASSIGN_OR_RETURN(options.artefact_lineage,
                    ArtefactLineage(config.data_root_folder, store->lineage()));
   // Before the site, whose backends ask the hub until they are gone.
   ASSIGN_OR_RETURN(const auto agents, AgentSide::Start(config, io, log, clock));
   ASSIGN_OR_RETURN(const auto site,
-                   site::Site::Create(options, {*store, *images, *volumes, log, *metrics, clock}));
+                   site::Site::Create(options, {*store, *images, *volumes, log, *metrics, clock,
+                                                rules ? &*rules : nullptr}));
   RETURN_IF_ERROR(LoadPlugins(config, *agents, *site, log));
   rest::Edge edge(
       {.site = config.site_name,
@@ -185,7 +193,11 @@ Status Run(const config::ApiConfig& config, Log& log) {
       if (sigwait(&signals, &number) != 0) break;
       if (number == SIGHUP) {
         if (certificates) certificates->ReadSoon();
-        log.Warning("SIGHUP: certificates are read again, the configuration at a restart only", {});
+        if (policy) policy->ReadSoon();
+        log.Warning(
+            "SIGHUP: certificates and the policy are read again, the configuration at a restart "
+            "only",
+            {});
       }
     } while (number == SIGHUP);
     log.Info("stopping: what runs goes on", {});

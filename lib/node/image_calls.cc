@@ -14,6 +14,20 @@ namespace {
 constexpr auto kLook =
     std::chrono::seconds(15);  // how often the site is asked for a pull's progress
 
+// The living sandbox of the pod that a pull is for, so that the site's policy can tell. Empty:
+// none.
+std::string SandboxOf(const Tables& tables, const runtime::v1::PodSandboxMetadata& pod) {
+  if (pod.uid().empty()) return "";
+  for (const auto& [id, sandbox] : tables.sandboxes) {
+    const auto& metadata = sandbox.request->config().metadata();
+    if (metadata.uid() == pod.uid() && metadata.name() == pod.name() &&
+        metadata.namespace_() == pod.namespace_() &&
+        sandbox.stored.wanted() == interlink::v1::WANTED_CREATE)
+      return id.str();
+  }
+  return "";
+}
+
 }  // namespace
 
 void LiveNode::ImageCalls::Pull(const Call& call, const runtime::v1::PullImageRequest& request,
@@ -31,6 +45,7 @@ void LiveNode::ImageCalls::Pull(const Call& call, const runtime::v1::PullImageRe
     if (why.ok() && node_.link_ == 0)
       why = Unavailable("site " + node_.options_.site_name + " is not linked yet");
     if (why.ok()) {
+      pull.set_sandbox_id(SandboxOf(node_.tables_, request.sandbox_config().metadata()));
       auto waiter =
           std::make_shared<PullWaiter>(PullWaiter{{}, 0, node_.Steady(), {}, call, {}, {}});
       waiter->fire = [reply](Result<interlink::v1::PullRecord> record) {

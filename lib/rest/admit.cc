@@ -32,6 +32,11 @@ Status Identify(Face face, Exchange& exchange) {
                    exchange.state->ports.authenticator.Authenticate(
                        request.peer, request.headers.Get("Authorization")));
   exchange.caller.node = identity.node;
+  if (identity.by_token) {
+    const auth::TokenIdentity& token = identity.token;
+    exchange.caller.token = std::make_shared<const site::TokenClaims>(
+        site::TokenClaims{token.issuer, token.subject, token.tenant, token.groups});
+  }
   return {};
 }
 

@@ -52,6 +52,20 @@ Status CheckImages(const Images& images, const NodeId& node,
   return {};
 }
 
+// That of the container, then those of its mounts.
+std::vector<runtime::v1::Image> ImagesOf(const Images& images, const NodeId& node,
+                                         const interlink::v1::CreateContainerRequest& request) {
+  std::vector<std::string> ids = {request.image_id()};
+  for (const auto& [name, id] : request.volume_images()) ids.push_back(id);
+  std::vector<runtime::v1::Image> found;
+  for (const std::string& id : ids) {
+    const auto one = images.Find(node, id);
+    // One that went meanwhile has no name, so no rule lets it through.
+    found.push_back(one.ok() && !one->empty() ? one->front().image : runtime::v1::Image());
+  }
+  return found;
+}
+
 }  // namespace
 
 void LiveSite::CreateContainer(const Call& call, const Caller& caller, const SandboxId& sandbox,
@@ -69,15 +83,29 @@ void LiveSite::CreateContainer(const Call& call, const Caller& caller, const San
   const ContainerKey key{caller.node, sandbox, id};
   Status sources = CheckImages(ports_.images, caller.node, request);
   if (sources.ok()) sources = CheckSources(caller.node, request);
+  std::vector<runtime::v1::Image> images;
+  if (ports_.admission != nullptr && sources.ok())
+    images = ImagesOf(ports_.images, caller.node, request);
   Status why;
   {
     MutexLock lock(mutex_);
     why = call.Check("create a container");
     if (why.ok()) why = CheckLink(caller);
     if (why.ok() && tables_.FindContainer(key.node, key.id) == nullptr) why = sources;
+    if (why.ok() && ports_.admission != nullptr)
+      why = AdmitContainerLocked(caller, key, request, images);
     if (why.ok()) why = CreateContainerLocked(key, request, body, wait, reply);
   }
   if (!why.ok()) reply(why);
+}
+
+// Only what is new, in a pod that is here: the rest has its own answers.
+Status LiveSite::AdmitContainerLocked(const Caller& caller, const ContainerKey& key,
+                                      const interlink::v1::CreateContainerRequest& request,
+                                      const std::vector<runtime::v1::Image>& images) const {
+  const Sandbox* sandbox = tables_.Find(key.Sandbox());
+  if (sandbox == nullptr || tables_.FindContainer(key.node, key.id) != nullptr) return {};
+  return ports_.admission->MayCreate(caller, PodOf(*sandbox), request, images);
 }
 
 Status LiveSite::CreateContainerLocked(const ContainerKey& key,

@@ -32,6 +32,7 @@ void LiveSite::PullImage(const Call&, const Caller& caller,
   {
     MutexLock lock(mutex_);
     why = CheckLink(caller);
+    if (why.ok() && !pulls_.contains(key)) why = AdmitPullLocked(caller, request);
     if (why.ok()) {
       auto& slot = pulls_[key];
       begin = slot == nullptr;
@@ -54,6 +55,14 @@ void LiveSite::PullImage(const Call&, const Caller& caller,
   }
   if (!why.ok()) return reply(why);
   AnswerPull(pull, wait, reply);
+}
+
+Status LiveSite::AdmitPullLocked(const Caller& caller,
+                                 const interlink::v1::PullImageRequest& request) const {
+  if (ports_.admission == nullptr) return {};
+  const Sandbox* sandbox = tables_.Find(SandboxKey{caller.node, SandboxId(request.sandbox_id())});
+  return ports_.admission->MayPull(
+      caller, sandbox == nullptr ? interlink::v1::RunSandboxRequest() : PodOf(*sandbox), request);
 }
 
 void LiveSite::AnswerPull(const std::shared_ptr<Pull>& pull, Duration wait,

@@ -61,6 +61,7 @@ Status LiveSite::AdmitExecLocked(const Caller& caller, const ContainerKey& key,
   if (request.cmd().empty())
     return InvalidArgument("\"cmd\" is empty: which command is to be run?");
   if (request.timeout_ms() < 0) return InvalidArgument("\"timeout_ms\" is negative");
+  RETURN_IF_ERROR(MayUseLocked(caller, Admission::Use::kExecSync, key.Sandbox()));
   ASSIGN_OR_RETURN(Plugin * plugin, PluginForChange(container->record.handler()));
   const auto running = execs_.find(caller.node);
   if (running != execs_.end() && running->second >= options_.max_exec_sync_per_node) {

@@ -317,12 +317,22 @@ class LiveSite final : public Site {
     sdk::Backend* backend = nullptr;
     std::shared_ptr<void> counted;  // owners: the step, then the session
   };
-  Result<Admitted> AdmitSession(const Caller& caller, const ContainerKey& key,
+  Result<Admitted> AdmitSession(const Caller& caller, Admission::Use use, const ContainerKey& key,
                                 const std::string& session_id);
-  Result<Admitted> AdmitSession(const Caller& caller, const SandboxKey& key,
+  Result<Admitted> AdmitSession(const Caller& caller, Admission::Use use, const SandboxKey& key,
                                 const std::string& session_id);
-  Result<Admitted> AdmitSessionLocked(const Caller& caller, const std::string& handler,
+  Result<Admitted> AdmitSessionLocked(const Caller& caller, Admission::Use use,
+                                      const SandboxKey& sandbox, const std::string& handler,
                                       const std::string& session_id) REQUIRES_LOCK(mutex_);
+  static interlink::v1::RunSandboxRequest PodOf(const Sandbox& sandbox);
+  Status MayUseLocked(const Caller& caller, Admission::Use use, const SandboxKey& key) const
+      REQUIRES_LOCK(mutex_);
+  Status AdmitPullLocked(const Caller& caller, const interlink::v1::PullImageRequest& request) const
+      REQUIRES_LOCK(mutex_);
+  Status AdmitContainerLocked(const Caller& caller, const ContainerKey& key,
+                              const interlink::v1::CreateContainerRequest& request,
+                              const std::vector<runtime::v1::Image>& images) const
+      REQUIRES_LOCK(mutex_);
   void OpenStep(const std::string& session_id, const Call& call, Result<Admitted> admitted,
                 std::function<Result<UniqueFd>(const Call&, sdk::Backend&)> open,
                 Reply<Session> reply);

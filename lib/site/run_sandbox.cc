@@ -102,6 +102,7 @@ Status LiveSite::RunSandboxLocked(const Call& call, const Caller& caller, const 
       RefuseUnsupported(request.config(), plugin->backend->Describe().sandbox, request.handler())
           .WithContext("sandbox config"));
   RETURN_IF_ERROR(CheckPluginConfig(request, plugin->backend->Describe().node_options));
+  if (ports_.admission != nullptr) RETURN_IF_ERROR(ports_.admission->MayRun(caller, request));
   if (tables_.IsOfAnotherNode(key))
     return NotFound("no sandbox \"" + key.id.str() + "\" of this node");
   if (const Sandbox* other = tables_.OtherLife(key, request)) return OtherLives(*other);

@@ -27,9 +27,27 @@ sdk::SessionSpec SpecOf(const ContainerKey& key, const Request& request) {
 
 }  // namespace
 
-Result<LiveSite::Admitted> LiveSite::AdmitSessionLocked(const Caller& caller,
+// The request of a pod as the policy wants it: the handler is always told.
+interlink::v1::RunSandboxRequest LiveSite::PodOf(const Sandbox& sandbox) {
+  interlink::v1::RunSandboxRequest pod;
+  if (!pod.ParseFromString(sandbox.body)) pod.Clear();
+  pod.set_handler(sandbox.record.handler());
+  return pod;
+}
+
+Status LiveSite::MayUseLocked(const Caller& caller, Admission::Use use,
+                              const SandboxKey& key) const {
+  if (ports_.admission == nullptr) return {};
+  const Sandbox* sandbox = tables_.Find(key);
+  if (sandbox == nullptr) return NotFound("no sandbox \"" + key.id.str() + "\" of this node");
+  return ports_.admission->MayUse(caller, use, PodOf(*sandbox));
+}
+
+Result<LiveSite::Admitted> LiveSite::AdmitSessionLocked(const Caller& caller, Admission::Use use,
+                                                        const SandboxKey& sandbox,
                                                         const std::string& handler,
                                                         const std::string& session_id) {
+  RETURN_IF_ERROR(MayUseLocked(caller, use, sandbox));
   ASSIGN_OR_RETURN(Plugin * plugin, PluginForChange(handler));
   Admitted admitted;
   admitted.backend = plugin->backend.get();
@@ -39,7 +57,8 @@ Result<LiveSite::Admitted> LiveSite::AdmitSessionLocked(const Caller& caller,
   return admitted;
 }
 
-Result<LiveSite::Admitted> LiveSite::AdmitSession(const Caller& caller, const ContainerKey& key,
+Result<LiveSite::Admitted> LiveSite::AdmitSession(const Caller& caller, Admission::Use use,
+                                                  const ContainerKey& key,
                                                   const std::string& session_id) {
   MutexLock lock(mutex_);
   RETURN_IF_ERROR(CheckLink(caller));
@@ -48,10 +67,11 @@ Result<LiveSite::Admitted> LiveSite::AdmitSession(const Caller& caller, const Co
     return NotFound("no container \"" + key.id.str() + "\" in this sandbox");
   if (container->record.seen() != interlink::v1::SEEN_UP)
     return FailedPrecondition("container \"" + key.id.str() + "\" is not running");
-  return AdmitSessionLocked(caller, container->record.handler(), session_id);
+  return AdmitSessionLocked(caller, use, key.Sandbox(), container->record.handler(), session_id);
 }
 
-Result<LiveSite::Admitted> LiveSite::AdmitSession(const Caller& caller, const SandboxKey& key,
+Result<LiveSite::Admitted> LiveSite::AdmitSession(const Caller& caller, Admission::Use use,
+                                                  const SandboxKey& key,
                                                   const std::string& session_id) {
   MutexLock lock(mutex_);
   RETURN_IF_ERROR(CheckLink(caller));
@@ -59,7 +79,7 @@ Result<LiveSite::Admitted> LiveSite::AdmitSession(const Caller& caller, const Sa
   if (sandbox == nullptr) return NotFound("no sandbox \"" + key.id.str() + "\"");
   if (sandbox->record.seen() != interlink::v1::SEEN_UP)
     return FailedPrecondition("sandbox \"" + key.id.str() + "\" is not up");
-  return AdmitSessionLocked(caller, sandbox->record.handler(), session_id);
+  return AdmitSessionLocked(caller, use, key, sandbox->record.handler(), session_id);
 }
 
 void LiveSite::OpenStep(const std::string& session_id, const Call& call, Result<Admitted> admitted,
@@ -86,7 +106,8 @@ void LiveSite::OpenExec(const Call& call, const Caller& caller, const SandboxId&
     why = InvalidArgument("\"cmd\" is empty: which command is to be run?");
   if (!why.ok()) return reply(why);
   OpenStep(
-      request.session_id(), call, AdmitSession(caller, key, request.session_id()),
+      request.session_id(), call,
+      AdmitSession(caller, Admission::Use::kExec, key, request.session_id()),
       [key, request](const Call& bounded, sdk::Backend& backend) {
         sdk::SessionSpec spec = SpecOf(key, request);
         spec.argv.assign(request.cmd().begin(), request.cmd().end());
@@ -103,7 +124,8 @@ void LiveSite::OpenAttach(const Call& call, const Caller& caller, const SandboxI
   const Status why = CheckStreams(request.stdin(), request.stdout(), request.stderr(), false);
   if (!why.ok()) return reply(why);
   OpenStep(
-      request.session_id(), call, AdmitSession(caller, key, request.session_id()),
+      request.session_id(), call,
+      AdmitSession(caller, Admission::Use::kAttach, key, request.session_id()),
       [key, request](const Call& bounded, sdk::Backend& backend) {
         sdk::SessionSpec spec = SpecOf(key, request);
         spec.attach = true;
@@ -120,7 +142,8 @@ void LiveSite::OpenPort(const Call& call, const Caller& caller, const SandboxId&
   const auto port = static_cast<uint16_t>(request.port());
   OpenStep(
       request.session_id(), call,
-      AdmitSession(caller, SandboxKey{caller.node, sandbox}, request.session_id()),
+      AdmitSession(caller, Admission::Use::kPortForward, SandboxKey{caller.node, sandbox},
+                   request.session_id()),
       [sandbox, port](const Call& bounded, sdk::Backend& backend) {
         return backend.Dial(bounded, sandbox, port);
       },

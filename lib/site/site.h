@@ -21,6 +21,7 @@
 #include "interlink/v1/session.pb.h"
 #include "sdk/backend.h"
 #include "sdk/host.h"
+#include "site/admission.h"
 #include "site/images.h"
 #include "site/store.h"
 #include "site/volumes.h"
@@ -39,10 +40,19 @@ struct Answer {
   bool settled = false;
 };
 
+// What a verified token says besides the node.
+struct TokenClaims {
+  std::string issuer;
+  std::string subject;
+  std::string tenant;
+  std::vector<std::string> groups;
+};
+
 // Who asks, verified by the edge, and the link that the request carries (0: none).
 struct Caller {
   NodeId node;
   uint64_t link = 0;
+  std::shared_ptr<const TokenClaims> token = nullptr;  // owners: all copies; null: it had none
 };
 
 // An open session: the descriptor as lib/sdk/backend.h has it (OpenSession, Dial). It counts
@@ -79,6 +89,7 @@ struct Ports {
   Log& log;
   Metrics& metrics;
   const Clock& clock;
+  const Admission* admission = nullptr;  // null: whoever is known may have everything
 };
 
 // One reader of a node's changed records. Not thread-safe; ends its subscription when it dies.

@@ -24,6 +24,10 @@ class NumberedTokens final : public auth::TokenVerifier {
     if (!token.starts_with("token-")) return Unauthenticated("the bearer token is not known here");
     auth::TokenIdentity identity;
     identity.node = NodeId("node-" + std::string(token.substr(6)));
+    identity.issuer = "https://issuer";
+    identity.subject = "subject of " + identity.node.str();
+    identity.tenant = "tenant";
+    identity.groups = {"one", "two"};
     return identity;
   }
 };

@@ -77,6 +77,23 @@ TEST_CASE("protobuf bodies reach the domain byte for byte") {
   CHECK(record.id() == kId);
 }
 
+TEST_CASE("what the token says of its bearer reaches the domain, what a header says does not") {
+  EdgeFixture fixture;
+
+  const auto response = fixture.Ask(
+      "POST", "/v1/sandboxes/" + kId + "/stop",
+      {{"X-Remote-User", "admin"}, {"X-Remote-Group", "admins"}, {"Interlink-Node", "n"}});
+
+  REQUIRE(response.status == 200);
+  const auto caller = fixture.site.asked().back().caller;
+  CHECK(caller.node == NodeId("node-1"));
+  REQUIRE(caller.token);
+  CHECK(caller.token->issuer == "https://issuer");
+  CHECK(caller.token->subject == "subject of node-1");
+  CHECK(caller.token->tenant == "tenant");
+  CHECK(caller.token->groups == std::vector<std::string>{"one", "two"});
+}
+
 TEST_CASE("what goes on by itself is 202") {
   EdgeFixture fixture;
   fixture.site.settled = false;

@@ -122,7 +122,8 @@ struct SiteLab {
     options.data_folder = folder;
     options.artefact_lineage = artefact_lineage;
     options.pod_metrics_poll = poll;
-    auto made = site::Site::Create(options, {*writer, images, volumes, *told_to, metrics, clock});
+    auto made = site::Site::Create(options,
+                                   {*writer, images, volumes, *told_to, metrics, clock, admission});
     REQUIRE(made.ok());
     site = *std::move(made);
     auto made_backend = std::make_unique<ScriptedBackend>(world, site->HostFor("scripted"));
@@ -274,7 +275,8 @@ struct SiteLab {
   std::string folder = std::filesystem::temp_directory_path() / ("interlink-site-" + RandomHex(6));
   World* other_world = nullptr;
   Duration poll = std::chrono::seconds(10);
-  bool refuse_inventory = false;  // the commit of the next Boot's inventory fails
+  const site::Admission* admission = nullptr;  // of the next Boot; outlives the lab
+  bool refuse_inventory = false;               // the commit of the next Boot's inventory fails
   SiteDisk disk;
   Lineage artefact_lineage = MintLineage();
   World world;

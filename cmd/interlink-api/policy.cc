@@ -1,0 +1,76 @@
+#include "policy.h"
+
+#include <iostream>
+
+#include "base/file.h"
+#include "commands.h"
+#include "config/policy_rules.h"
+#include "images/reference.h"
+
+namespace interlink::cmd_api {
+namespace {
+
+constexpr size_t kMaxFile = 1U << 20U;
+
+int FailPolicy(const Status& status) {
+  std::cerr << "interlink-api: " << status.message() << "\n";
+  return ExitCodeOf(status);
+}
+
+Result<std::vector<auth::PolicyRule>> RulesOf(const std::string& file) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(file, kMaxFile));
+  return config::ParsePolicy(text, file);
+}
+
+Result<auth::PolicyRequest> RequestOf(const std::string& file) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(file, kMaxFile));
+  return config::ParsePolicyRequest(text, file);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<auth::PolicyFile>> OpenPolicy(const config::ApiConfig& config, Timer& timer,
+                                                     Log& log) {
+  return auth::PolicyFile::Open(config.policy_file, config::ParsePolicy, timer, log);
+}
+
+site_policy::Parts PolicyParts(const auth::PolicyFile& policy, const config::ApiConfig& config,
+                               Log& log) {
+  const auto full_name =
+      [registry = config.images.default_registry](const std::string& name) -> Result<std::string> {
+    ASSIGN_OR_RETURN(const images::Reference reference, images::ParseReference(name, registry));
+    return reference.ToString();
+  };
+  return {[&policy] { return policy.Get(); }, full_name, log};
+}
+
+int CheckPolicy(const std::string& file) {
+  const auto rules = RulesOf(file);
+  if (!rules.ok()) return FailPolicy(rules.status());
+  std::cout << "policy " << file << " is right: " << rules->size() << " rules\n";
+  return 0;
+}
+
+int ExplainPolicy(const std::string& file, const std::string& request_file) {
+  auto rules = RulesOf(file);
+  if (!rules.ok()) return FailPolicy(rules.status());
+  const auto request = RequestOf(request_file);
+  if (!request.ok()) return FailPolicy(request.status());
+  const auth::Policy policy(*std::move(rules));
+  for (const auto& verdict : policy.Explain(*request)) {
+    std::cout << "rule \"" << verdict.rule
+              << "\": " << (verdict.why_not.empty() ? "lets it through" : verdict.why_not) << "\n";
+  }
+  const auth::Decision decision = policy.Decide(*request);
+  std::cout << (decision.allowed ? "let through by rule \"" + decision.rule + "\""
+                                 : "refused: " + decision.why)
+            << "\n";
+  return decision.allowed ? 0 : 1;
+}
+
+int PrintPolicyReference() {
+  std::cout << config::PolicyReference();
+  return 0;
+}
+
+}  // namespace interlink::cmd_api

@@ -1,0 +1,42 @@
+// Port: whether a verified caller may have what it asks for. lib/site_policy implements it.
+// Thread-safe; called under the site's lock, so it answers from memory, in microseconds.
+//
+// Asked once, before a new request is taken: what the site has is never refused for it later, and
+// what ends or tells a node's own work is never asked about (DESIGN 6.1).
+#ifndef INTERLINK_SITE_ADMISSION_H_
+#define INTERLINK_SITE_ADMISSION_H_
+
+#include <vector>
+
+#include "base/status.h"
+#include "interlink/v1/record.pb.h"
+
+namespace interlink::site {
+
+struct Caller;
+
+class Admission {
+ public:
+  // What reaches into a pod that runs.
+  enum class Use { kUpdate, kExec, kExecSync, kAttach, kPortForward };
+
+  virtual ~Admission() = default;
+
+  // All: OK, or kPermissionDenied with a text for a person. `pod`: its request; of one that was
+  // found without its request only the handler is known.
+  virtual Status MayRun(const Caller& caller,
+                        const interlink::v1::RunSandboxRequest& pod) const = 0;
+  // `images`: that of the container, then those that its mounts name, with all their names.
+  virtual Status MayCreate(const Caller& caller, const interlink::v1::RunSandboxRequest& pod,
+                           const interlink::v1::CreateContainerRequest& container,
+                           const std::vector<runtime::v1::Image>& images) const = 0;
+  virtual Status MayUse(const Caller& caller, Use use,
+                        const interlink::v1::RunSandboxRequest& pod) const = 0;
+  // `pod`: the one that it is for; empty when the node does not say, or its pod is not here yet.
+  virtual Status MayPull(const Caller& caller, const interlink::v1::RunSandboxRequest& pod,
+                         const interlink::v1::PullImageRequest& pull) const = 0;
+};
+
+}  // namespace interlink::site
+
+#endif  // INTERLINK_SITE_ADMISSION_H_

@@ -1,0 +1,45 @@
+// SitePolicy: the site's admission by the rules of lib/auth/policy.h. Thread-safe.
+#ifndef INTERLINK_SITE_POLICY_SITE_POLICY_H_
+#define INTERLINK_SITE_POLICY_SITE_POLICY_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "auth/policy.h"
+#include "base/log.h"
+#include "site/site.h"
+
+namespace interlink::site_policy {
+
+struct Parts {
+  // The rules in force, never null. Thread-safe.
+  std::function<std::shared_ptr<const auth::Policy>()> policy;
+  // A name as a pod writes it -> the one that is pulled, with registry. Thread-safe.
+  std::function<Result<std::string>(const std::string&)> full_image_name;
+  Log& log;  // outlives this; is told each refusal
+};
+
+class SitePolicy final : public site::Admission {
+ public:
+  explicit SitePolicy(Parts parts) : parts_(std::move(parts)) {}
+
+  Status MayRun(const site::Caller& caller,
+                const interlink::v1::RunSandboxRequest& pod) const override;
+  Status MayCreate(const site::Caller& caller, const interlink::v1::RunSandboxRequest& pod,
+                   const interlink::v1::CreateContainerRequest& container,
+                   const std::vector<runtime::v1::Image>& images) const override;
+  Status MayUse(const site::Caller& caller, Use use,
+                const interlink::v1::RunSandboxRequest& pod) const override;
+  Status MayPull(const site::Caller& caller, const interlink::v1::RunSandboxRequest& pod,
+                 const interlink::v1::PullImageRequest& pull) const override;
+
+ private:
+  Status Decide(const auth::PolicyRequest& request) const;
+
+  const Parts parts_;
+};
+
+}  // namespace interlink::site_policy
+
+#endif  // INTERLINK_SITE_POLICY_SITE_POLICY_H_

@@ -1,0 +1,198 @@
+// What the site asks its policy about, and when: before something new is taken, and never of what
+// it has.
+#include "site_lab.h"
+
+namespace interlink::test {
+namespace {
+
+class ScriptedAdmission final : public site::Admission {
+ public:
+  Status MayRun(const site::Caller&, const interlink::v1::RunSandboxRequest& pod) const override {
+    return Answer("run " + pod.config().metadata().name());
+  }
+  Status MayCreate(const site::Caller&, const interlink::v1::RunSandboxRequest& pod,
+                   const interlink::v1::CreateContainerRequest& container,
+                   const std::vector<runtime::v1::Image>& images) const override {
+    return Answer("create " + container.config().metadata().name() + " in " +
+                  pod.config().metadata().name() + " of " + images.at(0).id());
+  }
+  Status MayUse(const site::Caller&, Use use,
+                const interlink::v1::RunSandboxRequest& pod) const override {
+    return Answer("use " + std::to_string(static_cast<int>(use)) + " in " +
+                  pod.config().metadata().name() + " by " + pod.handler());
+  }
+  Status MayPull(const site::Caller&, const interlink::v1::RunSandboxRequest& pod,
+                 const interlink::v1::PullImageRequest& pull) const override {
+    return Answer("pull " + pull.image().image() + " for " + pod.config().metadata().name());
+  }
+  std::vector<std::string> TakeAsked() {
+    MutexLock lock(mutex_);
+    return std::exchange(asked_, {});
+  }
+  std::atomic<bool> refuses = false;
+
+ private:
+  Status Answer(const std::string& what) const {
+    MutexLock lock(mutex_);
+    asked_.push_back(what);
+    return refuses ? PermissionDenied("not you") : Status();
+  }
+  mutable Mutex mutex_;
+  mutable std::vector<std::string> asked_ GUARDED_BY(mutex_);
+};
+
+using Asked = std::vector<std::string>;
+
+struct AdmissionFixture {
+  AdmissionFixture() {
+    lab.admission = &admission;
+    lab.Restart();
+    REQUIRE(lab.LinkNode().ok());
+  }
+  void RunAll() {
+    REQUIRE(lab.Run(pod, lab.PodBody("p")).ok());
+    REQUIRE(lab.Create(pod, unit, lab.UnitBody("c")).ok());
+    REQUIRE(lab.StartUnit(pod, unit).ok());
+    admission.TakeAsked();
+  }
+  Status Use(site::Admission::Use use) {
+    const std::string id = MintSessionId().str();
+    const auto session = [&](auto start) { return lab.Wait<site::Session>(start).status(); };
+    switch (use) {
+      case site::Admission::Use::kUpdate: {
+        interlink::v1::UpdateContainerRequest request;
+        request.set_sequence(1);
+        return lab
+            .Wait<ContainerAnswer>([&](auto reply) {
+              lab.site->UpdateContainer(SiteLab::call(), lab.caller, pod, unit, request, reply);
+            })
+            .status();
+      }
+      case site::Admission::Use::kExec: {
+        interlink::v1::OpenExec request;
+        request.set_session_id(id);
+        request.add_cmd("sh");
+        request.set_stdout(true);
+        return session([&](auto reply) {
+          lab.site->OpenExec(SiteLab::call(), lab.caller, pod, unit, request, reply);
+        });
+      }
+      case site::Admission::Use::kExecSync: {
+        interlink::v1::ExecSyncRequest request;
+        request.set_exec_id(id);
+        request.add_cmd("true");
+        return lab
+            .Wait<interlink::v1::ExecSyncResponse>([&](auto reply) {
+              lab.site->ExecSync(SiteLab::call(), lab.caller, pod, unit, request, reply);
+            })
+            .status();
+      }
+      case site::Admission::Use::kAttach: {
+        interlink::v1::OpenAttach request;
+        request.set_session_id(id);
+        request.set_stdout(true);
+        return session([&](auto reply) {
+          lab.site->OpenAttach(SiteLab::call(), lab.caller, pod, unit, request, reply);
+        });
+      }
+      case site::Admission::Use::kPortForward: {
+        interlink::v1::OpenPortForward request;
+        request.set_session_id(id);
+        request.set_port(80);
+        return session([&](auto reply) {
+          lab.site->OpenPort(SiteLab::call(), lab.caller, pod, request, reply);
+        });
+      }
+    }
+    return InternalError("no such use");
+  }
+  Status Pull(const std::string& id, const SandboxId& sandbox) {
+    interlink::v1::PullImageRequest request;
+    request.set_pull_id(id);
+    request.mutable_image()->set_image("app");
+    request.set_sandbox_id(sandbox.str());
+    return lab
+        .Wait<site::Answer<interlink::v1::PullRecord>>([&](auto reply) {
+          lab.site->PullImage(SiteLab::call(), lab.caller, request, std::chrono::seconds(2), reply);
+        })
+        .status();
+  }
+
+  ScriptedAdmission admission;  // before the lab: it outlives the site
+  SiteLab lab;
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+};
+
+TEST_CASE_METHOD(AdmissionFixture, "A refused pod leaves nothing, and its id may come again") {
+  admission.refuses = true;
+  const auto refused = lab.Run(pod, lab.PodBody("p"));
+  CHECK(refused.status().code() == Code::kPermissionDenied);
+  CHECK(refused.status().message() == "not you");
+  CHECK(lab.site->GetSandbox(NodeId("n1"), pod).status().code() == Code::kNotFound);
+  CHECK(lab.site->ListSandboxes(NodeId("n1")).empty());
+  admission.refuses = false;
+  CHECK(lab.Run(pod, lab.PodBody("p")).ok());
+  CHECK(admission.TakeAsked() == Asked{"run p", "run p"});
+}
+
+TEST_CASE_METHOD(AdmissionFixture, "A refused container leaves nothing in its pod") {
+  REQUIRE(lab.Run(pod, lab.PodBody("p")).ok());
+  admission.TakeAsked();
+  admission.refuses = true;
+  CHECK(lab.Create(pod, unit, lab.UnitBody("c")).status().code() == Code::kPermissionDenied);
+  CHECK(lab.site->GetContainer(NodeId("n1"), pod, unit).status().code() == Code::kNotFound);
+  CHECK(admission.TakeAsked() == Asked{"create c in p of sha256:x"});
+}
+
+TEST_CASE_METHOD(
+    AdmissionFixture,
+    "What the site has is repeated, started, ended and told whatever the policy says") {
+  REQUIRE(lab.Run(pod, lab.PodBody("p")).ok());
+  REQUIRE(lab.Create(pod, unit, lab.UnitBody("c")).ok());
+  admission.TakeAsked();
+  admission.refuses = true;
+  if (GENERATE(false, true)) {
+    lab.Restart();
+    REQUIRE(lab.LinkNode().ok());
+  }
+  CHECK(lab.Run(pod, lab.PodBody("p")).ok());
+  CHECK(lab.Create(pod, unit, lab.UnitBody("c")).ok());
+  CHECK(lab.StartUnit(pod, unit).ok());
+  CHECK(lab.site->GetContainer(NodeId("n1"), pod, unit).ok());
+  CHECK(lab.StopUnit(pod, unit).ok());
+  CHECK(lab.RemoveUnit(pod, unit).ok());
+  CHECK(lab.StopPod(pod).ok());
+  CHECK(lab.RemovePod(pod).ok());
+  CHECK(admission.TakeAsked().empty());
+}
+
+TEST_CASE_METHOD(AdmissionFixture, "Each way into a running container is asked about by its pod") {
+  const auto use = GENERATE(site::Admission::Use::kUpdate, site::Admission::Use::kExec,
+                            site::Admission::Use::kExecSync, site::Admission::Use::kAttach,
+                            site::Admission::Use::kPortForward);
+  RunAll();
+  admission.refuses = true;
+  const Status refused = Use(use);
+  CHECK(refused.code() == Code::kPermissionDenied);
+  CHECK(admission.TakeAsked() ==
+        Asked{"use " + std::to_string(static_cast<int>(use)) + " in p by test"});
+  admission.refuses = false;
+  CHECK(Use(use).code() != Code::kPermissionDenied);
+}
+
+TEST_CASE_METHOD(AdmissionFixture, "A pull is asked about once, with the pod that it is for") {
+  RunAll();
+  const std::string id(64, 'a');
+  admission.refuses = true;
+  CHECK(Pull(id, pod).code() == Code::kPermissionDenied);
+  admission.refuses = false;
+  CHECK(Pull(id, pod).ok());
+  admission.refuses = true;
+  CHECK(Pull(id, pod).ok());
+  CHECK(Pull(std::string(64, 'b'), SandboxId()).code() == Code::kPermissionDenied);
+  CHECK(admission.TakeAsked() == Asked{"pull app for p", "pull app for p", "pull app for "});
+}
+
+}  // namespace
+}  // namespace interlink::test

@@ -1,0 +1,154 @@
+// What a request says becomes what rules decide by.
+#include "site_policy/site_policy.h"
+
+#include <catch2/catch.hpp>
+
+namespace interlink::site_policy {
+namespace {
+
+using auth::Action;
+
+struct PolicyLab {
+  explicit PolicyLab(auth::PolicyRule one) : policy({std::move(one)}) {
+    pod.set_handler("hpc");
+    pod.mutable_config()->mutable_metadata()->set_namespace_("team");
+    image.add_repo_tags("registry.example/team/app:1");
+  }
+  SitePolicy rules() {
+    return SitePolicy({[this] { return std::make_shared<const auth::Policy>(policy); },
+                       [](const std::string& name) -> Result<std::string> {
+                         if (name.empty()) return InvalidArgument("empty");
+                         return "docker.io/library/" + name + ":latest";
+                       },
+                       log});
+  }
+  Status Create() { return rules().MayCreate(caller, pod, container, {image}); }
+
+  auth::Policy policy;
+  NullLog log;
+  site::Caller caller{NodeId("n1"), 1};
+  interlink::v1::RunSandboxRequest pod;
+  interlink::v1::CreateContainerRequest container;
+  runtime::v1::Image image;
+};
+
+auth::PolicyRule Rule(std::set<Action> may) {
+  auth::PolicyRule rule;
+  rule.name = "r";
+  rule.may = std::move(may);
+  return rule;
+}
+
+TEST_CASE("A refusal is told as such, with the site's reason") {
+  PolicyLab lab(Rule({Action::kExec}));
+  const Status refused = lab.rules().MayRun(lab.caller, lab.pod);
+  CHECK(refused.code() == Code::kPermissionDenied);
+  CHECK(refused.message().find("the site's policy: node \"n1\" may not run") == 0);
+  CHECK(lab.rules().MayUse(lab.caller, site::Admission::Use::kExec, lab.pod).ok());
+}
+
+TEST_CASE("Each use is an action of its own") {
+  using Use = site::Admission::Use;
+  const auto [use, action] =
+      GENERATE(table<Use, Action>({{Use::kUpdate, Action::kUpdate},
+                                   {Use::kExec, Action::kExec},
+                                   {Use::kExecSync, Action::kExecSync},
+                                   {Use::kAttach, Action::kAttach},
+                                   {Use::kPortForward, Action::kPortForward}}));
+  PolicyLab lab(Rule({action}));
+  for (const Use other :
+       {Use::kUpdate, Use::kExec, Use::kExecSync, Use::kAttach, Use::kPortForward})
+    CHECK(lab.rules().MayUse(lab.caller, other, lab.pod).ok() == (other == use));
+}
+
+TEST_CASE("Token, namespace and handler decide") {
+  auth::PolicyRule rule = Rule({Action::kRun});
+  rule.groups = {"gpu"};
+  rule.namespaces = {"team"};
+  rule.handlers = {"hpc"};
+  PolicyLab lab(rule);
+  CHECK_FALSE(lab.rules().MayRun(lab.caller, lab.pod).ok());
+  lab.caller.token =
+      std::make_shared<const site::TokenClaims>(site::TokenClaims{"https://i", "s", "t", {"gpu"}});
+  CHECK(lab.rules().MayRun(lab.caller, lab.pod).ok());
+  lab.pod.mutable_config()->mutable_metadata()->set_namespace_("other");
+  CHECK_FALSE(lab.rules().MayRun(lab.caller, lab.pod).ok());
+}
+
+TEST_CASE("A pod that reaches for the machine is seen to") {
+  PolicyLab lab(Rule({Action::kRun}));
+  REQUIRE(lab.rules().MayRun(lab.caller, lab.pod).ok());
+  auto* security = lab.pod.mutable_config()->mutable_linux()->mutable_security_context();
+  SECTION("privileged") { security->set_privileged(true); }
+  SECTION("network") { security->mutable_namespace_options()->set_network(runtime::v1::NODE); }
+  SECTION("pid") { security->mutable_namespace_options()->set_pid(runtime::v1::NODE); }
+  SECTION("ipc") { security->mutable_namespace_options()->set_ipc(runtime::v1::NODE); }
+  CHECK(lab.rules().MayRun(lab.caller, lab.pod).code() == Code::kPermissionDenied);
+}
+
+TEST_CASE("A container that reaches for the machine is seen to") {
+  PolicyLab lab(Rule({Action::kCreate}));
+  REQUIRE(lab.Create().ok());
+  auto* config = lab.container.mutable_config();
+  SECTION("privileged") {
+    config->mutable_linux()->mutable_security_context()->set_privileged(true);
+  }
+  SECTION("pid") {
+    config->mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(
+        runtime::v1::NODE);
+  }
+  SECTION("a path") { config->add_mounts()->set_host_path("/etc"); }
+  SECTION("a device") { config->add_devices()->set_host_path("/dev/kvm"); }
+  SECTION("a device of CDI") { config->add_cdi_devices()->set_name("vendor.com/gpu=0"); }
+  CHECK(lab.Create().code() == Code::kPermissionDenied);
+}
+
+TEST_CASE("A mount whose contents were sent, or of an image, is no path of the machine") {
+  PolicyLab lab(Rule({Action::kCreate}));
+  lab.container.mutable_config()->add_mounts()->set_host_path("/var/lib/kubelet/pods/x");
+  (*lab.container.mutable_sources())["/var/lib/kubelet/pods/x"].mutable_pod_folder();
+  lab.container.mutable_config()->add_mounts()->mutable_image()->set_image("x");
+  CHECK(lab.Create().ok());
+}
+
+TEST_CASE("Every image of a container must be let through, by the names that it was pulled with") {
+  auth::PolicyRule rule = Rule({Action::kCreate});
+  rule.images = {"registry.example/team/*"};
+  PolicyLab lab(rule);
+  CHECK(lab.Create().ok());
+  runtime::v1::Image other;
+  other.add_repo_tags("docker.io/library/other:latest");
+  CHECK_FALSE(lab.rules().MayCreate(lab.caller, lab.pod, lab.container, {lab.image, other}).ok());
+  CHECK_FALSE(
+      lab.rules().MayCreate(lab.caller, lab.pod, lab.container, {runtime::v1::Image()}).ok());
+}
+
+TEST_CASE("A container's user, as the pod says it") {
+  auth::PolicyRule rule = Rule({Action::kCreate});
+  rule.run_as_user = auth::PolicyRule::Range{1000, 1000};
+  PolicyLab lab(rule);
+  CHECK_FALSE(lab.Create().ok());
+  auto* security = lab.container.mutable_config()->mutable_linux()->mutable_security_context();
+  security->mutable_run_as_user()->set_value(0);
+  CHECK_FALSE(lab.Create().ok());
+  security->mutable_run_as_user()->set_value(1000);
+  CHECK(lab.Create().ok());
+}
+
+TEST_CASE("A pull is decided by the full name of what is pulled") {
+  auth::PolicyRule rule = Rule({Action::kPull});
+  rule.images = {"docker.io/library/busybox:*"};
+  rule.namespaces = {"team"};
+  PolicyLab lab(rule);
+  interlink::v1::PullImageRequest pull;
+  pull.mutable_image()->set_image("busybox");
+  CHECK(lab.rules().MayPull(lab.caller, lab.pod, pull).ok());
+  CHECK_FALSE(lab.rules().MayPull(lab.caller, interlink::v1::RunSandboxRequest(), pull).ok());
+  pull.mutable_image()->set_image("other");
+  CHECK(lab.rules().MayPull(lab.caller, lab.pod, pull).code() == Code::kPermissionDenied);
+  pull.mutable_image()->set_image("");
+  CHECK(lab.rules().MayPull(lab.caller, lab.pod, pull).code() == Code::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace interlink::site_policy
