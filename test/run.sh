@@ -13,8 +13,8 @@
 # user nobody, once more of that user without a folder that compute nodes share.
 # fuzz runs each target for FUZZ_SECONDS (60, short 15); what it finds is in build/test-logs/fuzz.
 # INTERLINK_PRESET=asan runs the suites that use a lab with binaries of another preset (release).
-# INTERLINK_SHORT=1 runs shorter versions of leak, parked, bench, site-down, kubernetes, streaming, slurm and fuzz. Logs:
-# build/test-logs.
+# INTERLINK_SHORT=1 runs shorter versions of leak, parked, bench, site-down, kubernetes, streaming, slurm and fuzz, and builds what
+# fuzz, tsan and asan need beside the suites before them. Logs: build/test-logs.
 # The last line is "N passed, N failed, N skipped". Exit codes: 0, 1 something failed, 2 something is missing that only
 # you can install.
 set -euo pipefail
@@ -89,12 +89,34 @@ one() { # one test that is a command of its own
   fi
 }
 
+# Builds for later suites what they need, with what the suites before them leave of the processors: most of these wait.
+ahead=" " ahead_pid=
+build_ahead() { # PRESET[:TARGET]...
+  [ $# -gt 0 ] || return 0
+  ahead=" $* "
+  setsid bash -c 'logs=$1; shift
+    for what in "$@"; do
+      preset=${what%%:*} target=${what#"$preset"}
+      { cmake --preset "$preset" && chrt --idle 0 cmake --build --preset "$preset" --parallel 2 ${target:+--target "${target#:}"}; } \
+        >"$logs/ahead-$preset.log" 2>&1
+      touch "$logs/ahead-$preset.done"
+    done' ahead "$logs" "$@" &
+  ahead_pid=$!
+}
+end_ahead() { [ -z "$ahead_pid" ] || kill -- "-$ahead_pid" 2>/dev/null || true; }
+trap end_ahead EXIT
+await_ahead() { # PRESET: until nobody else builds it
+  case $ahead in *" $1 "* | *" $1:"*) ;; *) return 0 ;; esac
+  while [ ! -e "$logs/ahead-$1.done" ] && ! timeout 5 tail -s 0.2 --pid="$ahead_pid" -f /dev/null; do :; done
+}
+
 # Configures and builds a preset, or one target of it, once per run. A build that fails ends the run: nothing could be tested.
 built=" "
 build() { # PRESET [TARGET]
   local preset=$1 what=${2:+--target $2}
   case $built in *" $preset "* | *" $preset$what "*) return ;; esac
   say "build $preset"
+  await_ahead "$preset"
   # shellcheck disable=SC2086
   if ! logged "$logs/build-$preset.log" cmake --preset "$preset" ||
     ! logged "$logs/build-$preset.log" cmake --build --preset "$preset" $what; then
@@ -286,6 +308,16 @@ if [ $status != 0 ]; then
   exit $status
 fi
 say "suites: $*"
+# More than one compiler's worth of builds: not while the first of them is wanted at once.
+if [ -n "${INTERLINK_SHORT:-}" ] && [ $# -gt 3 ]; then
+  build release
+  later=()
+  for suite in "${@:3}"; do
+    case $suite in fuzz) later+=(fuzz) ;; asan | tsan) later+=("$suite:tests") ;; esac
+  done
+  rm -f "$logs"/ahead-*
+  build_ahead "${later[@]}"
+fi
 for suite in "$@"; do
   begin=$SECONDS counted=
   say "suite $suite"
