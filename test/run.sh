@@ -131,7 +131,7 @@ build() { # PRESET [TARGET]
 ctests() { # PRESET SUITE [ctest arguments]
   local xml=$logs/$2.xml
   rm -f "$xml"
-  logged "$logs/$2.log" ctest --test-dir "build/$1" --output-junit "$xml" --no-tests=error --parallel 3 --test-output-size-passed 1000000 \
+  logged "$logs/$2.log" ctest --test-dir "build/$1" --output-junit "$xml" --no-tests=error --parallel 2 --test-output-size-passed 1000000 \
     --test-output-size-failed 1000000 --timeout 600 "${@:3}" || true
   if [ -f "$xml" ]; then
     count ctest "$xml"

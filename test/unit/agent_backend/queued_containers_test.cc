@@ -169,8 +169,10 @@ TEST_CASE(
 TEST_CASE("at-start: a job that is refused, or ends before it ran, is a start error") {
   LaterLab lab;
   SECTION("refused at once") {
+    // It may be down before anybody has seen it up.
     lab.outside.Fail("Submit", InvalidArgument("no such partition"));
-    lab.StartQueued();
+    REQUIRE(lab.Create().ok());
+    REQUIRE(lab.Start().ok());
   }
   SECTION("refused by the scheduler") {
     lab.StartQueued();
