@@ -20,7 +20,7 @@ TEST_CASE("What the complete list lacks is settled at the site and then shown as
 
   CHECK(Eventually([&] { return lab.Shown(pod) == kListedNotReady; }));
   CHECK(lab.site.Calls("StopSandbox", pod.str()) >= 1);
-  CHECK(lab.Shown(id) == runtime::v1::CONTAINER_EXITED);
+  CHECK(Eventually([&] { return lab.Shown(id) == runtime::v1::CONTAINER_EXITED; }));
   CHECK(lab.StatusOf(id).exit_code() == 255);
   CHECK(lab.StatusOf(id).reason() == "Error");
 }
@@ -169,8 +169,8 @@ TEST_CASE("A node whose store was lost imports what lives, with its whole config
   lab.Boot();
   lab.WaitLinked();
 
-  CHECK(lab.Shown(pod) == kListedReady);
-  CHECK(lab.Shown(id) == runtime::v1::CONTAINER_RUNNING);
+  CHECK(Eventually([&] { return lab.Shown(pod) == kListedReady; }));
+  CHECK(Eventually([&] { return lab.Shown(id) == runtime::v1::CONTAINER_RUNNING; }));
   CHECK(lab.StatusOf(id).metadata().name() == "c");
   CHECK(lab.StatusOf(id).log_path() == "/logs/a/c.log");
   CHECK(lab.site.Calls("StartContainer", id.str()) == 1);
@@ -253,7 +253,7 @@ TEST_CASE("A restored store learns from the site what was asked for since, logs 
   lab.Boot();
   lab.WaitLinked();
 
-  CHECK(lab.Shown(started) == runtime::v1::CONTAINER_RUNNING);
+  CHECK(Eventually([&] { return lab.Shown(started) == runtime::v1::CONTAINER_RUNNING; }));
   CHECK(Eventually([&] { return lab.logs->TextOf(started) == text; }));
   CHECK(lab.StartUnit(stopping).code() == Code::kFailedPrecondition);
   CHECK(lab.site.Calls("StartContainer", stopping.str()) == 0);
