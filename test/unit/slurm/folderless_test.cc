@@ -126,7 +126,7 @@ TEST_CASE("A job's agent is brought when it runs; its end is its agent's word") 
   CHECK_FALSE(lab.Ended(kLone));  // its job still runs
   lab.SetJob(7, GENERATE(as<std::string>(), "COMPLETED", "CANCELLED", "TIMEOUT", "NODE_FAIL"));
   const SteadyTime over = lab.clock.Steady();
-  const Fact end = lab.End(kLone);
+  const Fact end = lab.End(kLone, std::chrono::milliseconds(50));
   CHECK(lab.clock.Steady() - over < seconds(60));
   CHECK(end.allocation == "7");
   CHECK(end.pod_folder.empty());

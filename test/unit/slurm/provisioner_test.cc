@@ -61,7 +61,7 @@ TEST_CASE("A pod is queued, granted, and ended by its job's end and its agent's 
   lab.SetJob(7, "COMPLETED");
   const SteadyTime over = lab.clock.Steady();
 
-  const Fact end = lab.End(kPod);
+  const Fact end = lab.End(kPod, std::chrono::milliseconds(50));
   CHECK(lab.clock.Steady() - over < seconds(60));  // without waiting for a lease
   CHECK(end.allocation == "7");
   CHECK(end.reason == "COMPLETED");
