@@ -3,6 +3,7 @@
 #ifndef INTERLINK_TEST_UNIT_SLURM_PROVISIONER_LAB_H_
 #define INTERLINK_TEST_UNIT_SLURM_PROVISIONER_LAB_H_
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <optional>
@@ -80,11 +81,11 @@ class ProvisionerLab {
   test::FakeCommands* commands = nullptr;  // of the provisioner
 
   // What the next sbatch does besides, and answers.
-  bool sbatch_makes_job = true;
+  std::atomic<bool> sbatch_makes_job = true;
   std::optional<Result<Answer>> sbatch_answer;
-  bool down = false;      // no controller
-  bool liar = false;      // squeue says nothing, with success
-  std::string accounted;  // what sacct prints
+  std::atomic<bool> down = false;  // no controller
+  std::atomic<bool> liar = false;  // squeue says nothing, with success
+  std::string accounted;           // what sacct prints
 
  private:
   Result<Answer> Answered(const test::FakeCommands::Ran& ran);
