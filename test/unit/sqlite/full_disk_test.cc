@@ -1,63 +1,24 @@
-// A real full disk: a small tmpfs in a mount namespace of its own, which ends with the child.
-#include <fcntl.h>
-#include <sched.h>
+// On a real full disk.
 #include <signal.h>
-#include <sys/mount.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-#include <functional>
-#include <iostream>
-
-#include "base/unique_fd.h"
 #include "folder.h"
 #include "sqlite/record_store.h"
+#include "support/small_disk.h"
 
 namespace interlink::sqlite {
 namespace {
 
-// Assertions of the child: Catch's belong to the parent.
-void Expect(bool holds, const std::string& what) {
-  if (holds) return;
-  std::cerr << "in the child: " << what << std::endl;
-  _exit(1);
-}
-
-// Runs `scenario` in a child that has `size` bytes at `folder`.
-bool RunOnSmallDisk(const Folder& folder, const std::string& size,
-                    const std::function<void()>& scenario) {
-  const pid_t child = fork();
-  if (child == 0) {
-    // Without root: a user namespace gives the right to mount.
-    const int spaces = geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER;
-    Expect(unshare(spaces) == 0, std::string("unshare: ") + std::strerror(errno));
-    Expect(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0, "make mounts private");
-    Expect(mount("small", folder.path().c_str(), "tmpfs", 0, ("size=" + size).c_str()) == 0,
-           std::string("mount: ") + std::strerror(errno));
-    scenario();
-    _exit(0);
-  }
-  int status = 0;
-  return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
+using test::Expect;
+using test::FillDisk;
+using test::RunOnSmallDisk;
 
 Call InTime() { return Call::WithTimeout(std::chrono::seconds(30)); }
-
-// Fills the disk to the last byte.
-void Fill(const std::string& path) {
-  const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  const std::string block(4096, 'x');
-  while (write(fd.get(), block.data(), block.size()) > 0) {
-  }
-  Expect(errno == ENOSPC, "the disk is full");
-}
 
 TEST_CASE("on a full disk ends are still committed, new work is refused, and room heals it") {
   const Folder folder;
 
-  REQUIRE(RunOnSmallDisk(folder, "16m", [&folder] {
+  REQUIRE(RunOnSmallDisk(folder.path(), "16m", [&folder] {
     const RecordStore::Options options{.folder = folder.File("s"), .application_id = 9};
     const std::string record(1500, 'r');
     auto store = RecordStore::Open(options);
@@ -68,7 +29,7 @@ TEST_CASE("on a full disk ends are still committed, new work is refused, and roo
           "there is room");
     }
 
-    Fill(folder.File("filler"));
+    FillDisk(folder.File("filler"));
     Status refused;
     for (int i = 0; i < 2000 && refused.ok(); ++i) {
       refused = (*store)->CommitAndWait(InTime(),
@@ -111,8 +72,8 @@ TEST_CASE("on a full disk ends are still committed, new work is refused, and roo
 TEST_CASE("a store on a disk that is already full says so") {
   const Folder folder;
 
-  REQUIRE(RunOnSmallDisk(folder, "1m", [&folder] {
-    Fill(folder.File("filler"));
+  REQUIRE(RunOnSmallDisk(folder.path(), "1m", [&folder] {
+    FillDisk(folder.File("filler"));
     const auto store = RecordStore::Open({.folder = folder.File("s"), .application_id = 9});
     Expect(store.status().code() == Code::kResourceExhausted, store.status().ToString());
   }));
@@ -121,10 +82,10 @@ TEST_CASE("a store on a disk that is already full says so") {
 TEST_CASE("a group with ends and new work on a full disk fails only the new work") {
   const Folder folder;
 
-  REQUIRE(RunOnSmallDisk(folder, "16m", [&folder] {
+  REQUIRE(RunOnSmallDisk(folder.path(), "16m", [&folder] {
     auto store = RecordStore::Open({.folder = folder.File("s"), .application_id = 9});
     Expect(store.ok(), store.status().ToString());
-    Fill(folder.File("filler"));
+    FillDisk(folder.File("filler"));
     Mutex mutex;
     CondVar wake;
     int ends = 0;
