@@ -20,6 +20,8 @@ inline constexpr std::string_view kMetricLogErrors = "interlink_log_errors_total
 inline constexpr std::string_view kMetricStreamSessions = "interlink_stream_sessions_open";
 inline constexpr std::string_view kMetricStreamSessionsTotal = "interlink_stream_sessions_total";
 inline constexpr std::string_view kMetricStreamBytes = "interlink_stream_bytes_total";
+inline constexpr std::string_view kMetricAuditRecords = "interlink_audit_records_total";
+inline constexpr std::string_view kMetricAuditFailing = "interlink_audit_failing";
 inline constexpr std::string_view kMetricRefused = "interlink_metrics_refused_total";
 // The names that every Prometheus client gives to these.
 inline constexpr std::string_view kMetricMemory = "process_resident_memory_bytes";
@@ -47,6 +49,8 @@ inline constexpr std::array kMetricNames = {
                "code."},
     MetricName{kMetricStreamBytes,
                "Bytes between clients and sessions, by direction: in (from the client), out."},
+    MetricName{kMetricAuditRecords, "Records of the audit log, by result: written, lost."},
+    MetricName{kMetricAuditFailing, "1: the audit log cannot be written now."},
     MetricName{kMetricRefused, "Metrics that the program gave and that were refused, by reason."},
     MetricName{kMetricMemory, "Resident memory of this process."},
     MetricName{kMetricOpenFiles, "Open file descriptors of this process."},
