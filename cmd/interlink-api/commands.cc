@@ -136,4 +136,15 @@ int ForgetDead(const config::ApiConfig& config, const std::string& id) {
   return AskDaemon(config, wire::Route::kForgetDead, {.any_id = id});
 }
 
+int VerifyAudit(const config::AuditConfig& audit, std::vector<std::string> keys) {
+  if (keys.empty() && !audit.signing_key_file.empty()) keys.push_back(audit.signing_key_file);
+  const Status status = auth::PrintAuditReport(audit.folder, keys, std::cout);
+  return status.ok() ? 0 : Fail(status);
+}
+
+int ShowAudit(const config::AuditConfig& audit, const auth::AuditFilter& filter) {
+  const Status status = auth::PrintAudit(audit.folder, filter, std::cout);
+  return status.ok() ? 0 : Fail(status);
+}
+
 }  // namespace interlink::cmd_api

@@ -170,6 +170,13 @@ Status Run(const config::ApiConfig& config, Log& log) {
     ASSIGN_OR_RETURN(policy, OpenPolicy(config, timer, log));
     rules.emplace(PolicyParts(*policy, config, log));
   }
+  std::unique_ptr<auth::AuditLog> audit;  // null: none is configured
+  if (!config.audit.folder.empty()) {
+    ASSIGN_OR_RETURN(
+        audit, auth::AuditLog::Open(
+                   config::AuditOptionsOf(config.audit, "interlink-api", config.site_name), log,
+                   *metrics, clock));
+  }
   site::Options options = SiteOptions(config);
   ASSIGN_OR_RETURN(options.artefact_lineage,
                    ArtefactLineage(config.data_root_folder, store->lineage()));
@@ -184,7 +191,8 @@ Status Run(const config::ApiConfig& config, Log& log) {
        .max_connections = static_cast<size_t>(config.limits.connections),
        .max_connections_per_node = static_cast<size_t>(config.limits.connections_per_node),
        .max_requests_per_node = static_cast<size_t>(config.limits.requests_per_node)},
-      {*site, authenticator, io, log, *metrics, [&metrics] { return metrics->Expose(); }});
+      {*site, authenticator, io, log, *metrics, [&metrics] { return metrics->Expose(); },
+       audit.get()});
   site->Start();
   const Status listening = Listen(config, tls, io, edge, log);
   if (listening.ok()) {
@@ -206,6 +214,7 @@ Status Run(const config::ApiConfig& config, Log& log) {
   site->Stop();
   agents->Stop();
   io.Stop();
+  if (audit != nullptr) audit->Stop(kDrain);
   return listening;
 }
 

@@ -164,4 +164,15 @@ int Wipe(const config::CriConfig& config, const std::string& forget_site) {
   return AskDaemon(config, "POST", target, std::chrono::minutes(5));
 }
 
+int VerifyAudit(const config::AuditConfig& audit, std::vector<std::string> keys) {
+  if (keys.empty() && !audit.signing_key_file.empty()) keys.push_back(audit.signing_key_file);
+  const Status status = auth::PrintAuditReport(audit.folder, keys, std::cout);
+  return status.ok() ? 0 : Fail(status);
+}
+
+int ShowAudit(const config::AuditConfig& audit, const auth::AuditFilter& filter) {
+  const Status status = auth::PrintAudit(audit.folder, filter, std::cout);
+  return status.ok() ? 0 : Fail(status);
+}
+
 }  // namespace interlink::cmd_cri

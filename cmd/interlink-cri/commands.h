@@ -4,7 +4,9 @@
 #define INTERLINK_CMD_INTERLINK_CRI_COMMANDS_H_
 
 #include <string>
+#include <vector>
 
+#include "auth/audit_print.h"
 #include "config/cri_config.h"
 
 namespace interlink::cmd_cri {
@@ -19,6 +21,11 @@ int Check(const config::CriConfig& config, bool online);
 // These talk to the daemon's socket, never to its database.
 int ShowStatus(const config::CriConfig& config);
 int Wipe(const config::CriConfig& config, const std::string& forget_site);
+
+// Of an audit log: whether it is whole and signed by one of `keys` (by Audit.SigningKeyFile when
+// there are none); what it says. The daemon may write it meanwhile.
+int VerifyAudit(const config::AuditConfig& audit, std::vector<std::string> keys);
+int ShowAudit(const config::AuditConfig& audit, const auth::AuditFilter& filter);
 
 }  // namespace interlink::cmd_cri
 

@@ -114,11 +114,18 @@ Status Run(const config::CriConfig& config, Log& log) {
   ASSIGN_OR_RETURN(const auto node, node::Node::Create(NodeOptions(config, endpoint.Name()),
                                                        {*store, *site, *logs, *volumes, log,
                                                         *metrics, clock, **streams}));
+  std::unique_ptr<auth::AuditLog> audit;  // null: none is configured
+  if (!config.audit.folder.empty()) {
+    ASSIGN_OR_RETURN(
+        audit,
+        auth::AuditLog::Open(config::AuditOptionsOf(config.audit, "interlink-cri", endpoint.Name()),
+                             log, *metrics, clock));
+  }
   node->Start();
   (*streams)->Start(node->sessions());
   const auto http = cri::HttpOf(*node, [&metrics] { return metrics->Expose(); });
   auto server = cri::Server::Start({config.socket_file, config.cri.request_timeout},
-                                   {*node, io, http, log, *metrics});
+                                   {*node, io, http, log, *metrics, audit.get()});
   if (!server.ok()) {
     (*streams)->Stop(kDrain);
     node->Stop();
@@ -144,6 +151,7 @@ Status Run(const config::CriConfig& config, Log& log) {
   node->Stop();
   (*server)->Stop(kDrain);
   io.Stop();
+  if (audit != nullptr) audit->Stop(kDrain);
   return {};
 }
 

@@ -33,6 +33,7 @@ class ApiRules {
     RETURN_IF_ERROR(
         CompleteAgents({c_.tls.enabled, c_.tls.files.ca_file, c_.port, c_.operator_port, c_.file},
                        sources_, &c_.agents));
+    RETURN_IF_ERROR(CheckAudit(c_.audit, sources_, c_.file));
     RETURN_IF_ERROR(Mirrors());
     RETURN_IF_ERROR(Plugins());
     if (c_.control_socket.empty()) c_.control_socket = c_.data_root_folder + "/control.sock";
@@ -251,6 +252,8 @@ Keys ApiKeys(ApiConfig* c) {
   };
   add(IdentityKeys(c));
   add({PolicyKey(c)});
+  add(AuditKeys(&c->audit, "calls of nodes that change something, and those that are denied,",
+                "/var/log/interlink-api/audit"));
   add(AgentKeys(&c->agents));
   add({
       BooleanKey(

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "config/agents_section.h"
+#include "config/audit_section.h"
 #include "config/cri_config.h"
 #include "config/oidc_section.h"
 #include "config/schema.h"
@@ -50,6 +51,7 @@ struct ApiConfig {
     std::vector<OidcIssuerConfig> oidc;
   } auth;
   std::string policy_file;  // "": no policy
+  AuditConfig audit;
   AgentsConfig agents;
   std::string data_root_folder = "/var/lib/interlink-api";
   std::string control_socket;  // default: DataRootFolder/control.sock

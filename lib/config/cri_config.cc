@@ -40,6 +40,7 @@ class CriRules {
     RETURN_IF_ERROR(Handlers());
     RETURN_IF_ERROR(Streams());
     RETURN_IF_ERROR(Tls());
+    RETURN_IF_ERROR(CheckAudit(c_.audit, sources_, c_.file));
     if (c_.verbose_logging && c_.errors_only_logging)
       return Refuse("ErrorsOnlyLogging", "and VerboseLogging must not both be true");
     return {};
@@ -289,6 +290,10 @@ Keys CriKeys(CriConfig* c) {
                           "Who may have signed the site's certificate, PEM. Default: the system's "
                           "certificate authorities."),
                   "\"/etc/interlink/cri/tls/ca.crt\""),
+  });
+  add(AuditKeys(&c->audit, "calls on the CRI socket that change something, and by which process,",
+                "/var/log/interlink-cri/audit"));
+  add({
       BooleanKey(
           "VerboseLogging", &c->verbose_logging,
           "Logs debug lines too; so does the environment variable INTERLINK_CRI_DEBUG=true."),

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/node_options.h"
 #include "base/status.h"
+#include "config/audit_section.h"
 #include "config/schema.h"
 #include "net/tls.h"
 
@@ -37,6 +38,7 @@ struct CriConfig {
     bool enabled = false;
     net::TlsFiles files;
   } tls;
+  AuditConfig audit;
   bool verbose_logging = false;
   bool errors_only_logging = false;
   std::string data_root_folder = "/var/lib/interlink-cri";

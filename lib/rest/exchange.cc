@@ -12,6 +12,7 @@ std::string Exchange::QueryValue(std::string_view key) const {
 }
 
 net::HttpResponse ProblemAnswer(const Exchange& exchange, const Status& status, int http_status) {
+  exchange.notes->Ended(status);
   wire::Problem problem;
   problem.status = status;
   problem.http_status = http_status;

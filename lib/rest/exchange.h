@@ -9,6 +9,7 @@
 
 #include "base/call.h"
 #include "net/http.h"
+#include "rest/audit.h"
 #include "rest/edge.h"
 #include "site/site.h"
 #include "wire/body.h"
@@ -19,7 +20,9 @@ namespace interlink::rest {
 // Filled by Admit (admit.h) before a route sees it; constant afterwards.
 struct Exchange {
   Exchange(std::shared_ptr<Edge::State> s, net::HttpRequest r, Call c)
-      : state(std::move(s)), request(std::move(r)), call(std::move(c)) {}
+      : state(std::move(s)), request(std::move(r)), call(std::move(c)) {
+    if (state->ports.audit != nullptr) caller.ruling = std::make_shared<site::Ruling>();
+  }
 
   const std::shared_ptr<Edge::State> state;  // owners: the edge and requests in progress
   net::HttpRequest request;
@@ -29,6 +32,8 @@ struct Exchange {
   wire::Encoding body_encoding = wire::Encoding::kProtobuf;
   wire::Encoding answer_encoding = wire::Encoding::kJson;
   Duration wait = Duration::zero();  // Prefer: wait=N
+  // Owners: all copies; they grow while the request is served.
+  const std::shared_ptr<AuditNotes> notes = std::make_shared<AuditNotes>();
 
   site::Site& site() const { return state->ports.site; }
   const SandboxId& sandbox() const { return routing.path.sandbox; }
@@ -61,6 +66,7 @@ Result<Message> ReadBody(const Exchange& exchange) {
   Message message;
   RETURN_IF_ERROR(wire::DecodeRequest(exchange.body_encoding, exchange.request.body, &message)
                       .WithContext("body"));
+  Describe(message, *exchange.notes);
   return message;
 }
 

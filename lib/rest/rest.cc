@@ -61,7 +61,9 @@ net::Awaitable<void> Send(ExchangePtr exchange, net::Responder& responder,
   const std::string route(entry != nullptr ? entry->name : "none");
   const MetricLabels labels = {{"route", route}, {"status", std::to_string(response.status)}};
   state.ports.metrics.Count(kMetricRestRequests, labels, 1);
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begun;
+  const Duration took = std::chrono::steady_clock::now() - begun;
+  const std::chrono::duration<double> seconds = took;
+  AuditAnswer(*exchange, response.status, took);
   state.ports.metrics.Observe(kMetricRestSeconds, {{"route", route}}, seconds.count());
   if (state.ports.log.Enabled(LogLevel::kDebug)) {
     state.ports.log.Debug("request answered", {{"route", route},
@@ -87,6 +89,8 @@ Status CheckLoad(const Exchange& exchange, const Running& running) {
                              std::to_string(state.options.max_requests_per_node) +
                              " requests in progress already");
   }
+  if (state.ports.audit != nullptr && BeginsSomething(exchange.routing.entry->route))
+    RETURN_IF_ERROR(state.ports.audit->MayBegin());
   return {};
 }
 

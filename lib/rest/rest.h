@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "auth/audit_log.h"
 #include "auth/authenticator.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -34,6 +35,7 @@ struct Ports {
   Log& log;
   Metrics& metrics;
   std::function<std::string()> metrics_text;  // of GET /metrics; must not block
+  auth::AuditLog* audit = nullptr;            // null: nothing is recorded
 };
 
 // What a listener serves.

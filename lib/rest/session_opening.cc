@@ -30,6 +30,7 @@ net::Awaitable<Status> Open(ExchangePtr exchange, const SessionRoute& route, Ope
   if (!message.ok()) co_return message.status();
   const auto request = Understand(route, *message);
   if (!request.ok()) co_return request.status();
+  Describe(*request, *exchange->notes);
   const std::function<void(std::function<void(Result<site::Session>)>)> start =
       [&exchange, &route, &request](std::function<void(Result<site::Session>)> reply) {
         route.open(*exchange, *request, std::move(reply));
@@ -67,15 +68,20 @@ net::Awaitable<Status> AnswerOpening(std::shared_ptr<net::WebSocket> socket, Sta
 
 net::Awaitable<Status> Serve(ExchangePtr exchange, std::shared_ptr<net::Signal> signal,
                              std::shared_ptr<net::WebSocket> socket, const SessionRoute& route) {
+  const SteadyTime begun = std::chrono::steady_clock::now();
   Opening opening;
   opening.socket = socket;
   const Status opened = co_await Open(exchange, route, opening);
+  exchange->notes->Ended(opened);
+  AuditAnswer(*exchange, opened.ok() ? 101 : wire::HttpStatusOf(opened.code()),
+              std::chrono::steady_clock::now() - begun);
   const Status answered = co_await AnswerOpening(socket, opened);
   if (!answered.ok()) co_return answered;
   SessionPump::Parts parts{socket, std::move(opening.end), std::move(opening.counted), signal,
                            [state = exchange->state] { return state->Stopping(); }};
   const auto pump = std::make_shared<SessionPump>(route.carries, std::move(parts));
   const Status why = co_await pump->Run();
+  AuditSessionEnd(*exchange, why, std::chrono::steady_clock::now() - begun);
   co_return why;
 }
 
@@ -118,6 +124,7 @@ net::Awaitable<void> ServeSession(ExchangePtr exchange, std::shared_ptr<net::Sig
   const auto accept = net::WebSocket::Accept(exchange->request);
   if (!accept.ok()) {
     net::HttpResponse refusal = ProblemAnswer(*exchange, accept.status());
+    AuditAnswer(*exchange, refusal.status, Duration::zero());
     const Status sent = co_await responder.Send(std::move(refusal));
     if (!sent.ok()) log.Debug("an answer did not reach its caller", {{"reason", sent.message()}});
     co_return;

@@ -6,14 +6,36 @@
 #ifndef INTERLINK_SITE_ADMISSION_H_
 #define INTERLINK_SITE_ADMISSION_H_
 
+#include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/status.h"
 #include "interlink/v1/record.pb.h"
 
 namespace interlink::site {
 
 struct Caller;
+
+// By which rules an admission has let a request through, for whoever records it. Thread-safe.
+class Ruling {
+ public:
+  void Add(const std::string& rule) {
+    MutexLock lock(mutex_);
+    if (rule == last_) return;  // of the next image of the same request
+    rules_ += (rules_.empty() ? "" : ", ") + rule;
+    last_ = rule;
+  }
+  std::string rules() const {
+    MutexLock lock(mutex_);
+    return rules_;
+  }
+
+ private:
+  mutable Mutex mutex_;
+  std::string rules_ GUARDED_BY(mutex_);
+  std::string last_ GUARDED_BY(mutex_);
+};
 
 class Admission {
  public:

@@ -53,6 +53,8 @@ struct Caller {
   NodeId node;
   uint64_t link = 0;
   std::shared_ptr<const TokenClaims> token = nullptr;  // owners: all copies; null: it had none
+  // Owners: all copies and the request. Null: nobody wants to know by which rule it is let through.
+  std::shared_ptr<Ruling> ruling = nullptr;
 };
 
 // An open session: the descriptor as lib/sdk/backend.h has it (OpenSession, Dial). It counts

@@ -68,9 +68,12 @@ Action ActionOfUse(site::Admission::Use use) {
 
 }  // namespace
 
-Status SitePolicy::Decide(const PolicyRequest& request) const {
+Status SitePolicy::Decide(const site::Caller& caller, const PolicyRequest& request) const {
   const auth::Decision decision = parts_.policy()->Decide(request);
-  if (decision.allowed) return {};
+  if (decision.allowed) {
+    if (caller.ruling != nullptr) caller.ruling->Add(decision.rule);
+    return {};
+  }
   parts_.log.Info("the policy refuses a request", {{"node", request.node},
                                                    {"action", std::string(NameOf(request.action))},
                                                    {"why", decision.why}});
@@ -84,7 +87,7 @@ Status SitePolicy::MayRun(const site::Caller& caller,
   request.privileged = security.privileged();
   request.host_namespaces = OfTheMachine(security.namespace_options());
   request.annotations.insert(pod.config().annotations().begin(), pod.config().annotations().end());
-  return Decide(request);
+  return Decide(caller, request);
 }
 
 Status SitePolicy::MayCreate(const site::Caller& caller,
@@ -95,14 +98,14 @@ Status SitePolicy::MayCreate(const site::Caller& caller,
   AddMachine(container, request);
   for (const runtime::v1::Image& image : images) {
     request.images = NamesOf(image);
-    RETURN_IF_ERROR(Decide(request));
+    RETURN_IF_ERROR(Decide(caller, request));
   }
   return {};
 }
 
 Status SitePolicy::MayUse(const site::Caller& caller, Use use,
                           const interlink::v1::RunSandboxRequest& pod) const {
-  return Decide(RequestOf(ActionOfUse(use), caller, pod));
+  return Decide(caller, RequestOf(ActionOfUse(use), caller, pod));
 }
 
 Status SitePolicy::MayPull(const site::Caller& caller, const interlink::v1::RunSandboxRequest& pod,
@@ -110,7 +113,7 @@ Status SitePolicy::MayPull(const site::Caller& caller, const interlink::v1::RunS
   PolicyRequest request = RequestOf(Action::kPull, caller, pod);
   ASSIGN_OR_RETURN(std::string name, parts_.full_image_name(pull.image().image()));
   request.images = {std::move(name)};
-  return Decide(request);
+  return Decide(caller, request);
 }
 
 }  // namespace interlink::site_policy

@@ -35,7 +35,7 @@ class SitePolicy final : public site::Admission {
                  const interlink::v1::PullImageRequest& pull) const override;
 
  private:
-  Status Decide(const auth::PolicyRequest& request) const;
+  Status Decide(const site::Caller& caller, const auth::PolicyRequest& request) const;
 
   const Parts parts_;
 };

@@ -33,7 +33,8 @@ class NumberedTokens final : public auth::TokenVerifier {
 };
 
 struct EdgeFixture {
-  explicit EdgeFixture(rest::Options options = {}, rest::Face face = rest::Face::kSite) {
+  explicit EdgeFixture(rest::Options options = {}, rest::Face face = rest::Face::kSite,
+                       auth::AuditLog* audit = nullptr) {
     options.site = "here";
     auto made = auth::Authenticator::Create({.client_auth = net::ClientAuth::kNone}, &tokens);
     REQUIRE(made.ok());
@@ -41,9 +42,9 @@ struct EdgeFixture {
     auto listener = net::Listener::Tcp(io, "127.0.0.1", 0, nullptr);
     REQUIRE(listener.ok());
     port = (*listener)->port();
-    edge = std::make_unique<rest::Edge>(
-        std::move(options),
-        rest::Ports{site, *authenticator, io, log, metrics, [] { return std::string("up 1\n"); }});
+    edge = std::make_unique<rest::Edge>(std::move(options),
+                                        rest::Ports{site, *authenticator, io, log, metrics,
+                                                    [] { return std::string("up 1\n"); }, audit});
     edge->Serve(*std::move(listener), face);
     net::HttpClientOptions client_options;
     client_options.endpoint = {"127.0.0.1", port, "", nullptr};
