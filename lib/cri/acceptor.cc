@@ -141,13 +141,11 @@ void Acceptor::AcceptAll() {
       }
       return;
     }
-    ucred who{};
-    socklen_t size = sizeof who;
-    if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) == 0) {
-      log_.Debug("a connection to the CRI socket",
-                 {{"pid", std::to_string(who.pid)}, {"uid", std::to_string(who.uid)}});
-    }
-    Pending pending{std::move(fd), std::chrono::steady_clock::now() + limits_.first_bytes};
+    PeerProcess peer = PeerProcessOf(fd.get());
+    log_.Debug("a connection to the CRI socket",
+               {{"pid", std::to_string(peer.pid)}, {"uid", std::to_string(peer.uid)}});
+    Pending pending{std::move(fd), std::move(peer),
+                    std::chrono::steady_clock::now() + limits_.first_bytes};
     if (!Decide(pending)) pending_.push_back(std::move(pending));
   }
 }
@@ -164,9 +162,9 @@ bool Acceptor::Decide(Pending& pending) {
   if (kHttp2Preface.starts_with(seen)) {
     pending.partial = seen.size() < kHttp2Preface.size();
     if (pending.partial) return std::chrono::steady_clock::now() >= pending.deadline;
-    grpc_(std::move(pending.fd));
+    grpc_(std::move(pending.fd), std::move(pending.peer));
   } else {
-    http_(std::move(pending.fd));
+    http_(std::move(pending.fd), std::move(pending.peer));
   }
   return true;
 }

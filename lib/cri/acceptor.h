@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
+#include "cri/peer.h"
 
 namespace interlink::cri {
 
@@ -23,7 +24,7 @@ struct AcceptorLimits {
 
 class Acceptor {
  public:
-  using Take = std::function<void(UniqueFd)>;
+  using Take = std::function<void(UniqueFd, PeerProcess)>;
 
   // Mode 0660; a stale socket file is replaced. kInvalidArgument: not an absolute path of at most
   // 107 bytes. kFailedPrecondition: somebody answers there, or the file is no socket.
@@ -41,6 +42,7 @@ class Acceptor {
  private:
   struct Pending {
     UniqueFd fd;
+    PeerProcess peer;
     SteadyTime deadline;
     bool partial = false;  // has sent the beginning of HTTP/2's preface, so it is always readable
   };

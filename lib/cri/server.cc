@@ -11,7 +11,9 @@
 
 #include "base/metric_names.h"
 #include "cri/acceptor.h"
+#include "cri/audited.h"
 #include "cri/method.h"
+#include "cri/named_peers.h"
 
 namespace interlink::cri {
 namespace {
@@ -23,6 +25,7 @@ constexpr auto kForever = std::chrono::hours(24 * 7);
 struct Shared {
   ServerOptions options;
   ServerPorts ports;
+  std::shared_ptr<NamedPeers> peers;  // owners: this and what they carry; null without an audit log
 };
 
 std::string Flatten(const grpc::ByteBuffer& buffer) {
@@ -73,6 +76,7 @@ class Rpc final : public grpc::ServerGenericBidiReactor {
       : shared_(std::move(shared)),
         name_(context.method()),
         method_(FindMethod(name_)),
+        audited_(shared_->ports.audit == nullptr ? nullptr : FindAudited(name_)),
         begun_(std::chrono::steady_clock::now()),
         call_(method_ == nullptr ? Call(begun_)
                                  : CallOf(context, *method_, shared_->options.request_timeout)) {
@@ -80,6 +84,7 @@ class Rpc final : public grpc::ServerGenericBidiReactor {
       End(Unimplemented("method " + name_ + " is not implemented"));
       return;
     }
+    if (shared_->peers != nullptr) peer_ = shared_->peers->Find(context.peer());
     StartRead(&request_);
   }
 
@@ -87,6 +92,13 @@ class Rpc final : public grpc::ServerGenericBidiReactor {
     if (!ok) return End(InvalidArgument("the request has no message"));
     const std::string bytes = Flatten(request_);
     request_.Clear();
+    if (audited_ != nullptr) {
+      about_ = audited_->describe(bytes);
+      if (audited_->begins) {
+        const Status may = shared_->ports.audit->MayBegin();
+        if (!may.ok()) return End(may);
+      }
+    }
     try {
       if (method_->open) return Open(bytes);
       method_->run(shared_->ports.node, call_, bytes,
@@ -138,6 +150,7 @@ class Rpc final : public grpc::ServerGenericBidiReactor {
     if (!body.ok()) return End(body.status());
     if (ended_.exchange(true)) return;
     Note({});
+    Record({});
     Fill(*body);
     StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
   }
@@ -145,6 +158,7 @@ class Rpc final : public grpc::ServerGenericBidiReactor {
   void End(const Status& status) {
     if (ended_.exchange(true)) return;
     Note(status);
+    Record(status);
     Finish(grpc::Status(static_cast<grpc::StatusCode>(status.code()), status.message()));
   }
 
@@ -170,11 +184,38 @@ class Rpc final : public grpc::ServerGenericBidiReactor {
     }
   }
 
+  // What changes something or reaches into a container, and what was denied.
+  void Record(const Status& status) {
+    const bool denied =
+        status.code() == Code::kPermissionDenied || status.code() == Code::kUnauthenticated;
+    if (shared_->ports.audit == nullptr || (audited_ == nullptr && !denied)) return;
+    auth::AuditRecord record;
+    record.event = "call";
+    record.request = call_.request_id().str();
+    record.traceparent = call_.traceparent();
+    record.from = "unix";
+    if (peer_) {
+      record.process =
+          auth::AuditRecord::Process{peer_->pid, peer_->uid, peer_->gid, peer_->executable};
+    }
+    record.call = name_.substr(name_.rfind('/') + 1);
+    record.about = std::move(about_);
+    record.code = std::string(CodeName(status.code()));
+    if (!status.ok())
+      record.result = denied ? auth::AuditResult::kDenied : auth::AuditResult::kFailed;
+    if (denied) record.why = status.message();
+    record.took = std::chrono::steady_clock::now() - begun_;
+    shared_->ports.audit->Append(std::move(record));
+  }
+
   const std::shared_ptr<const Shared> shared_;  // owners: the service and every call
   const std::string name_;
   const Method* const method_;
+  const Audited* const audited_;  // null: it is recorded only when it is denied
   const SteadyTime begun_;
   const Call call_;
+  std::optional<PeerProcess> peer_;  // with an audit log
+  std::vector<std::pair<std::string, std::string>> about_;
   grpc::ByteBuffer request_;
   grpc::ByteBuffer response_;
   std::atomic<bool> ended_ = false;
@@ -197,7 +238,10 @@ class Service final : public grpc::CallbackGenericService {
 class GrpcServer final : public Server {
  public:
   GrpcServer(const ServerOptions& options, const ServerPorts& ports)
-      : shared_(std::make_shared<const Shared>(Shared{options, ports})), service_(shared_) {}
+      : shared_(std::make_shared<const Shared>(
+            Shared{options, ports,
+                   ports.audit == nullptr ? nullptr : std::make_shared<NamedPeers>(ports.io)})),
+        service_(shared_) {}
   ~GrpcServer() override { Stop(Duration::zero()); }
 
   Status Begin() {
@@ -216,15 +260,25 @@ class GrpcServer final : public Server {
         grpc::InsecureServerCredentials());
     server_ = builder.BuildAndStart();
     if (server_ == nullptr) return InternalError("gRPC cannot start");
-    const auto take_grpc = [acceptor =
-                                std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor>(
-                                    std::move(acceptor))](UniqueFd fd) {
-      grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
-      parameters.listener_fd = -1;
-      parameters.fd = fd.Release();
-      acceptor->HandleNewConnection(&parameters);
-    };
-    const auto take_http = [shared = shared_](UniqueFd fd) {
+    const auto take_grpc =
+        [acceptor =
+             std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor>(std::move(acceptor)),
+         shared = shared_](UniqueFd fd, PeerProcess peer) {
+          if (shared->peers != nullptr) {
+            auto carried = shared->peers->Carry(std::move(fd), std::move(peer));
+            if (!carried.ok()) {
+              shared->ports.log.Error("a connection to the CRI socket cannot be served",
+                                      {{"reason", carried.status().message()}});
+              return;
+            }
+            fd = *std::move(carried);
+          }
+          grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
+          parameters.listener_fd = -1;
+          parameters.fd = fd.Release();
+          acceptor->HandleNewConnection(&parameters);
+        };
+    const auto take_http = [shared = shared_](UniqueFd fd, const PeerProcess& /*peer*/) {
       auto connection = net::AdoptUnix(shared->ports.io, fd.Release());
       if (connection.ok())
         net::ServeConnection(shared->ports.io, *connection, "", {}, shared->ports.http);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "auth/audit_log.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -27,6 +28,7 @@ struct ServerPorts {
   net::HttpHandler http;  // what HTTP connections of the socket get
   Log& log;
   Metrics& metrics;
+  auth::AuditLog* audit = nullptr;  // null: nothing is recorded
 };
 
 class Server {

@@ -52,7 +52,7 @@ bool IsClosed(const UniqueFd& fd) {
 class Taken {
  public:
   Acceptor::Take Take() {
-    return [this](UniqueFd fd) {
+    return [this](UniqueFd fd, const PeerProcess& /*peer*/) {
       std::array<char, 64> bytes{};
       const ssize_t size = recv(fd.get(), bytes.data(), bytes.size(), 0);
       MutexLock lock(mutex_);

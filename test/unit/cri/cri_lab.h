@@ -56,8 +56,8 @@ class CountedMetrics final : public Metrics {
 
 // A server over `node`, and a client of it.
 struct Lab {
-  explicit Lab(node::Node& asked) : node(asked) {
-    auto made = Server::Start({.socket_path = path}, {node, io, {}, log, metrics});
+  explicit Lab(node::Node& asked, auth::AuditLog* audit = nullptr) : node(asked) {
+    auto made = Server::Start({.socket_path = path}, {node, io, {}, log, metrics, audit});
     INFO(made.status().ToString());
     REQUIRE(made.ok());
     server = *std::move(made);
