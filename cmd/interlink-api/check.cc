@@ -2,6 +2,8 @@
 #include <ctime>
 #include <iostream>
 
+#include "auth/audit_key.h"
+#include "auth/deny_list.h"
 #include "base/timer.h"
 #include "commands.h"
 #include "loader/loader.h"
@@ -42,6 +44,24 @@ Status CheckTokens(const config::ApiConfig& config) {
   return {};
 }
 
+Status CheckDenied(const config::ApiConfig& config) {
+  if (config.auth.deny_file.empty()) return {};
+  NullLog log;
+  Timer timer;
+  RETURN_IF_ERROR(auth::DenyList::Open(config.auth.deny_file, timer, log).status());
+  std::cout << "deny list " << config.auth.deny_file << " is right\n";
+  return {};
+}
+
+Status CheckAudit(const config::ApiConfig& config) {
+  if (config.audit.folder.empty()) return {};
+  ASSIGN_OR_RETURN(const auth::AuditKey key,
+                   auth::AuditKey::LoadPrivate(config.audit.signing_key_file));
+  std::cout << "the audit log in " << config.audit.folder << " is signed by key "
+            << key.id().substr(0, 16) << "\n";
+  return {};
+}
+
 Status ShowPolicy(const config::ApiConfig& config) {
   if (config.policy_file.empty()) return {};
   NullLog log;
@@ -78,6 +98,8 @@ int Check(const config::ApiConfig& config) {
   std::cout << "configuration " << config.file << " is valid\n";
   if (const Status status = CheckCertificate(config); !status.ok()) return fail(status);
   if (const Status status = CheckTokens(config); !status.ok()) return fail(status);
+  if (const Status status = CheckDenied(config); !status.ok()) return fail(status);
+  if (const Status status = CheckAudit(config); !status.ok()) return fail(status);
   if (const Status status = ShowPolicy(config); !status.ok()) return fail(status);
   if (const Status status = ShowAgents(config); !status.ok()) return fail(status);
   int code = 0;

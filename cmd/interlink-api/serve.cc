@@ -5,6 +5,7 @@
 
 #include "agent_side.h"
 #include "auth/authenticator.h"
+#include "auth/deny_list.h"
 #include "auth/watched_tls.h"
 #include "base/file.h"
 #include "base/id.h"
@@ -157,13 +158,21 @@ Status Run(const config::ApiConfig& config, Log& log) {
     ASSIGN_OR_RETURN(tls, net::TlsContext::Server(config.tls.files, config.client_auth));
     certificates.emplace(tls, timer, log);
   }
+  std::unique_ptr<auth::DenyList> denied;  // null: none is configured
+  if (!config.auth.deny_file.empty()) {
+    ASSIGN_OR_RETURN(denied, auth::DenyList::Open(config.auth.deny_file, timer, log));
+  }
+  std::function<bool(const net::Peer&)> revoked;  // null: nobody ever is
+  if (!config.tls.files.crl_file.empty())
+    revoked = [tls](const net::Peer& peer) { return tls->Revokes(peer.certificate_id); };
   ASSIGN_OR_RETURN(const TokenReaders tokens, OpenTokens(config, io, timer, log, clock));
   ASSIGN_OR_RETURN(
       const auth::Authenticator authenticator,
       auth::Authenticator::Create({.client_auth = config.client_auth,
                                    .rule = {config.auth.uri_prefix, config.auth.common_name_prefix},
-                                   .require_token = config.auth.require_token},
-                                  tokens.verifier()));
+                                   .require_token = config.auth.require_token,
+                                   .revoked = revoked},
+                                  tokens.verifier(), denied.get()));
   std::unique_ptr<auth::PolicyFile> policy;      // null: none is configured
   std::optional<site_policy::SitePolicy> rules;  // by `policy`
   if (!config.policy_file.empty()) {
@@ -202,8 +211,10 @@ Status Run(const config::ApiConfig& config, Log& log) {
       if (number == SIGHUP) {
         if (certificates) certificates->ReadSoon();
         if (policy) policy->ReadSoon();
+        if (denied) denied->ReadSoon();
         log.Warning(
-            "SIGHUP: certificates and the policy are read again, the configuration at a restart "
+            "SIGHUP: certificates, the policy and the deny list are read again, the configuration "
+            "at a restart "
             "only",
             {});
       }

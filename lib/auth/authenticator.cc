@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "auth/deny_list.h"
 #include "net/http.h"
 
 namespace interlink::auth {
@@ -29,7 +30,7 @@ Status CheckNodeName(std::string_view name) {
 }
 
 Result<Authenticator> Authenticator::Create(AuthenticatorOptions options,
-                                            const TokenVerifier* tokens) {
+                                            const TokenVerifier* tokens, const DenyList* denied) {
   if (tokens == nullptr && options.require_token)
     return InvalidArgument("a token is required of every node, but no token file is configured");
   if (tokens == nullptr && options.client_auth == net::ClientAuth::kNone) {
@@ -37,7 +38,7 @@ Result<Authenticator> Authenticator::Create(AuthenticatorOptions options,
         "with ClientAuth \"none\" and without a token file no node could be identified: set "
         "ClientAuth to \"require\" or name a token file");
   }
-  return Authenticator(std::move(options), tokens);
+  return Authenticator(std::move(options), tokens, denied);
 }
 
 Result<NodeId> Authenticator::NodeOfCertificate(const net::Peer& peer) const {
@@ -84,6 +85,8 @@ Result<Identity> Authenticator::Authenticate(
     const net::Peer& peer, const std::optional<std::string>& authorization) const {
   Identity identity;
   if (options_.client_auth != net::ClientAuth::kNone && peer.verified) {
+    if (options_.revoked && options_.revoked(peer))
+      return Unauthenticated("the client certificate has been revoked: get another one");
     ASSIGN_OR_RETURN(identity.node, NodeOfCertificate(peer));
     identity.by_certificate = true;
   } else if (options_.client_auth == net::ClientAuth::kRequire) {
@@ -102,6 +105,7 @@ Result<Identity> Authenticator::Authenticate(
   }
   if (identity.node.empty())
     return Unauthenticated("a client certificate or a bearer token is needed");
+  if (denied_ != nullptr) RETURN_IF_ERROR(denied_->Check(identity));
   return identity;
 }
 

@@ -3,6 +3,7 @@
 #ifndef INTERLINK_AUTH_AUTHENTICATOR_H_
 #define INTERLINK_AUTH_AUTHENTICATOR_H_
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,6 +35,8 @@ class TokenVerifier {
   virtual Result<TokenIdentity> Verify(std::string_view token) const = 0;
 };
 
+class DenyList;
+
 // How a certificate names its node.
 struct CertificateRule {
   // Empty: the node is the subject's common name, without `common_name_prefix`, which it must then
@@ -49,6 +52,8 @@ struct AuthenticatorOptions {
   CertificateRule rule;
   // A token is needed too, as a second factor. Without it a certificate alone is enough.
   bool require_token = false;
+  // Whether a certificate has been revoked since its connection was made. Null: none ever is.
+  std::function<bool(const net::Peer&)> revoked = nullptr;
 };
 
 struct Identity {
@@ -60,25 +65,27 @@ struct Identity {
 
 class Authenticator {
  public:
-  // `tokens` outlives this; null: no tokens are accepted. kInvalidArgument: with these options
-  // nobody could ever be identified.
-  static Result<Authenticator> Create(AuthenticatorOptions options, const TokenVerifier* tokens);
+  // `tokens` and `denied` outlive this. `tokens` null: no tokens are accepted; `denied` null:
+  // nobody is denied by name. kInvalidArgument: with these options nobody could ever be identified.
+  static Result<Authenticator> Create(AuthenticatorOptions options, const TokenVerifier* tokens,
+                                      const DenyList* denied = nullptr);
 
   // `authorization`: the value of that header, when there is one. What is presented must be right:
   // a wrong token is refused whatever the certificate says, and both must name the same node.
   // kUnauthenticated: who asks is not known, and what is missing. kPermissionDenied: the two
-  // identities differ. kUnavailable: as TokenVerifier.
+  // identities differ, or one is on the deny list. kUnavailable: as TokenVerifier.
   Result<Identity> Authenticate(const net::Peer& peer,
                                 const std::optional<std::string>& authorization) const;
 
  private:
-  Authenticator(AuthenticatorOptions options, const TokenVerifier* tokens)
-      : options_(std::move(options)), tokens_(tokens) {}
+  Authenticator(AuthenticatorOptions options, const TokenVerifier* tokens, const DenyList* denied)
+      : options_(std::move(options)), tokens_(tokens), denied_(denied) {}
   Result<NodeId> NodeOfCertificate(const net::Peer& peer) const;
   Result<TokenIdentity> IdentityOfToken(const std::string& authorization) const;
 
   AuthenticatorOptions options_;
   const TokenVerifier* tokens_;
+  const DenyList* denied_;
 };
 
 // A node's name becomes a part of paths, cgroups and job names: 1 to 253 characters of

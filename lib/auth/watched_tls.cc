@@ -65,7 +65,7 @@ struct WatchedTls::State : public std::enable_shared_from_this<State> {
 WatchedTls::WatchedTls(std::shared_ptr<net::TlsContext> context, Timer& timer, Log& log)
     : state_(std::make_shared<State>(std::move(context), timer, log)) {
   const net::TlsFiles& files = state_->context->files();
-  for (const std::string& path : {files.cert_file, files.key_file, files.ca_file}) {
+  for (const std::string& path : {files.cert_file, files.key_file, files.ca_file, files.crl_file}) {
     if (path.empty()) continue;
     // As in TokenFile: the callback does not own the state, which owns the file.
     const auto file = std::make_shared<WatchedFile>(

@@ -66,6 +66,8 @@ class ApiRules {
       return Refuse("TLS.CertFile", "must be set: the certificate chain of this site");
     if (c_.tls.files.key_file.empty())
       return Refuse("TLS.KeyFile", "must be set: the private key of TLS.CertFile");
+    if (!c_.tls.files.crl_file.empty() && c_.client_auth == net::ClientAuth::kNone)
+      return Refuse("TLS.CRLFile", "needs TLS.ClientAuth to be require or verify");
     if (c_.tls.files.ca_file.empty() && c_.client_auth != net::ClientAuth::kNone)
       return Refuse("TLS.CACertFile",
                     "must be set: who may have signed the nodes' certificates (or TLS.ClientAuth "
@@ -183,6 +185,11 @@ Keys IdentityKeys(ApiConfig* c) {
       WithExample(PathKey("TLS.CACertFile", &c->tls.files.ca_file,
                           "Who may have signed the nodes' certificates, PEM."),
                   "\"/etc/interlink/api/tls/ca.crt\""),
+      WithExample(PathKey("TLS.CRLFile", &c->tls.files.crl_file,
+                          "Revoked certificates of nodes: a PEM list of each authority in "
+                          "TLS.CACertFile that signs them. Read again when it changes; a revoked "
+                          "one is refused from the next request on."),
+                  "\"/etc/interlink/api/tls/nodes.crl\""),
       WordKey("TLS.ClientAuth", &c->tls.client_auth, {"require", "verify", "none"},
               "require: only nodes with a verified certificate connect. verify: a certificate "
               "counts when there is one, else a token. none: tokens only."),
@@ -200,6 +207,11 @@ Keys IdentityKeys(ApiConfig* c) {
                           "Takes the node's name from the URI alternative name that begins with "
                           "this, instead of the common name."),
                   "\"spiffe://example.org/node/\""),
+      WithExample(PathKey("Auth.DenyFile", &c->auth.deny_file,
+                          "Nodes, subjects and tenants that are refused whatever they present: "
+                          "lines of node NAME, subject ISSUER SUBJECT, tenant NAME. Read again "
+                          "when it changes."),
+                  "\"/etc/interlink/api/denied\""),
       OidcKey(&c->auth.oidc),
   };
 }

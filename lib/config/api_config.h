@@ -48,6 +48,7 @@ struct ApiConfig {
     bool require_token = false;
     std::string common_name_prefix;
     std::string uri_prefix;
+    std::string deny_file;
     std::vector<OidcIssuerConfig> oidc;
   } auth;
   std::string policy_file;  // "": no policy

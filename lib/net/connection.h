@@ -30,6 +30,7 @@ struct Peer {
   std::string common_name;         // of that certificate; empty when it has none or several
   std::vector<std::string> names;  // its DNS alternative names
   std::vector<std::string> uris;   // its URI alternative names
+  std::string certificate_id;      // its issuer and serial number, as TlsContext::Revokes knows it
 };
 
 class Connection {

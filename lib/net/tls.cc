@@ -17,6 +17,7 @@ namespace interlink::net {
 namespace {
 
 constexpr size_t kMaxPem = 1U << 20U;
+constexpr size_t kMaxCrl = 64U << 20U;
 
 struct CertificateDeleter {
   void operator()(X509* certificate) const { X509_free(certificate); }
@@ -70,6 +71,39 @@ Result<int64_t> UseCertificate(const TlsFiles& files, SSL_CTX* context) {
   return not_after;
 }
 
+// The lists of revoked certificates: OpenSSL asks them in handshakes, and `revoked` gets all names
+// in them.
+Status UseRevocations(const std::string& file, SSL_CTX* context, std::set<std::string>& revoked) {
+  ASSIGN_OR_RETURN(const std::string pem, ReadFile(file, kMaxCrl));
+  const std::unique_ptr<BIO, decltype(&BIO_free)> bio(
+      BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), BIO_free);
+  X509_STORE* store = SSL_CTX_get_cert_store(context);
+  size_t lists = 0;
+  while (true) {
+    const std::unique_ptr<X509_CRL, decltype(&X509_CRL_free)> list(
+        PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr), X509_CRL_free);
+    if (list == nullptr) break;
+    ++lists;
+    const ASN1_TIME* next = X509_CRL_get0_nextUpdate(list.get());
+    if (next != nullptr && static_cast<int64_t>(std::time(nullptr)) > UnixTime(next)) {
+      return FailedPrecondition("a revocation list in \"" + file +
+                                "\" has expired: get a newer one from its authority");
+    }
+    STACK_OF(X509_REVOKED)* entries = X509_CRL_get_REVOKED(list.get());
+    for (int i = 0; i < sk_X509_REVOKED_num(entries); ++i) {
+      revoked.insert(
+          CertificateId(X509_CRL_get_issuer(list.get()),
+                        X509_REVOKED_get0_serialNumber(sk_X509_REVOKED_value(entries, i))));
+    }
+    if (X509_STORE_add_crl(store, list.get()) != 1) return Refused("revocation list", file);
+  }
+  ERR_clear_error();  // the end of the text
+  if (lists == 0)
+    return InvalidArgument("\"" + file + "\" holds no revocation list (PEM, \"X509 CRL\")");
+  X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+  return {};
+}
+
 int VerifyMode(std::optional<ClientAuth> server) {
   if (server == ClientAuth::kNone) return SSL_VERIFY_NONE;
   if (server == ClientAuth::kRequire) return SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
@@ -94,6 +128,10 @@ TlsContext::~TlsContext() = default;
 std::shared_ptr<TlsContext::State> TlsContext::state() const {
   const MutexLock lock(mutex_);
   return state_;
+}
+
+bool TlsContext::Revokes(const std::string& certificate_id) const {
+  return state()->revoked.contains(certificate_id);
 }
 
 int64_t TlsContext::not_after() const { return state()->not_after; }
@@ -125,6 +163,8 @@ Result<std::shared_ptr<TlsContext::State>> TlsContext::Load() const {
     return InvalidArgument(
         "\"TLS.CACertFile\" is needed to verify clients: name it or set \"TLS.ClientAuth: none\"");
   }
+  if (!files_.crl_file.empty())
+    RETURN_IF_ERROR(UseRevocations(files_.crl_file, context, state->revoked));
   SSL_CTX_set_verify(context, VerifyMode(server_), nullptr);
   if (server_) {
     const unsigned char context_id[] = "interlink-api";

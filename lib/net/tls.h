@@ -20,6 +20,8 @@ struct TlsFiles {
   std::string cert_file;  // PEM, leaf first; empty: none (clients only)
   std::string key_file;   // PEM; must fit the certificate
   std::string ca_file;    // PEM; empty: the system's (clients only)
+  // PEM, RFC 5280; one list for each authority that signs clients. Empty: nothing is revoked.
+  std::string crl_file = {};
 };
 
 class TlsContext {
@@ -36,6 +38,9 @@ class TlsContext {
   // changes.
   Status Reload();
   const TlsFiles& files() const { return files_; }
+  // Whether the revocation lists in force name this certificate (Peer::certificate_id): true also
+  // for one that was good when its connection was made.
+  bool Revokes(const std::string& certificate_id) const;
   // Unix seconds at which our own certificate ends; 0: there is none.
   int64_t not_after() const;
 

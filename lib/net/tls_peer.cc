@@ -7,6 +7,8 @@
 #include <memory>
 #include <utility>
 
+#include "net/tls_state.h"
+
 namespace interlink::net {
 namespace {
 
@@ -21,12 +23,24 @@ std::string TextOf(const ASN1_STRING* text) {
 
 }  // namespace
 
+std::string CertificateId(const X509_NAME* issuer, const ASN1_INTEGER* serial) {
+  unsigned char* der = nullptr;
+  const int size = i2d_X509_NAME(issuer, &der);
+  std::string id(reinterpret_cast<const char*>(der), size > 0 ? static_cast<size_t>(size) : 0);
+  OPENSSL_free(der);
+  id.push_back(ASN1_STRING_type(serial) == V_ASN1_NEG_INTEGER ? '-' : '+');
+  id.append(reinterpret_cast<const char*>(ASN1_STRING_get0_data(serial)),
+            static_cast<size_t>(ASN1_STRING_length(serial)));
+  return id;
+}
+
 void ReadPeerNames(X509& leaf, Peer& peer) {
   const X509_NAME* subject = X509_get_subject_name(&leaf);
   const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
   // Two common names would leave it open who this is.
   if (at >= 0 && X509_NAME_get_index_by_NID(subject, NID_commonName, at) < 0)
     peer.common_name = TextOf(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+  peer.certificate_id = CertificateId(X509_get_issuer_name(&leaf), X509_get0_serialNumber(&leaf));
   const std::unique_ptr<GENERAL_NAMES, decltype(&GENERAL_NAMES_free)> names(
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(&leaf, NID_subject_alt_name, nullptr, nullptr)),
       GENERAL_NAMES_free);

@@ -25,6 +25,7 @@ struct CertificateSpec {
 struct CertificateFiles {
   std::string cert;
   std::string key;
+  long serial = 0;
 };
 
 class CertificateAuthority {
@@ -43,7 +44,38 @@ class CertificateAuthority {
     const Key key(EVP_EC_gen("P-256"));
     REQUIRE(key != nullptr);
     const Certificate certificate = Make(spec, key.get(), certificate_.get());
-    return {WriteCertificate(file_name, certificate.get()), WriteKey(file_name, key.get())};
+    return {WriteCertificate(file_name, certificate.get()), WriteKey(file_name, key.get()),
+            serial_};
+  }
+
+  // A list of revoked certificates that is good for `seconds` from now; the file's path.
+  std::string Revoke(const std::vector<long>& serials, long seconds = 86400) {
+    const std::unique_ptr<X509_CRL, decltype(&X509_CRL_free)> list(X509_CRL_new(), X509_CRL_free);
+    const std::unique_ptr<ASN1_TIME, decltype(&ASN1_TIME_free)> time(ASN1_TIME_new(),
+                                                                     ASN1_TIME_free);
+    X509_CRL_set_version(list.get(), 1);
+    X509_CRL_set_issuer_name(list.get(), X509_get_subject_name(certificate_.get()));
+    X509_gmtime_adj(time.get(), -7200);
+    X509_CRL_set1_lastUpdate(list.get(), time.get());
+    for (const long serial : serials) {
+      X509_REVOKED* revoked = X509_REVOKED_new();
+      const std::unique_ptr<ASN1_INTEGER, decltype(&ASN1_INTEGER_free)> number(ASN1_INTEGER_new(),
+                                                                               ASN1_INTEGER_free);
+      ASN1_INTEGER_set(number.get(), serial);
+      X509_REVOKED_set_serialNumber(revoked, number.get());
+      X509_REVOKED_set_revocationDate(revoked, time.get());
+      X509_CRL_add0_revoked(list.get(), revoked);
+    }
+    X509_gmtime_adj(time.get(), seconds);
+    X509_CRL_set1_nextUpdate(list.get(), time.get());
+    X509_CRL_sort(list.get());
+    REQUIRE(X509_CRL_sign(list.get(), key_.get(), EVP_sha256()) > 0);
+    const std::string path = folder_ + "/" + name_ + ".crl";
+    std::FILE* file = std::fopen(path.c_str(), "w");
+    REQUIRE(file != nullptr);
+    PEM_write_X509_CRL(file, list.get());
+    std::fclose(file);
+    return path;
   }
 
  private:

@@ -300,6 +300,69 @@ TEST_CASE("a context that was reloaded is another one for new connections, old o
   }
 }
 
+TEST_CASE("a revoked client is refused, and others are not") {
+  TlsFixture fixture;
+  const CertificateFiles lost = fixture.authority.Issue("lost", {"node-2", ""});
+  TlsFiles server = fixture.Server();
+  server.crl_file = fixture.authority.Revoke({lost.serial});
+
+  CHECK(fixture.Ask(ClientAuth::kRequire, server, fixture.Client()).ok());
+  const auto refused =
+      fixture.Ask(ClientAuth::kRequire, server, {lost.cert, lost.key, fixture.authority.ca_file()});
+  CHECK(refused.status().code() == Code::kUnavailable);
+  INFO(refused.status().ToString());
+  CHECK(refused.status().message().find("revoked") != std::string::npos);
+}
+
+TEST_CASE("a certificate that was revoked later is known, though its connection stands") {
+  TlsFixture fixture;
+  TlsFiles files = fixture.Server();
+  files.crl_file = fixture.authority.Revoke({});
+  const auto server = TlsContext::Server(files, ClientAuth::kRequire);
+  REQUIRE(server.ok());
+  std::string id;
+  auto listener = Listener::Tcp(fixture.io, "127.0.0.1", 0, *server);
+  REQUIRE(listener.ok());
+  HttpServer https(fixture.io, *std::move(listener), {},
+                   [&id](HttpRequest request, Responder& responder) -> Awaitable<void> {
+                     id = request.peer.certificate_id;
+                     HttpResponse response;
+                     const Status sent = co_await responder.Send(std::move(response));
+                     if (!sent.ok()) co_return;
+                   });
+  https.Start();
+  const auto client = TlsContext::Client(fixture.Client());
+  REQUIRE(client.ok());
+  HttpClientOptions options;
+  options.endpoint = {"127.0.0.1", https.port(), "", *client};
+  HttpClient http(fixture.io, std::move(options));
+  REQUIRE(
+      http.Do(Call::WithTimeout(std::chrono::seconds(10)), {.method = "GET", .target = "/"}).ok());
+  REQUIRE_FALSE(id.empty());
+  CHECK_FALSE((*server)->Revokes(id));
+
+  fixture.authority.Revoke({fixture.client.serial});
+  REQUIRE((*server)->Reload().ok());
+
+  CHECK((*server)->Revokes(id));
+  http.DropIdle();
+  https.Stop(std::chrono::seconds(5));
+}
+
+TEST_CASE("a revocation list that is none, has expired or is not there is refused by its file") {
+  TlsFixture fixture;
+  TlsFiles files = fixture.Server();
+  const auto open = [&files] { return TlsContext::Server(files, ClientAuth::kRequire).status(); };
+
+  files.crl_file = fixture.authority.Revoke({}, -3600);
+  CHECK(open().code() == Code::kFailedPrecondition);
+  CHECK(open().message().find("has expired: get a newer one") != std::string::npos);
+  files.crl_file = fixture.server.cert;
+  CHECK(open().code() == Code::kInvalidArgument);
+  files.crl_file = fixture.folder.File("nothing");
+  CHECK(open().code() == Code::kNotFound);
+}
+
 TEST_CASE("the end of our own certificate is known") {
   TlsFixture fixture;
 
