@@ -9,6 +9,7 @@
 #include "shim/client.h"
 #include "shim/frames.h"
 #include "shim/messages.h"
+#include "support/eventually.h"
 
 namespace interlink::test {
 
@@ -104,6 +105,12 @@ agent::v1::Answer AgentLab::Ask(const Command& command) {
   INFO(answer.status().ToString());
   REQUIRE(answer.ok());
   return *answer;
+}
+
+void AgentLab::RunPod() {
+  Ask(RunSandboxCommand());
+  REQUIRE(Eventually(
+      [this] { return events.Latest(ContainerId()).state == sdk::Observation::State::kUp; }));
 }
 
 SessionOutput AgentLab::Exec(const ContainerId& id, const std::vector<std::string>& argv,

@@ -64,6 +64,8 @@ class AgentLab {
   // REQUIRES: it is answered OK.
   agent::v1::Answer Ask(const agent::v1::Command& command);
   Result<agent::v1::Answer> Try(const agent::v1::Command& command);
+  // REQUIRES: its sandbox comes up, which is later than the answer.
+  void RunPod();
   // Frames of an exec until its end.
   SessionOutput Exec(const ContainerId& id, const std::vector<std::string>& argv,
                      const std::string& input = "");

@@ -19,8 +19,7 @@ const ContainerId kContainer(std::string(64, 'c'));
 // A pod that is up, with a container that runs `argv`.
 void RunOne(AgentLab& lab, const std::vector<std::string>& argv) {
   REQUIRE(Eventually([&] { return lab.events.complete_reports() > 0; }));
-  lab.Ask(RunSandboxCommand());
-  REQUIRE(Eventually([&] { return lab.events.Latest(ContainerId()).state == State::kUp; }));
+  lab.RunPod();
   lab.Ask(CreateCommand(kContainer, argv));
   lab.Ask(StartCommand(kContainer));
 }

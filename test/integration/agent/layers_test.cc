@@ -82,7 +82,7 @@ TEST_CASE("a layer comes through the hub, and a container is made of it") {
   const auto image = lab.Bring();
   REQUIRE(image.ok());
   CHECK(image->layers == std::vector<std::string>{kLayer});
-  lab.Ask(RunSandboxCommand());
+  lab.RunPod();
   auto create = CreateCommand(kOfLayers, {"run"});
   create.mutable_create_container()->mutable_image()->add_layers(kLayer);
   (*create.mutable_create_container()->mutable_volume_images())["v"].set_id("sha256:volume");
@@ -97,7 +97,7 @@ TEST_CASE("a layer comes through the hub, and a container is made of it") {
 
 TEST_CASE("a container of a layer that is not there is not made, and says which") {
   LayersLab lab(1);
-  lab.Ask(RunSandboxCommand());
+  lab.RunPod();
   auto create = CreateCommand(kOfLayers, {"run"});
   create.mutable_create_container()->mutable_image()->add_layers("v1-9-9.9");
 
@@ -128,7 +128,7 @@ TEST_CASE("an agent that dies while a layer comes takes it again in its next lif
 
 TEST_CASE("an agent whose pod was stopped takes no layers") {
   LayersLab lab(1);
-  lab.Ask(RunSandboxCommand());
+  lab.RunPod();
   agent::v1::Command stop;
   stop.mutable_stop_sandbox()->set_node_id("node");
   lab.Ask(stop);

@@ -86,7 +86,7 @@ TEST_CASE("through a relay an agent is welcomed, runs a container and has sessio
   const auto agent = lab.RelayedAgent();
   REQUIRE(relay.Carry(lab).ok());
   REQUIRE(Eventually([&] { return lab.events.came(lab.nonce) == 1; }));
-  lab.Ask(RunSandboxCommand());
+  lab.RunPod();
   lab.Ask(CreateCommand(kOne, {"run"}));
   lab.Ask(StartCommand(kOne));
   REQUIRE(

@@ -46,7 +46,8 @@ hold() {
 
 @test "sessions are limited in a container and for a node at its site, with clear words; a full container can be stopped" {
   setup_pod limits
-  for n in 1 2 3; do ids="${ids:-}${ids:+,}$(start_container "$pod" "says$n" limits . sh -c "$SAYS")"; done
+  # They say less than $SAYS: 256 hear it, which a build with a sanitizer carries too.
+  for n in 1 2 3; do ids="${ids:-}${ids:+,}$(start_container "$pod" "says$n" limits . sh -c "${SAYS/0.05/0.2}")"; done
   remember
   first=${ids%%,*}
 
