@@ -76,7 +76,9 @@ struct HttpServer::State {
   const HttpHandler handler;
   Mutex mutex;
   bool stopping GUARDED_BY(mutex) = false;
-  size_t shaking GUARDED_BY(mutex) = 0;  // connections in their TLS handshake
+  // Connections in their TLS handshake: all, and by address.
+  size_t shaking GUARDED_BY(mutex) = 0;
+  std::map<std::string, size_t> shaking_of GUARDED_BY(mutex);
   std::set<Connection*> open GUARDED_BY(mutex);
   std::set<Connection*> idle GUARDED_BY(mutex);
   std::map<std::string, size_t> per_peer GUARDED_BY(mutex);
@@ -292,21 +294,25 @@ class Session final : public Responder {
   bool head_only_ = false;
 };
 
-std::string PeerKey(const Peer& peer) {
-  if (peer.verified) return peer.common_name;
-  return peer.address.substr(0, peer.address.rfind(':'));
-}
+std::string AddressOf(const Peer& peer) { return peer.address.substr(0, peer.address.rfind(':')); }
 
-// Handshakes cost memory and time before anybody is known: they have a limit of their own.
-bool BeginHandshake(ServerState& state) {
+std::string PeerKey(const Peer& peer) { return peer.verified ? peer.common_name : AddressOf(peer); }
+
+// Handshakes cost memory and time before anybody is known: they have limits of their own, so that
+// one machine that begins many and ends none keeps nobody else out.
+bool BeginHandshake(ServerState& state, const std::string& address) {
   MutexLock lock(state.mutex);
   if (state.stopping || state.shaking >= state.options.max_connections) return false;
+  size_t& mine = state.shaking_of[address];
+  if (mine >= state.options.max_connections_per_peer) return false;
+  ++mine;
   ++state.shaking;
   return true;
 }
-void EndHandshake(ServerState& state) {
+void EndHandshake(ServerState& state, const std::string& address) {
   MutexLock lock(state.mutex);
   --state.shaking;
+  if (const auto it = state.shaking_of.find(address); --it->second == 0) state.shaking_of.erase(it);
 }
 
 // True: it may be served.
@@ -331,10 +337,11 @@ void Release(ServerState& state, Connection& connection, const std::string& key)
 
 Awaitable<void> Serve(std::shared_ptr<ServerState> state, std::shared_ptr<Connection> connection,
                       std::string early) {
-  if (!BeginHandshake(*state)) co_return;
+  const std::string address = AddressOf(connection->peer());
+  if (!BeginHandshake(*state, address)) co_return;
   const Status shaken =
       co_await Handshake(*connection, std::chrono::steady_clock::now() + kHandshake);
-  EndHandshake(*state);
+  EndHandshake(*state, address);
   if (!shaken.ok()) {
     if (state->options.on_handshake_error)
       state->options.on_handshake_error(connection->peer(), shaken);

@@ -38,7 +38,8 @@ using HttpHandler = std::function<Awaitable<void>(HttpRequest request, Responder
 
 struct HttpServerOptions {
   size_t max_connections = 4096;
-  size_t max_connections_per_peer = 512;  // by certificate name, else by address
+  size_t max_connections_per_peer =
+      512;  // by certificate name, else (in handshakes too) by address
   Duration head_timeout = std::chrono::seconds(10);
   Duration body_timeout = std::chrono::seconds(30);  // without progress
   Duration idle_timeout = std::chrono::seconds(75);

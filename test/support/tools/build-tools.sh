@@ -4,6 +4,7 @@
 #   ginkgo            of critest's version: critest -parallel runs it from PATH
 #   newest-critest, newest-ginkgo   the newest release, which has more specs; pinned by newest/go.mod and go.sum
 #   parked, bench     our own small CRI clients (cmd/), with the published CRI module
+#   hostile           our own client that means no good
 #   issuer            our own small issuer of OpenID Connect
 #   spdy              our own small SPDY client, with the library of kubectl
 #   storm             our own client that kills what carries pods of SLURM
@@ -63,7 +64,7 @@ build() { # TOOL OUTPUT, in the folder of its module
 have() { # TOOL FOLDER: it is built, and newer than its source
   [ -x "$2/$1" ] || return 1
   case $1 in
-    issuer | parked | bench | spdy | storm | streams) [ -z "$(find "$here/cmd" "$here/internal" -newer "$2/$1" -type f -print -quit)" ] ;;
+    hostile | issuer | parked | bench | spdy | storm | streams) [ -z "$(find "$here/cmd" "$here/internal" -newer "$2/$1" -type f -print -quit)" ] ;;
   esac
 }
 
@@ -88,12 +89,12 @@ provide() { # MODULE_FOLDER TOOL...: builds what is missing and prints the folde
 clients=() kubernetes=() newest=()
 for tool in "${wanted[@]}"; do
   case $tool in
-    crictl | critest | ginkgo | issuer | parked | bench | spdy | storm | streams) clients+=("$tool") ;;
+    crictl | critest | ginkgo | hostile | issuer | parked | bench | spdy | storm | streams) clients+=("$tool") ;;
     newest-critest | newest-ginkgo) newest+=("${tool#newest-}") ;;
     kubelet | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl | etcd) kubernetes+=("$tool") ;;
     kubernetes) kubernetes+=(kubelet kube-apiserver kube-controller-manager kube-scheduler kubectl etcd) ;;
     *)
-      echo "build-tools.sh: unknown tool '$tool'; there are: crictl critest ginkgo newest-critest newest-ginkgo parked" \
+      echo "build-tools.sh: unknown tool '$tool'; there are: crictl critest ginkgo newest-critest newest-ginkgo hostile issuer parked" \
         "bench spdy storm streams kubernetes kubelet kube-apiserver kube-controller-manager kube-scheduler kubectl etcd" >&2
       exit 2 ;;
   esac

@@ -1,5 +1,9 @@
 #include "net/tls.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <atomic>
@@ -8,6 +12,7 @@
 #include <fstream>
 
 #include "base/mutex.h"
+#include "base/unique_fd.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
 #include "support/certificates.h"
@@ -298,6 +303,53 @@ TEST_CASE("a context that was reloaded is another one for new connections, old o
     HttpClient again(fixture.io, options);
     CHECK(ask(again));
   }
+}
+
+TEST_CASE("an address that begins handshakes and ends none keeps nobody else out") {
+  TlsFixture fixture;
+  const auto server = TlsContext::Server(fixture.Server(), ClientAuth::kRequire);
+  REQUIRE(server.ok());
+  auto listener = Listener::Tcp(fixture.io, "127.0.0.1", 0, *server);
+  REQUIRE(listener.ok());
+  HttpServerOptions options;
+  options.max_connections = 8;
+  options.max_connections_per_peer = 4;
+  HttpServer https(fixture.io, *std::move(listener), std::move(options), WhoAreYou);
+  https.Start();
+  // From an address of its own; silent.
+  const auto connect_from = [&https](const char* address) {
+    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in own{};
+    own.sin_family = AF_INET;
+    REQUIRE(inet_pton(AF_INET, address, &own.sin_addr) == 1);
+    REQUIRE(bind(fd.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own) == 0);
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(https.port());
+    REQUIRE(inet_pton(AF_INET, "127.0.0.1", &to.sin_addr) == 1);
+    REQUIRE(connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
+    return fd;
+  };
+  const auto is_closed = [](const UniqueFd& fd) {
+    pollfd item{fd.get(), POLLIN, 0};
+    char byte = 0;
+    return ::poll(&item, 1, 5000) == 1 && recv(fd.get(), &byte, 1, 0) <= 0;
+  };
+
+  std::vector<UniqueFd> hostile;
+  for (int i = 0; i < 4; ++i) hostile.push_back(connect_from("127.0.0.66"));
+  CHECK(is_closed(connect_from("127.0.0.66")));
+
+  const auto client = TlsContext::Client(fixture.Client());
+  REQUIRE(client.ok());
+  HttpClientOptions client_options;
+  client_options.endpoint = {"127.0.0.1", https.port(), "", *client};
+  HttpClient http(fixture.io, std::move(client_options));
+  CHECK(
+      http.Do(Call::WithTimeout(std::chrono::seconds(10)), {.method = "GET", .target = "/"}).ok());
+  http.DropIdle();
+  hostile.clear();
+  https.Stop(std::chrono::seconds(5));
 }
 
 TEST_CASE("a revoked client is refused, and others are not") {
