@@ -7,6 +7,7 @@
 #include "auth/authenticator.h"
 #include "auth/deny_list.h"
 #include "auth/watched_tls.h"
+#include "base/core_dump.h"
 #include "base/file.h"
 #include "base/id.h"
 #include "base/open_files.h"
@@ -142,6 +143,7 @@ Status Listen(const config::ApiConfig& config, std::shared_ptr<const net::TlsCon
 Status Run(const config::ApiConfig& config, Log& log) {
   const sigset_t signals = BlockSignals();
   RaiseOpenFilesLimit(log);
+  StayOutOfCoreDumps(log);
   RETURN_IF_ERROR(MakeDirectories(config.data_root_folder, 0700));
   ASSIGN_OR_RETURN(const auto store, site_store::Open(config.data_root_folder + "/store"));
   ASSIGN_OR_RETURN(const auto images, OpenImages(config, log));

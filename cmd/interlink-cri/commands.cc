@@ -64,11 +64,14 @@ int CheckSite(const config::CriConfig& config, const net::Endpoint& endpoint) {
   const auto log = telemetry::OpenLog({.errors_only = true});
   Timer timer;
   net::Io io(1);
-  std::unique_ptr<auth::TokenSource> tokens;
+  const auto tokens = OpenTokens(config, io, timer, *log);
+  if (!tokens.ok()) return Fail(tokens.status());
   site_client::Options options{.endpoint = endpoint};
-  if (!config.token_file.empty()) {
-    tokens = std::make_unique<auth::TokenSource>(config.token_file, timer, *log);
-    options.token = [&tokens] { return tokens->Token(); };
+  if (tokens->any()) options.token = [&tokens] { return tokens->Token(); };
+  if (tokens->grant != nullptr) {
+    const auto token = tokens->grant->Wait(std::chrono::steady_clock::now() + kAsk);
+    if (!token.ok()) return Fail(token.status());
+    std::cout << "the issuer gives a token to " << config.oidc.client_id << "\n";
   }
   const auto site = site_client::Create(io, std::move(options), *log);
   const auto info = site->Info(Call::WithTimeout(kAsk));

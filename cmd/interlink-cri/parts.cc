@@ -19,6 +19,27 @@ net::Endpoint SiteEndpoint(const config::CriConfig& config,
   return endpoint;
 }
 
+Result<NodeTokens> OpenTokens(const config::CriConfig& config, net::Io& io, Timer& timer,
+                              Log& log) {
+  NodeTokens tokens;
+  if (!config.token_file.empty())
+    tokens.file = std::make_unique<auth::TokenSource>(config.token_file, timer, log);
+  const config::CriConfig::Oidc& oidc = config.oidc;
+  if (oidc.client_id.empty()) return tokens;
+  auth::ClientCredentialsOptions options;
+  options.issuer = oidc.issuer;
+  options.token_url = oidc.token_url;
+  options.client_id = oidc.client_id;
+  options.secret_file = oidc.client_secret_file;
+  options.scopes = oidc.scopes;
+  options.audience = oidc.audience;
+  options.ca_file = oidc.ca_cert_file;
+  auto grant = auth::ClientCredentials::Create(std::move(options), io, log);
+  if (!grant.ok()) return grant.status().WithContext("Auth.OIDC");
+  tokens.grant = *std::move(grant);
+  return tokens;
+}
+
 bool AreTestedTogether(const std::string& a, const std::string& b) {
   const auto major_minor = [](const std::string& version) {
     const size_t dot = version.find('.');

@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "auth/token_source.h"
 #include "auth/watched_tls.h"
+#include "base/core_dump.h"
 #include "base/open_files.h"
 #include "base/timer.h"
 #include "commands.h"
@@ -89,6 +89,7 @@ Result<Certificates> OpenCertificates(const config::CriConfig& config, Timer& ti
 Status Run(const config::CriConfig& config, Log& log) {
   const sigset_t signals = BlockSignals();
   RaiseOpenFilesLimit(log);
+  StayOutOfCoreDumps(log);
   ASSIGN_OR_RETURN(const auto store, node_store::Open(config.data_root_folder + "/store"));
   const auto metrics = telemetry::OpenMetrics();
   const SystemClock clock;
@@ -96,13 +97,12 @@ Status Run(const config::CriConfig& config, Log& log) {
   ASSIGN_OR_RETURN(const Certificates certificates, OpenCertificates(config, timer, log));
   const net::Endpoint endpoint = SiteEndpoint(config, certificates.site);
   net::Io io;
-  std::unique_ptr<auth::TokenSource> tokens;
+  ASSIGN_OR_RETURN(const NodeTokens tokens, OpenTokens(config, io, timer, log));
   site_client::Options site_options{
       .endpoint = endpoint, .user_agent = std::string("interlink-cri/") + INTERLINK_VERSION};
-  if (!config.token_file.empty()) {
-    tokens = std::make_unique<auth::TokenSource>(config.token_file, timer, log);
-    site_options.token = [&tokens] { return tokens->Token(); };
-    site_options.token_refused = [&tokens] { tokens->Refused(); };
+  if (tokens.any()) {
+    site_options.token = [&tokens] { return tokens.Token(); };
+    site_options.token_refused = [&tokens] { tokens.Refused(); };
   }
   const auto site = site_client::Create(io, std::move(site_options), log);
   const auto logs = cri_log::Open(log, *metrics);

@@ -1,55 +1,18 @@
 #include "auth/issuer_keys.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
 
-#include "auth/strict_json.h"
+#include "auth/issuer_http.h"
 #include "auth/watched_file.h"
 #include "base/mutex.h"
 #include "net/http_client.h"
 #include "net/tls.h"
-#include "net/url.h"
 
 namespace interlink::auth {
 namespace {
 
-using nlohmann::json;
-
-constexpr const char* kDiscovery = "/.well-known/openid-configuration";
 constexpr size_t kMostDocument = 1U << 20U;
-constexpr int kHttpOk = 200;
-constexpr int kFirstRedirect = 300;
-constexpr int kFirstRefusal = 400;
-
-// What may be asked, and be trusted with an answer.
-Result<net::Url> TrustedUrl(const std::string& text) {
-  ASSIGN_OR_RETURN(net::Url url, net::ParseUrl(text));
-  if (url.scheme == "https" || net::IsLoopbackHost(url.host)) return url;
-  return InvalidArgument("\"" + text + "\" must begin with https://");
-}
-
-// Where the discovery document says that the keys are.
-Result<std::string> KeysUrl(const std::string& document, const std::string& issuer) {
-  const auto parsed = ParseStrictJson(document);
-  if (!parsed.ok()) return InvalidArgument("its discovery document: " + parsed.status().message());
-  const auto named = parsed->find("issuer");
-  // Discovery 1.0, 4.3: else one issuer could speak for another.
-  if (named == parsed->end() || *named != json(issuer))
-    return InvalidArgument("its discovery document is another issuer's");
-  const auto url = parsed->find("jwks_uri");
-  if (url == parsed->end() || !url->is_string())
-    return InvalidArgument("its discovery document names no jwks_uri");
-  return url->get<std::string>();
-}
-
-Status CheckAnswer(const net::HttpResponse& answer) {
-  if (answer.status == kHttpOk) return {};
-  const std::string code = std::to_string(answer.status);
-  if (answer.status >= kFirstRedirect && answer.status < kFirstRefusal)
-    return Unavailable("it answers " + code + ": redirects are not followed");
-  return Unavailable("it answers " + code);
-}
 
 }  // namespace
 
@@ -118,11 +81,10 @@ void IssuerKeys::State::Begin() {
     began = std::chrono::steady_clock::now();
     limit = began + options.fetch_within;
   }
-  std::string url = options.issuer;
-  while (url.ends_with('/')) url.pop_back();
-  Fetch(url + kDiscovery, [self = shared_from_this()](const Result<std::string>& document) {
-    self->TakeDiscovery(document);
-  });
+  Fetch(DiscoveryUrl(options.issuer),
+        [self = shared_from_this()](const Result<std::string>& document) {
+          self->TakeDiscovery(document);
+        });
 }
 
 void IssuerKeys::State::Fetch(const std::string& url,
@@ -153,7 +115,7 @@ void IssuerKeys::State::Fetch(const std::string& url,
       [self = shared_from_this(), then = std::move(then)](Result<net::HttpResponse> answer) {
         const MutexLock at_work(self->work);
         if (self->Stopped()) return;
-        Status good = answer.ok() ? CheckAnswer(*answer) : answer.status();
+        Status good = answer.ok() ? CheckIssuerAnswer(*answer) : answer.status();
         if (!good.ok()) return then(std::move(good));
         then(std::move(answer->body));
       });
@@ -161,7 +123,7 @@ void IssuerKeys::State::Fetch(const std::string& url,
 
 void IssuerKeys::State::TakeDiscovery(const Result<std::string>& document) {
   if (!document.ok()) return Settle(document.status());
-  const auto url = KeysUrl(*document, options.issuer);
+  const auto url = DiscoveredUrl(*document, options.issuer, "jwks_uri");
   if (!url.ok()) return Settle(url.status());
   Fetch(*url, [self = shared_from_this()](const Result<std::string>& set) { self->TakeKeys(set); });
 }

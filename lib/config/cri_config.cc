@@ -39,6 +39,7 @@ class CriRules {
     RETURN_IF_ERROR(Socket());
     RETURN_IF_ERROR(Handlers());
     RETURN_IF_ERROR(Streams());
+    RETURN_IF_ERROR(Oidc());
     RETURN_IF_ERROR(Tls());
     RETURN_IF_ERROR(CheckAudit(c_.audit, sources_, c_.file));
     if (c_.verbose_logging && c_.errors_only_logging)
@@ -123,6 +124,33 @@ class CriRules {
     return {};
   }
 
+  Status Oidc() {
+    const CriConfig::Oidc& oidc = c_.oidc;
+    if (oidc.client_id.empty()) {
+      return oidc.issuer.empty() && oidc.token_url.empty() && oidc.client_secret_file.empty()
+                 ? Status()
+                 : Refuse("Auth.OIDC.ClientID", "must be set with the other keys of Auth.OIDC");
+    }
+    if (!c_.token_file.empty())
+      return Refuse("Auth.OIDC.ClientID",
+                    "must not be set when the environment variable VK_TOKEN_FILE names a token");
+    if (!c_.https)
+      return Refuse("Auth.OIDC.ClientID",
+                    "needs an InterlinkAddress of https://: a token is a secret");
+    if (oidc.client_secret_file.empty())
+      return Refuse("Auth.OIDC.ClientSecretFile", "must be set with Auth.OIDC.ClientID");
+    if (oidc.issuer.empty() == oidc.token_url.empty())
+      return Refuse("Auth.OIDC.Issuer", "or Auth.OIDC.TokenURL must be set, one of the two");
+    const bool by_issuer = oidc.token_url.empty();
+    const std::string& text = by_issuer ? oidc.issuer : oidc.token_url;
+    const std::string key = by_issuer ? "Auth.OIDC.Issuer" : "Auth.OIDC.TokenURL";
+    const auto url = net::ParseUrl(text);
+    if (!url.ok()) return Refuse(key, "is no URL: " + url.status().message());
+    if (url->scheme != "https" && !net::IsLoopbackHost(url->host))
+      return Refuse(key, "must begin with https://: it gets a secret");
+    return {};
+  }
+
   Status Tls() {
     const net::TlsFiles& files = c_.tls.files;
     if (c_.tls.enabled && !c_.https)
@@ -132,10 +160,11 @@ class CriRules {
                     "needs the other one: TLS.CertFile and TLS.KeyFile are set together");
     // Off means off: the section may stay in the file.
     if (!c_.tls.enabled) c_.tls.files = {};
-    if (c_.tls.files.cert_file.empty() && c_.token_file.empty())
+    if (c_.tls.files.cert_file.empty() && c_.token_file.empty() && c_.oidc.client_id.empty())
       return Refuse(c_.tls.enabled ? "TLS.CertFile" : "TLS.Enabled",
                     c_.tls.enabled
-                        ? "must be set, or the environment variable VK_TOKEN_FILE: without a "
+                        ? "must be set, or Auth.OIDC or the environment variable VK_TOKEN_FILE: "
+                          "without a "
                           "certificate or a token the site cannot know who asks"
                         : "is false, so the environment variable VK_TOKEN_FILE must name a token "
                           "file: without a certificate or a token the site cannot know who asks");
@@ -241,6 +270,37 @@ Keys StreamKeys(CriConfig::Cri* c) {
   };
 }
 
+Keys OidcKeys(CriConfig::Oidc* o) {
+  return {
+      WithExample(TextKey("Auth.OIDC.Issuer", &o->issuer,
+                          "URL of the issuer of this node's tokens: it is asked where its token "
+                          "endpoint is. https, or http on this machine."),
+                  "\"https://login.example.org\""),
+      WithExample(TextKey("Auth.OIDC.TokenURL", &o->token_url,
+                          "That endpoint itself, instead of Auth.OIDC.Issuer."),
+                  "\"https://login.example.org/oauth2/token\""),
+      WithExample(TextKey("Auth.OIDC.ClientID", &o->client_id,
+                          "This node's name at the issuer. With it a token is fetched by the "
+                          "client credentials grant (RFC 6749, 4.4) and renewed before it ends; "
+                          "VK_TOKEN_FILE must then not be set. Default: none is fetched."),
+                  "\"hpc-node-1\""),
+      WithExample(PathKey("Auth.OIDC.ClientSecretFile", &o->client_secret_file,
+                          "Its secret there: one line, mode 0600; read for each request. Must be "
+                          "set with Auth.OIDC.ClientID."),
+                  "\"/etc/interlink/cri/client-secret\""),
+      WithExample(TextListKey("Auth.OIDC.Scopes", &o->scopes, "Scopes that are asked for."),
+                  "[\"openid\"]"),
+      WithExample(TextKey("Auth.OIDC.Audience", &o->audience,
+                          "Sent as \"audience\", for issuers that want to know for whom a token "
+                          "is."),
+                  "\"interlink\""),
+      WithExample(PathKey("Auth.OIDC.CACertFile", &o->ca_cert_file,
+                          "Who has signed the issuer's certificate, PEM. Default: whom this "
+                          "machine trusts."),
+                  "\"/etc/interlink/cri/issuer-ca.crt\""),
+  };
+}
+
 }  // namespace
 
 Keys CriKeys(CriConfig* c) {
@@ -291,6 +351,7 @@ Keys CriKeys(CriConfig* c) {
                           "certificate authorities."),
                   "\"/etc/interlink/cri/tls/ca.crt\""),
   });
+  add(OidcKeys(&c->oidc));
   add(AuditKeys(&c->audit, "calls on the CRI socket that change something, and by which process,",
                 "/var/log/interlink-cri/audit"));
   add({

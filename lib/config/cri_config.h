@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/node_options.h"
@@ -38,13 +39,23 @@ struct CriConfig {
     bool enabled = false;
     net::TlsFiles files;
   } tls;
+  // Auth.OIDC: a token by the client credentials grant. Empty client_id: none.
+  struct Oidc {
+    std::string issuer;
+    std::string token_url;
+    std::string client_id;
+    std::string client_secret_file;
+    std::vector<std::string> scopes;
+    std::string audience;
+    std::string ca_cert_file;
+  } oidc;
   AuditConfig audit;
   bool verbose_logging = false;
   bool errors_only_logging = false;
   std::string data_root_folder = "/var/lib/interlink-cri";
   NodeOptions plugin_config = {};
 
-  std::string token_file;  // VK_TOKEN_FILE; "": no token is sent
+  std::string token_file;  // VK_TOKEN_FILE; "": no token is read from a file
   // Derived by LoadCriConfig.
   std::string file;         // the main file
   bool https = true;        // false: plain http to this machine

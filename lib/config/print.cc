@@ -24,9 +24,15 @@ std::string Wrapped(const std::string& text, const std::string& lead) {
   return out + line + "\n";
 }
 
-std::string Section(const std::string& path) {
-  const size_t dot = path.rfind('.');
-  return dot == std::string::npos ? "" : path.substr(0, dot);
+// "Auth.OIDC.Issuer" -> "Auth", "OIDC".
+std::vector<std::string> Sections(const std::string& path) {
+  std::vector<std::string> sections;
+  size_t begin = 0;
+  for (size_t dot = path.find('.'); dot != std::string::npos; dot = path.find('.', begin)) {
+    sections.push_back(path.substr(begin, dot - begin));
+    begin = dot + 1;
+  }
+  return sections;
 }
 
 std::string Name(const std::string& path) { return path.substr(path.rfind('.') + 1); }
@@ -99,13 +105,17 @@ std::string Tables(const Keys& keys, const std::string& heading) {
 
 std::string PrintYaml(const Keys& keys, const std::string& title) {
   std::string out = "# " + title + "\n";
-  std::string section;
+  std::vector<std::string> open;  // the sections that the last key is in
   for (const Key& key : keys) {
     out += "\n";
-    const std::string next = Section(key.path);
-    if (next != section && !next.empty()) out += next + ":\n";
-    section = next;
-    out += PrintKey(key, next.empty() ? "" : "  ");
+    std::vector<std::string> sections = Sections(key.path);
+    size_t depth = 0;
+    while (depth < open.size() && depth < sections.size() && open[depth] == sections[depth])
+      ++depth;
+    for (; depth < sections.size(); ++depth)
+      out += std::string(2 * depth, ' ') + sections[depth] + ":\n";
+    out += PrintKey(key, std::string(2 * sections.size(), ' '));
+    open = std::move(sections);
   }
   return out;
 }

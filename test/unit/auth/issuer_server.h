@@ -23,7 +23,9 @@ class IssuerServer {
     REQUIRE(listener.ok());
     url_ = "http://127.0.0.1:" + std::to_string((*listener)->port());
     Answer("/.well-known/openid-configuration", 200,
-           nlohmann::json{{"issuer", url_}, {"jwks_uri", url_ + "/keys"}}.dump());
+           nlohmann::json{
+               {"issuer", url_}, {"jwks_uri", url_ + "/keys"}, {"token_endpoint", url_ + "/token"}}
+               .dump());
     server_ = std::make_unique<net::HttpServer>(
         io_, *std::move(listener), net::HttpServerOptions{},
         [this](net::HttpRequest request, net::Responder& responder) {
@@ -46,6 +48,10 @@ class IssuerServer {
     const MutexLock lock(mutex_);
     return asked_[path];
   }
+  net::HttpRequest Last(const std::string& path) {
+    const MutexLock lock(mutex_);
+    return last_[path];
+  }
   void Stop() { server_->Stop(Duration::zero()); }
 
  private:
@@ -54,6 +60,7 @@ class IssuerServer {
     {
       const MutexLock lock(mutex_);
       ++asked_[request.target];
+      last_[request.target] = request;
       const auto page = pages_.find(request.target);
       answer.status = page == pages_.end() ? 404 : page->second.first;
       if (page != pages_.end()) answer.body = page->second.second;
@@ -67,6 +74,7 @@ class IssuerServer {
   Mutex mutex_;
   std::map<std::string, std::pair<int, std::string>> pages_ GUARDED_BY(mutex_);
   std::map<std::string, int> asked_ GUARDED_BY(mutex_);
+  std::map<std::string, net::HttpRequest> last_ GUARDED_BY(mutex_);
   std::unique_ptr<net::HttpServer> server_;
 };
 

@@ -292,8 +292,8 @@ TEST_CASE("bad input is told with file, line and what would be right") {
       {no_tls + "TLS: {Enabled: true, KeyFile: /c}\n",
        "f:2: TLS.KeyFile needs the other one: TLS.CertFile and TLS.KeyFile are set together"},
       {no_tls + "TLS: {Enabled: true, CACertFile: /c}\n",
-       "f: TLS.CertFile must be set, or the environment variable VK_TOKEN_FILE: without a "
-       "certificate or a token the site cannot know who asks"},
+       "f: TLS.CertFile must be set, or Auth.OIDC or the environment variable VK_TOKEN_FILE: "
+       "without a certificate or a token the site cannot know who asks"},
       {no_tls + "TLS: {Enabled: false}\n",
        "f:2: TLS.Enabled is false, so the environment variable VK_TOKEN_FILE must name a token "
        "file: without a certificate or a token the site cannot know who asks"},
