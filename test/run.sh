@@ -238,11 +238,11 @@ suite_fuzz() {
   passed=$((passed + p)) failed=$((failed + f)) counted="$p passed, $f failed, 0 skipped"
 }
 suite_security() {
-  tools crictl issuer
-  [ -z "${INTERLINK_SHORT:-}" ] || export ROTATIONS=5 LOOPS=8
+  tools crictl issuer hostile
+  [ -z "${INTERLINK_SHORT:-}" ] || export ROTATIONS=5 LOOPS=8 HOSTILE=2000
   bats_files security test/security
-  unset ROTATIONS LOOPS
-  grep -aE '^# [0-9]+ pods in' "$logs/security.tap" | sed 's/^# /    /' || true
+  unset ROTATIONS LOOPS HOSTILE
+  grep -aE '^# ([0-9]+ (pods in|hostile)|(before|while|after|p99|interlink-api:) )' "$logs/security.tap" | sed 's/^# /    /' || true
 }
 suite_slurm() { # a real SLURM, started by the tests
   local plugin

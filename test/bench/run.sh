@@ -14,7 +14,8 @@ case "${1:-}" in
   --peer) peer=yes; test/support/install.sh --peer ;;
   *) echo "run.sh: unknown argument '$1'; there is --peer" >&2; exit 2 ;;
 esac
-tools=$(test/support/tools/build-tools.sh bench)
+tools=$(test/support/tools/build-tools.sh bench issuer)
+export PATH=$tools:$PATH
 
 labs=()
 finish() {
@@ -71,6 +72,18 @@ bench -what memory -count $many
 end
 echo "== bridge with ipMasq"
 begin --masquerade
+bench -what life -count $pods
+end
+echo "== single decisions; targets RS256 30, policy 20, audit record 10 us"
+build=${INTERLINK_BUILD:-build/release}
+cmake --build "$build" --target security_bench >/dev/null
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/bench-XXXXXX")
+"$build/test/security_bench" "$scratch"
+rm -r "$scratch"
+echo "== plain bridge with certificate, token, policy and audit; target CreatePod 3 ms above the first table's"
+begin
+test/support/lab/secure.sh "${labs[-1]}" >/dev/null
+eval "$(test/lab env "${labs[-1]}")" # other processes
 bench -what life -count $pods
 end
 echo "== lists, fake plugin; target 10 ms server side for 10,000"

@@ -1,49 +1,20 @@
 #!/usr/bin/env bats
-# Certificates and keys are renewed while requests run: nothing fails, nothing is restarted, a bad file changes nothing.
+# What both sides trust and present is renewed while requests run: nothing fails, nothing is restarted, a bad file changes
+# nothing.
 source "$BATS_TEST_DIRNAME/../system/common.bash"
 
-ROTATIONS=${ROTATIONS:-50}
-LOOPS=${LOOPS:-20}
+source "$BATS_TEST_DIRNAME/../system/own_site.bash"
+source "$BATS_TEST_DIRNAME/renewal.bash"
+
 teardown() {
   touch "$BATS_TEST_TMPDIR/stop"
   wait
   remove_all
-}
-
-# renew FILE COMMON_NAME EXTENSIONS: another key and certificate of the lab's authority in place of FILE.crt and FILE.key.
-renew() {
-  local new=$BATS_TEST_TMPDIR/new
-  openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$2" -keyout "$new.key" -out "$new.csr" 2>/dev/null
-  openssl x509 -req -in "$new.csr" -CA "$LAB_PKI/ca.crt" -CAkey "$LAB_PKI/ca.key" -set_serial "0x$(openssl rand -hex 8)" -days 5 \
-    -extfile <(echo "$3") -out "$new.crt" 2>/dev/null
-  mv "$new.crt" "$LAB_PKI/$1.crt"
-  mv "$new.key" "$LAB_PKI/$1.key"
-}
-renew_server() { renew server interlink-lab-site $'extendedKeyUsage=serverAuth\nsubjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1'; }
-renew_node() { renew node-1 "$LAB_NODE_NAME" extendedKeyUsage=clientAuth; }
-
-lines() { grep -c "$2" "$1" || true; } # LOG TEXT
-has_more() { [ "$(lines "$1" "$2")" -gt "$3" ]; }
-served() { openssl s_client -connect "${LAB_SITE#https://}" -CAfile "$LAB_PKI/ca.crt" -cert "$LAB_PKI/node-1.crt" -key "$LAB_PKI/node-1.key" </dev/null 2>/dev/null | openssl x509 -noout -serial; }
-serves_newest() { [ "$(served)" = "$(openssl x509 -noout -serial -in "$LAB_PKI/server.crt")" ]; }
-
-# Makes, starts, asks and removes pods until the file `stop` is there; each command that fails is a line in `failures`.
-loop() { # NUMBER
-  local pod_json=$BATS_TEST_TMPDIR/pod-$1.json id n=0
-  until [ -e "$BATS_TEST_TMPDIR/stop" ]; do
-    n=$((n + 1))
-    jq -n --arg n "rotation-$1-$n" '{metadata: {name: $n, namespace: "rotation", uid: $n, attempt: 0}, log_directory: "/tmp", linux: {}}' >"$pod_json"
-    if id=$(crictl runp "$pod_json" 2>>"$BATS_TEST_TMPDIR/failures-$1") && crictl inspectp "$id" >/dev/null 2>>"$BATS_TEST_TMPDIR/failures-$1" &&
-      crictl stopp "$id" >/dev/null 2>>"$BATS_TEST_TMPDIR/failures-$1" && crictl rmp "$id" >/dev/null 2>>"$BATS_TEST_TMPDIR/failures-$1"; then
-      echo "$n" >"$BATS_TEST_TMPDIR/count-$1"
-    else
-      echo "$1: pod $n" >>"$BATS_TEST_TMPDIR/failures"
-    fi
-  done
+  [ -z "${own:-}" ] || end_own_lab
 }
 
 @test "the certificates of site and node are renewed under loops of crictl" {
-  for n in $(seq "$LOOPS"); do loop "$n" 3>&- & done
+  begin_loops
   for n in $(seq "$ROTATIONS"); do
     site=$(lines "$LAB_SITE_LOG" "read again") node=$(lines "$LAB_NODE_LOG" "read again")
     # In between something that is no key: it changes nothing.
@@ -58,9 +29,72 @@ loop() { # NUMBER
     eventually 15 has_more "$LAB_NODE_LOG" "read again" "$node"
   done
   eventually 15 serves_newest
-  touch "$BATS_TEST_TMPDIR/stop"
-  wait
-  echo "# $(cat "$BATS_TEST_TMPDIR"/count-* | paste -sd+ | bc) pods in $LOOPS loops beside $ROTATIONS renewals" >&3
-  [ ! -e "$BATS_TEST_TMPDIR/failures" ] || { cat "$BATS_TEST_TMPDIR"/failures*; false; }
-  kill -0 "$LAB_SITE_PID" "$LAB_NODE_PID"
+  end_loops certificates
+}
+
+# A lab with all that a site can ask for; sets own.
+everything_lab() {
+  own=yes
+  own_lab
+  keys=$LAB_DIR/issuer issuer=https://issuer.example
+  "$PROJECT/test/support/lab/secure.sh" "$LAB_DIR" >&2
+  use_lab "$LAB_DIR"
+  eventually 20 site_is_reachable
+  crictl pull "$BUSYBOX" >&2
+}
+new_token() { # KID
+  (umask 077 && issuer token -dir "$keys" -kid "$1" -iss "$issuer" -sub "system:node:$LAB_NODE_NAME" -for 6h >"$LAB_DIR/token.new")
+  mv "$LAB_DIR/token.new" "$LAB_DIR/token-1"
+}
+new_policy() { # NUMBER
+  printf 'Rules:\n  - Name: round-%s\n    Nodes: ["%s"]\n    May: [run, create, exec-sync, pull]\n' "$1" "$LAB_NODE_NAME" >"$LAB_DIR/policy.new"
+  mv "$LAB_DIR/policy.new" "$LAB_DIR/policy.yaml"
+}
+# Another authority, trusted beside the one before before it signs anything.
+new_authority() { # NUMBER
+  local fresh=$BATS_TEST_TMPDIR/authority site node
+  site=$(lines "$LAB_SITE_LOG" "read again") node=$(lines "$LAB_NODE_LOG" "TLS files were read again")
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 5 -subj "/CN=authority-$1" -keyout "$fresh.key" -out "$fresh.crt" 2>/dev/null
+  { cat "$fresh.crt"; openssl x509 -in "$LAB_PKI/ca.crt"; } >"$fresh.both"
+  mv "$fresh.both" "$LAB_PKI/ca.crt"
+  eventually 15 has_more "$LAB_SITE_LOG" "TLS files were read again" "$site"
+  eventually 15 has_more "$LAB_NODE_LOG" "TLS files were read again" "$node"
+  mv "$fresh.key" "$LAB_PKI/ca.key"
+}
+# broken FILE LOG TEXT: for a moment there is nonsense in its place, and the log says that it cannot be used.
+broken() {
+  local before
+  before=$(lines "$2" "$3")
+  mv "$1" "$BATS_TEST_TMPDIR/kept"
+  echo '{broken' >"$1"
+  eventually 10 has_more "$2" "$3" "$before"
+  mv "$BATS_TEST_TMPDIR/kept" "$1"
+}
+
+@test "authority, certificates, token, the issuer's keys and the policy are renewed under loops of crictl" {
+  everything_lab
+  begin_loops
+  for n in $(seq "$ROTATIONS"); do
+    # The issuer signs with another key; the one before is still good.
+    issuer key -dir "$keys" -kid "key-$n"
+    [ "$n" -lt 2 ] || rm "$keys/key-$((n - 2)).pem"
+    issuer jwks -dir "$keys" >"$LAB_DIR/jwks.new"
+    if [ $((n % 10)) = 1 ]; then broken "$LAB_DIR/policy.yaml" "$LAB_SITE_LOG" "policy cannot be used"; fi
+    mv "$LAB_DIR/jwks.new" "$LAB_DIR/jwks.json"
+    policies=$(lines "$LAB_SITE_LOG" "the policy was read again")
+    new_policy "$n"
+    new_authority "$n"
+    eventually 10 has_more "$LAB_SITE_LOG" "the policy was read again" "$policies"
+    new_token "key-$n"
+    site=$(lines "$LAB_SITE_LOG" "TLS files were read again") node=$(lines "$LAB_NODE_LOG" "TLS files were read again")
+    renew_server
+    renew_node
+    eventually 15 has_more "$LAB_SITE_LOG" "TLS files were read again" "$site"
+    eventually 15 has_more "$LAB_NODE_LOG" "TLS files were read again" "$node"
+  done
+  eventually 15 serves_newest
+  end_loops "authority, certificates, token, keys and policy"
+  api audit verify --config "$LAB_SITE_CONFIG" | has "it is whole"
+  api audit show --config "$LAB_SITE_CONFIG" | has "rule=round-$ROTATIONS"
+  same "" "$(api audit show --denied --config "$LAB_SITE_CONFIG")"
 }

@@ -149,7 +149,11 @@ class Lab:
     def start_node(self, number):
         node = self.nodes[number - 1]
         binary = self.state["build"] + "/bin/interlink-cri"
-        node.start([binary, "serve", "--config", f"{self.dir}/node-{number}.yaml"], clean_environment())
+        environment = clean_environment()
+        token = f"{self.dir}/token-{number}"  # a test may put one there
+        if os.path.exists(token):
+            environment["VK_TOKEN_FILE"] = token
+        node.start([binary, "serve", "--config", f"{self.dir}/node-{number}.yaml"], environment)
         # Without its site, or with a store that the site does not take, a node lives but is not ready.
         wanted = "/readyz" if self.site.pid() and not os.environ.get("LAB_NO_READY") else "/healthz"
         node.wait_ready(lambda: self.node_answers(number, wanted) == 200, READY_SECONDS)
