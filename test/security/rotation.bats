@@ -53,7 +53,7 @@ new_policy() { # NUMBER
 # Another authority, trusted beside the one before before it signs anything.
 new_authority() { # NUMBER
   local fresh=$BATS_TEST_TMPDIR/authority site node
-  site=$(lines "$LAB_SITE_LOG" "read again") node=$(lines "$LAB_NODE_LOG" "TLS files were read again")
+  site=$(lines "$LAB_SITE_LOG" "TLS files were read again") node=$(lines "$LAB_NODE_LOG" "TLS files were read again")
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 5 -subj "/CN=authority-$1" -keyout "$fresh.key" -out "$fresh.crt" 2>/dev/null
   { cat "$fresh.crt"; openssl x509 -in "$LAB_PKI/ca.crt"; } >"$fresh.both"
   mv "$fresh.both" "$LAB_PKI/ca.crt"
