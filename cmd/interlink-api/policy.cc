@@ -34,14 +34,13 @@ Result<std::unique_ptr<auth::PolicyFile>> OpenPolicy(const config::ApiConfig& co
   return auth::PolicyFile::Open(config.policy_file, config::ParsePolicy, timer, log);
 }
 
-site_policy::Parts PolicyParts(const auth::PolicyFile& policy, const config::ApiConfig& config,
-                               Log& log) {
+site_policy::Parts PolicyParts(const auth::PolicyFile& policy, const config::ApiConfig& config) {
   const auto full_name =
       [registry = config.images.default_registry](const std::string& name) -> Result<std::string> {
     ASSIGN_OR_RETURN(const images::Reference reference, images::ParseReference(name, registry));
     return reference.ToString();
   };
-  return {[&policy] { return policy.Get(); }, full_name, log};
+  return {[&policy] { return policy.Get(); }, full_name};
 }
 
 int CheckPolicy(const std::string& file) {

@@ -14,9 +14,8 @@ namespace interlink::cmd_api {
 Result<std::unique_ptr<auth::PolicyFile>> OpenPolicy(const config::ApiConfig& config, Timer& timer,
                                                      Log& log);
 
-// `policy` and `log` outlive the result.
-site_policy::Parts PolicyParts(const auth::PolicyFile& policy, const config::ApiConfig& config,
-                               Log& log);
+// `policy` outlives the result.
+site_policy::Parts PolicyParts(const auth::PolicyFile& policy, const config::ApiConfig& config);
 
 }  // namespace interlink::cmd_api
 

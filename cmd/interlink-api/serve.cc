@@ -179,7 +179,7 @@ Status Run(const config::ApiConfig& config, Log& log) {
   std::optional<site_policy::SitePolicy> rules;  // by `policy`
   if (!config.policy_file.empty()) {
     ASSIGN_OR_RETURN(policy, OpenPolicy(config, timer, log));
-    rules.emplace(PolicyParts(*policy, config, log));
+    rules.emplace(PolicyParts(*policy, config));
   }
   std::unique_ptr<auth::AuditLog> audit;  // null: none is configured
   if (!config.audit.folder.empty()) {

@@ -1,6 +1,6 @@
 // Who reads the bearer tokens of requests: Auth.TokenFile, Auth.OIDC, or both.
-#ifndef INTERLINK_CMD_API_TOKENS_H_
-#define INTERLINK_CMD_API_TOKENS_H_
+#ifndef INTERLINK_CMD_INTERLINK_API_TOKENS_H_
+#define INTERLINK_CMD_INTERLINK_API_TOKENS_H_
 
 #include <memory>
 
@@ -28,4 +28,4 @@ Result<TokenReaders> OpenTokens(const config::ApiConfig& config, net::Io& io, Ti
 
 }  // namespace interlink::cmd_api
 
-#endif  // INTERLINK_CMD_API_TOKENS_H_
+#endif  // INTERLINK_CMD_INTERLINK_API_TOKENS_H_

@@ -19,6 +19,7 @@ constexpr auto kPatience = std::chrono::seconds(5);
 // How long requests that are told to end may take for it.
 constexpr auto kEnding = std::chrono::seconds(5);
 constexpr auto kFarewell = std::chrono::seconds(1);
+constexpr int kForbidden = 403;
 
 net::Awaitable<net::HttpResponse> WaitAnswer(ExchangePtr exchange, RouteFunction function,
                                              std::shared_ptr<net::Signal> signal) {
@@ -64,6 +65,12 @@ net::Awaitable<void> Send(ExchangePtr exchange, net::Responder& responder,
   const Duration took = std::chrono::steady_clock::now() - begun;
   const std::chrono::duration<double> seconds = took;
   AuditAnswer(*exchange, response.status, took);
+  if (response.status == kForbidden) {
+    state.ports.log.Info("a request was denied", {{"route", route},
+                                                  {"node", exchange->caller.node.str()},
+                                                  {"request", exchange->call.request_id().str()},
+                                                  {"why", exchange->notes->status().message()}});
+  }
   state.ports.metrics.Observe(kMetricRestSeconds, {{"route", route}}, seconds.count());
   if (state.ports.log.Enabled(LogLevel::kDebug)) {
     state.ports.log.Debug("request answered", {{"route", route},

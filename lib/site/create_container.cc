@@ -60,7 +60,7 @@ std::vector<runtime::v1::Image> ImagesOf(const Images& images, const NodeId& nod
   std::vector<runtime::v1::Image> found;
   for (const std::string& id : ids) {
     const auto one = images.Find(node, id);
-    // One that went meanwhile has no name, so no rule lets it through.
+    // One that went meanwhile has no name: no rule with Images lets it through.
     found.push_back(one.ok() && !one->empty() ? one->front().image : runtime::v1::Image());
   }
   return found;

@@ -74,9 +74,6 @@ Status SitePolicy::Decide(const site::Caller& caller, const PolicyRequest& reque
     if (caller.ruling != nullptr) caller.ruling->Add(decision.rule);
     return {};
   }
-  parts_.log.Info("the policy refuses a request", {{"node", request.node},
-                                                   {"action", std::string(NameOf(request.action))},
-                                                   {"why", decision.why}});
   return PermissionDenied("the site's policy: " + decision.why);
 }
 

@@ -7,7 +7,6 @@
 #include <string>
 
 #include "auth/policy.h"
-#include "base/log.h"
 #include "site/site.h"
 
 namespace interlink::site_policy {
@@ -17,7 +16,6 @@ struct Parts {
   std::function<std::shared_ptr<const auth::Policy>()> policy;
   // A name as a pod writes it -> the one that is pulled, with registry. Thread-safe.
   std::function<Result<std::string>(const std::string&)> full_image_name;
-  Log& log;  // outlives this; is told each refusal
 };
 
 class SitePolicy final : public site::Admission {

@@ -19,13 +19,11 @@ struct PolicyLab {
                        [](const std::string& name) -> Result<std::string> {
                          if (name.empty()) return InvalidArgument("empty");
                          return "docker.io/library/" + name + ":latest";
-                       },
-                       log});
+                       }});
   }
   Status Create() { return rules().MayCreate(caller, pod, container, {image}); }
 
   auth::Policy policy;
-  NullLog log;
   site::Caller caller{NodeId("n1"), 1};
   interlink::v1::RunSandboxRequest pod;
   interlink::v1::CreateContainerRequest container;
