@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -15,9 +16,9 @@ namespace interlink::shim {
 namespace {
 
 template <typename Message>
-void TakePayload(std::string_view payload) {
+void TakePayload(std::span<const char> payload) {
   Message message;
-  static_cast<void>(message.Decode(payload));
+  static_cast<void>(message.Decode({payload.data(), payload.size()}));
 }
 
 void TakeFrames(std::string_view input) {
