@@ -51,6 +51,8 @@ class Units(unittest.TestCase):
         self.assertEqual(unit["UMask"], ["0077"])
         for capability in unit["CapabilityBoundingSet"][0].split():
             self.assertIn(capability, {"CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_CHOWN", "CAP_FOWNER"})
+        # Its audit log; the rest of /var/log is read-only to it.
+        self.assertEqual(unit["LogsDirectory"], ["interlink-cri"])
         # Kubelet's new mounts must come in.
         self.assertNotIn("MountFlags", unit)
         self.assertNotIn("PrivateMounts", unit)
