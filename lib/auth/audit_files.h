@@ -45,7 +45,6 @@ class AuditFiles {
   // The last line; nothing can be appended afterwards.
   Status Close();
   uint64_t unsealed() const { return unsealed_; }
-  bool dirty() const { return dirty_; }
 
  private:
   AuditFiles(AuditFilesOptions options, AuditKey key, const Clock& clock)

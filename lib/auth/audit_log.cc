@@ -68,9 +68,12 @@ class FileAuditLog final : public AuditLog {
       wake_.NotifyAll();
     }
     thread_.join();
-    MutexLock lock(mutex_);
-    stopped_ = true;
-    const size_t left = waiting_.size() + in_hand_ + lost_;
+    size_t left = 0;
+    {
+      MutexLock lock(mutex_);
+      stopped_ = true;
+      left = waiting_.size() + in_hand_ + lost_;
+    }
     if (left != 0)
       log_.Error("records of the audit log are lost", {{"records", std::to_string(left)}});
   }
@@ -83,12 +86,15 @@ class FileAuditLog final : public AuditLog {
         Note(WriteBatch());
       } else if (failing_.load()) {
         if (std::chrono::steady_clock::now() >= retry_at_) Note(Probe());
-      } else if (std::chrono::steady_clock::now() >= sync_at_) {
-        Note(files_.Sync());
+      }
+      // Also while records come without a pause.
+      if (!failing_.load() && std::chrono::steady_clock::now() >= sync_at_) {
         sync_at_ = SteadyTime::max();
-      } else if (SealDue()) {
-        Note(files_.Seal());
+        Note(files_.Sync());
+      }
+      if (!failing_.load() && SealDue()) {
         sealed_at_ = std::chrono::steady_clock::now();
+        Note(files_.Seal());
       }
       if (Over()) break;
     }
