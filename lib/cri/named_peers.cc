@@ -16,6 +16,7 @@ namespace interlink::cri {
 namespace {
 
 constexpr size_t kBuffer = 64U << 10U;
+constexpr auto kRemembered = std::chrono::minutes(1);
 // An idle connection is cut after this; its client connects again.
 constexpr auto kIdleLimit = std::chrono::hours(24 * 7);
 // gRPC and its clients always read: whoever does not for so long is gone.
@@ -34,7 +35,7 @@ Status Name(int fd, const std::string& name) {
 
 }  // namespace
 
-// One connection. Owners: its two coroutines; with the last of them the name goes.
+// One connection. Owners: its two coroutines.
 class Carried : public std::enable_shared_from_this<Carried> {
  public:
   Carried(std::shared_ptr<NamedPeers> peers, std::string name,
@@ -43,7 +44,7 @@ class Carried : public std::enable_shared_from_this<Carried> {
         name_(std::move(name)),
         client_(std::move(client)),
         outer_(std::move(outer)) {}
-  ~Carried() { peers_->Forget(name_); }
+  ~Carried() { peers_->Left(name_); }
   Carried(const Carried&) = delete;
   Carried& operator=(const Carried&) = delete;
 
@@ -96,6 +97,7 @@ Result<UniqueFd> NamedPeers::Carry(UniqueFd client, PeerProcess peer) {
   ASSIGN_OR_RETURN(auto outer_side, net::Adopt(strand, std::move(outer)));
   {
     MutexLock lock(mutex_);
+    ForgetOld();
     peers_.emplace(name, std::move(peer));
   }
   Carried::Start(std::make_shared<Carried>(shared_from_this(), name, std::move(client_side),
@@ -112,14 +114,16 @@ std::optional<PeerProcess> NamedPeers::Find(const std::string& address) const {
   return it->second;
 }
 
-size_t NamedPeers::size() const {
+void NamedPeers::Left(const std::string& name) {
   MutexLock lock(mutex_);
-  return peers_.size();
+  left_.emplace_back(std::chrono::steady_clock::now(), name);
+  ForgetOld();
 }
 
-void NamedPeers::Forget(const std::string& name) {
-  MutexLock lock(mutex_);
-  peers_.erase(name);
+void NamedPeers::ForgetOld() {
+  const SteadyTime limit = std::chrono::steady_clock::now() - Duration(kRemembered);
+  for (; !left_.empty() && left_.front().first < limit; left_.pop_front())
+    peers_.erase(left_.front().second);
 }
 
 }  // namespace interlink::cri

@@ -9,11 +9,14 @@
 #ifndef INTERLINK_CRI_NAMED_PEERS_H_
 #define INTERLINK_CRI_NAMED_PEERS_H_
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "base/clock.h"
 #include "base/mutex.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
@@ -28,17 +31,19 @@ class NamedPeers : public std::enable_shared_from_this<NamedPeers> {
 
   // Carries `client` from now on, until one of the two ends. Returns the inner end, for gRPC.
   Result<UniqueFd> Carry(UniqueFd client, PeerProcess peer);
-  // `address`: what gRPC calls the other end ("unix-abstract:NAME"). Nothing: it is not there now.
+  // `address`: what gRPC calls the other end ("unix-abstract:NAME"). One that has left is still
+  // known for a minute: gRPC may begin its last call after that. Nothing: there was none.
   std::optional<PeerProcess> Find(const std::string& address) const;
-  size_t size() const;
 
  private:
-  void Forget(const std::string& name);
+  void Left(const std::string& name);
+  void ForgetOld() REQUIRES_LOCK(mutex_);
   friend class Carried;
 
   net::Io& io_;
   mutable Mutex mutex_;
-  std::map<std::string, PeerProcess> peers_ GUARDED_BY(mutex_);  // by name
+  std::map<std::string, PeerProcess> peers_ GUARDED_BY(mutex_);             // by name
+  std::deque<std::pair<SteadyTime, std::string>> left_ GUARDED_BY(mutex_);  // names, oldest first
 };
 
 }  // namespace interlink::cri
