@@ -67,7 +67,8 @@ Status ShowPolicy(const config::ApiConfig& config) {
   NullLog log;
   Timer timer;
   ASSIGN_OR_RETURN(const auto policy, OpenPolicy(config, timer, log));
-  std::cout << "policy " << config.policy_file << " has " << policy->Get()->size() << " rules\n";
+  std::cout << "policy " << config.policy_file << " has " << policy->Get()->rules().size()
+            << " rules\n";
   return {};
 }
 

@@ -17,7 +17,7 @@ int FailPolicy(const Status& status) {
   return ExitCodeOf(status);
 }
 
-Result<std::vector<auth::PolicyRule>> RulesOf(const std::string& file) {
+Result<auth::Policy> PolicyOf(const std::string& file) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(file, kMaxFile));
   return config::ParsePolicy(text, file);
 }
@@ -43,24 +43,33 @@ site_policy::Parts PolicyParts(const auth::PolicyFile& policy, const config::Api
   return {[&policy] { return policy.Get(); }, full_name};
 }
 
+std::function<std::optional<rest::Throttled>(const site::Caller&, size_t)> ThrottleOf(
+    site_policy::SitePolicy& policy) {
+  return [&policy](const site::Caller& caller, size_t bytes) -> std::optional<rest::Throttled> {
+    auto too_soon = policy.Throttle(caller, bytes);
+    if (!too_soon) return std::nullopt;
+    return rest::Throttled{std::move(too_soon->why), too_soon->wait};
+  };
+}
+
 int CheckPolicy(const std::string& file) {
-  const auto rules = RulesOf(file);
-  if (!rules.ok()) return FailPolicy(rules.status());
-  std::cout << "policy " << file << " is right: " << rules->size() << " rules\n";
+  const auto policy = PolicyOf(file);
+  if (!policy.ok()) return FailPolicy(policy.status());
+  std::cout << "policy " << file << " is right: " << policy->rules().size() << " rules, "
+            << policy->quotas().size() << " quotas\n";
   return 0;
 }
 
 int ExplainPolicy(const std::string& file, const std::string& request_file) {
-  auto rules = RulesOf(file);
-  if (!rules.ok()) return FailPolicy(rules.status());
+  const auto policy = PolicyOf(file);
+  if (!policy.ok()) return FailPolicy(policy.status());
   const auto request = RequestOf(request_file);
   if (!request.ok()) return FailPolicy(request.status());
-  const auth::Policy policy(*std::move(rules));
-  for (const auto& verdict : policy.Explain(*request)) {
+  for (const auto& verdict : policy->Explain(*request)) {
     std::cout << "rule \"" << verdict.rule
               << "\": " << (verdict.why_not.empty() ? "lets it through" : verdict.why_not) << "\n";
   }
-  const auth::Decision decision = policy.Decide(*request);
+  const auth::Decision decision = policy->Decide(*request);
   std::cout << (decision.allowed ? "let through by rule \"" + decision.rule + "\""
                                  : "refused: " + decision.why)
             << "\n";

@@ -2,10 +2,13 @@
 #ifndef INTERLINK_CMD_INTERLINK_API_POLICY_H_
 #define INTERLINK_CMD_INTERLINK_API_POLICY_H_
 
+#include <functional>
 #include <memory>
+#include <optional>
 
 #include "auth/policy_file.h"
 #include "config/api_config.h"
+#include "rest/rest.h"
 #include "site_policy/site_policy.h"
 
 namespace interlink::cmd_api {
@@ -16,6 +19,10 @@ Result<std::unique_ptr<auth::PolicyFile>> OpenPolicy(const config::ApiConfig& co
 
 // `policy` outlives the result.
 site_policy::Parts PolicyParts(const auth::PolicyFile& policy, const config::ApiConfig& config);
+
+// What rest::Ports wants of it. `policy` outlives the result.
+std::function<std::optional<rest::Throttled>(const site::Caller&, size_t)> ThrottleOf(
+    site_policy::SitePolicy& policy);
 
 }  // namespace interlink::cmd_api
 

@@ -203,7 +203,7 @@ Status Run(const config::ApiConfig& config, Log& log) {
        .max_connections_per_node = static_cast<size_t>(config.limits.connections_per_node),
        .max_requests_per_node = static_cast<size_t>(config.limits.requests_per_node)},
       {*site, authenticator, io, log, *metrics, [&metrics] { return metrics->Expose(); },
-       audit.get()});
+       audit.get(), rules ? ThrottleOf(*rules) : nullptr});
   site->Start();
   const Status listening = Listen(config, tls, io, edge, log);
   if (listening.ok()) {

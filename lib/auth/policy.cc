@@ -1,10 +1,10 @@
 #include "auth/policy.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <array>
 #include <utility>
+
+#include "auth/pattern.h"
 
 namespace interlink::auth {
 namespace {
@@ -21,15 +21,9 @@ constexpr std::array<std::pair<Action, std::string_view>, 8> kActions = {
 // Of what a caller has written, in an answer.
 constexpr size_t kMaxShown = 256;
 
-bool Matches(const std::vector<std::string>& patterns, const std::string& text) {
-  return std::any_of(patterns.begin(), patterns.end(), [&text](const std::string& pattern) {
-    return fnmatch(pattern.c_str(), text.c_str(), FNM_NOESCAPE) == 0;
-  });
-}
-
 bool MatchesOne(const std::vector<std::string>& patterns, const std::vector<std::string>& texts) {
   return std::any_of(texts.begin(), texts.end(),
-                     [&patterns](const std::string& text) { return Matches(patterns, text); });
+                     [&patterns](const std::string& text) { return MatchesOneOf(patterns, text); });
 }
 
 std::string Shown(const std::string& text) {
@@ -68,7 +62,7 @@ std::string WhyNotWho(const PolicyRule& rule, const PolicyRequest& request) {
                 {"tenant", &rule.tenants, &request.tenant},
                 {"namespace", &rule.namespaces, &request.pod_namespace}}};
   for (const auto& [what, patterns, text] : texts) {
-    if (patterns->empty() || Matches(*patterns, *text)) continue;
+    if (patterns->empty() || MatchesOneOf(*patterns, *text)) continue;
     return text->empty() ? std::string("it names ") + what + "s, and the request has none"
                          : std::string("it does not name ") + what + " " + Shown(*text);
   }
@@ -115,7 +109,7 @@ std::string WhyNotMachine(const PolicyRule& rule, const PolicyRequest& request) 
     if (!below) return "host path " + Shown(path) + " is not below one of its HostPaths";
   }
   for (const std::string& device : request.devices) {
-    if (!Matches(rule.devices, device))
+    if (!MatchesOneOf(rule.devices, device))
       return "device " + Shown(device) + " is none of its Devices";
   }
   return "";
@@ -124,7 +118,7 @@ std::string WhyNotMachine(const PolicyRule& rule, const PolicyRequest& request) 
 std::string WhyNotAnnotations(const PolicyRule& rule, const PolicyRequest& request) {
   for (const auto& [key, patterns] : rule.annotations) {
     const auto set = request.annotations.find(key);
-    if (set == request.annotations.end() || Matches(patterns, set->second)) continue;
+    if (set == request.annotations.end() || MatchesOneOf(patterns, set->second)) continue;
     return "annotation " + Shown(key) + " must not be " + Shown(set->second);
   }
   return "";
@@ -133,7 +127,7 @@ std::string WhyNotAnnotations(const PolicyRule& rule, const PolicyRequest& reque
 std::string WhyNotWhat(const PolicyRule& rule, const PolicyRequest& request) {
   // A pull is of no handler.
   if (request.action != Action::kPull && !rule.handlers.empty() &&
-      !Matches(rule.handlers, request.handler))
+      !MatchesOneOf(rule.handlers, request.handler))
     return "it does not name handler " + Shown(request.handler);
   std::string why;
   const bool has_image = request.action == Action::kCreate || request.action == Action::kPull;

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "auth/quota.h"
 #include "base/status.h"
 
 namespace interlink::auth {
@@ -92,7 +93,8 @@ struct Decision {
 
 class Policy {
  public:
-  explicit Policy(std::vector<PolicyRule> rules) : rules_(std::move(rules)) {}
+  explicit Policy(std::vector<PolicyRule> rules, std::vector<Quota> quotas = {})
+      : rules_(std::move(rules)), quotas_(std::move(quotas)) {}
 
   Decision Decide(const PolicyRequest& request) const;
   // What each rule says of it, in their order: "" when it lets it through.
@@ -101,10 +103,13 @@ class Policy {
     std::string why_not;
   };
   std::vector<Verdict> Explain(const PolicyRequest& request) const;
-  size_t size() const { return rules_.size(); }
+  // As in the file.
+  const std::vector<PolicyRule>& rules() const { return rules_; }
+  const std::vector<Quota>& quotas() const { return quotas_; }
 
  private:
   std::vector<PolicyRule> rules_;
+  std::vector<Quota> quotas_;
 };
 
 }  // namespace interlink::auth

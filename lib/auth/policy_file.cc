@@ -17,8 +17,7 @@ Result<Policy> ReadRules(const WatchedFile::Contents& contents, const std::strin
                             "\"");
   if (attributes.st_uid != geteuid() && attributes.st_uid != 0)
     return PermissionDenied("\"" + path + "\" belongs to another user: chown it to this one");
-  ASSIGN_OR_RETURN(auto rules, parse(contents.text, path));
-  return Policy(std::move(rules));
+  return parse(contents.text, path);
 }
 
 }  // namespace
@@ -44,7 +43,7 @@ struct PolicyFile::State {
                  {{"file", path}, {"reason", fresh.status().message()}});
       return;
     }
-    const size_t count = fresh->size();
+    const size_t count = fresh->rules().size();
     Put(*std::move(fresh));
     log->Info("the policy was read again", {{"file", path}, {"rules", std::to_string(count)}});
   }

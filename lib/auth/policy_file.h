@@ -18,9 +18,8 @@ namespace interlink::auth {
 
 class PolicyFile {
  public:
-  // The rules of a text; kInvalidArgument with file:line.
-  using Parse = std::function<Result<std::vector<PolicyRule>>(const std::string& text,
-                                                              const std::string& file)>;
+  // What a text says; kInvalidArgument with file:line.
+  using Parse = std::function<Result<Policy>(const std::string& text, const std::string& file)>;
 
   // kNotFound, kPermissionDenied (others than this user and root may write it), kInvalidArgument
   // with file:line. `timer` and `log` outlive the result.

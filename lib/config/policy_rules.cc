@@ -4,6 +4,8 @@
 #include <charconv>
 #include <memory>
 
+#include "config/policy_keys.h"
+#include "config/policy_quotas.h"
 #include "config/print.h"
 
 namespace interlink::config {
@@ -62,41 +64,26 @@ Key ActionsKey(std::string path, std::set<Action>* target, std::string doc) {
   return key;
 }
 
-// An empty list would read as "nobody" and mean "anybody".
-Key SomeTexts(Key key) {
-  key.read = [read = key.read](const Value& value, const std::string& where) -> Status {
-    if (value.kind == Value::Kind::kList && value.items.empty())
-      return InvalidArgument(value.where + ": " + where +
-                             " must not be an empty list: leave the key out for anybody and "
-                             "everything");
-    return read(value, where);
-  };
-  return key;
-}
-
-Key Patterns(std::string path, std::vector<std::string>* target, std::string doc) {
-  return SomeTexts(TextListKey(std::move(path), target, std::move(doc)));
-}
-
 Keys RuleKeys(PolicyRule* r) {
   return {
       TextKey("Name", &r->name, "Stands in answers. Unique in the file. Must be set."),
-      Patterns("Nodes", &r->nodes, "Nodes by their verified identity. Default: any."),
-      Patterns("Issuers", &r->issuers,
-               "Who has signed the request's token. Default: any, or none."),
-      Patterns("Subjects", &r->subjects, "The token's claim sub. Default: any, or none."),
-      Patterns("Groups", &r->groups, "One of the token's groups. Default: any, or none."),
-      Patterns("Tenants", &r->tenants, "The token's tenant. Default: any, or none."),
-      Patterns("Namespaces", &r->namespaces,
-               "Namespaces of pods, by the node's word. Default: any."),
+      PatternsKey("Nodes", &r->nodes, "Nodes by their verified identity. Default: any."),
+      PatternsKey("Issuers", &r->issuers,
+                  "Who has signed the request's token. Default: any, or none."),
+      PatternsKey("Subjects", &r->subjects, "The token's claim sub. Default: any, or none."),
+      PatternsKey("Groups", &r->groups, "One of the token's groups. Default: any, or none."),
+      PatternsKey("Tenants", &r->tenants, "The token's tenant. Default: any, or none."),
+      PatternsKey("Namespaces", &r->namespaces,
+                  "Namespaces of pods, by the node's word. Default: any."),
       ActionsKey("May", &r->may,
                  "run: a pod; create: a container; update: resources of what runs; exec: a command "
                  "with a stream; exec-sync: one without (probes); attach; port-forward; pull: an "
                  "image. Must be set."),
-      Patterns("Handlers", &r->handlers, "Handlers of this site. Default: any."),
-      Patterns("Images", &r->images,
-               "Of create and pull: names with registry, as registry.example.org/team/*. Default: "
-               "any."),
+      PatternsKey("Handlers", &r->handlers, "Handlers of this site. Default: any."),
+      PatternsKey(
+          "Images", &r->images,
+          "Of create and pull: names with registry, as registry.example.org/team/*. Default: "
+          "any."),
       BooleanKey("RequireDigest", &r->require_digest,
                  "A pull must name a digest (NAME@sha256:...)."),
       RangeKey(
@@ -159,18 +146,7 @@ Key RulesKey(std::vector<PolicyRule>* target) {
   key.takes = "a list of maps";
   key.doc = "What is let through; everything else is refused. An empty list refuses everybody.";
   key.read = [target](const Value& value, const std::string& path) -> Status {
-    if (value.kind != Value::Kind::kList) return MustBe(value, path, "a list of maps");
-    for (size_t i = 0; i < value.items.size(); ++i) {
-      ASSIGN_OR_RETURN(PolicyRule rule,
-                       ReadRule(value.items[i], path + "[" + std::to_string(i) + "]"));
-      const auto twin = std::find_if(target->begin(), target->end(),
-                                     [&rule](const auto& r) { return r.name == rule.name; });
-      if (twin != target->end())
-        return InvalidArgument(rule.where + ": the name " + Quoted(rule.name) +
-                               " stands twice, it is also at " + twin->where);
-      target->push_back(std::move(rule));
-    }
-    return {};
+    return ReadNamedItems(value, path, ReadRule, target);
   };
   key.item_keys = [defaults = std::make_shared<PolicyRule>()] { return RuleKeys(defaults.get()); };
   return key;
@@ -243,15 +219,16 @@ Keys RequestKeys(PolicyRequest* r) {
 
 }  // namespace
 
-Result<std::vector<PolicyRule>> ParsePolicy(const std::string& text, const std::string& file) {
+Result<auth::Policy> ParsePolicy(const std::string& text, const std::string& file) {
   ASSIGN_OR_RETURN(const Value document, ParseDocument(text, file));
   std::vector<PolicyRule> rules;
+  std::vector<auth::Quota> quotas;
   Sources sources;
-  RETURN_IF_ERROR(ReadKeys(document, {RulesKey(&rules)}, "", &sources));
+  RETURN_IF_ERROR(ReadKeys(document, {RulesKey(&rules), QuotasKey(&quotas)}, "", &sources));
   // A file that was cut short, or another one, must not pass for a policy.
   if (!sources.contains("Rules"))
     return InvalidArgument(file + ": Rules must be set; an empty list refuses everybody");
-  return rules;
+  return auth::Policy(std::move(rules), std::move(quotas));
 }
 
 Result<PolicyRequest> ParsePolicyRequest(const std::string& text, const std::string& file) {
@@ -266,8 +243,10 @@ Result<PolicyRequest> ParsePolicyRequest(const std::string& text, const std::str
 
 std::string PolicyReference() {
   std::vector<PolicyRule> rules;
+  std::vector<auth::Quota> quotas;
   PolicyRequest request;
-  return PrintReference({RulesKey(&rules)}, "The file of Policy.File of interlink-api") +
+  return PrintReference({RulesKey(&rules), QuotasKey(&quotas)},
+                        "The file of Policy.File of interlink-api") +
          "\nLists hold patterns: `*` is any run of characters (`/` too), `?` one character, `[ab]` "
          "one of them; HostPaths are paths, compared by their components.\n\n" +
          PrintReference(RequestKeys(&request), "A request of `interlink-api policy explain`") +

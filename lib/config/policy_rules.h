@@ -12,10 +12,10 @@
 
 namespace interlink::config {
 
-// YAML: a map with the list Rules. `file` is for messages. kInvalidArgument with file:line: unknown
-// keys, wrong types, actions that do not exist, names that stand twice, and rules that could never
-// let anything through.
-Result<std::vector<auth::PolicyRule>> ParsePolicy(const std::string& text, const std::string& file);
+// YAML: a map with the lists Rules and Quotas. `file` is for messages. kInvalidArgument with
+// file:line: unknown keys, wrong types, actions that do not exist, names that stand twice, rules
+// that could never let anything through, and quotas that could never be in force.
+Result<auth::Policy> ParsePolicy(const std::string& text, const std::string& file);
 
 // YAML: one request as `interlink-api policy explain` takes it.
 Result<auth::PolicyRequest> ParsePolicyRequest(const std::string& text, const std::string& file);

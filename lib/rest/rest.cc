@@ -20,6 +20,7 @@ constexpr auto kPatience = std::chrono::seconds(5);
 constexpr auto kEnding = std::chrono::seconds(5);
 constexpr auto kFarewell = std::chrono::seconds(1);
 constexpr int kForbidden = 403;
+constexpr int kTooManyRequests = 429;
 
 net::Awaitable<net::HttpResponse> WaitAnswer(ExchangePtr exchange, RouteFunction function,
                                              std::shared_ptr<net::Signal> signal) {
@@ -85,20 +86,38 @@ net::Awaitable<void> Send(ExchangePtr exchange, net::Responder& responder,
   }
 }
 
-// Why a request that was admitted is not begun; OK: it is.
-Status CheckLoad(const Exchange& exchange, const Running& running) {
+// In time, the same request goes through: for a node it is a site that cannot be asked just now,
+// not a refusal, which would make it give up what the site may have long since.
+net::HttpResponse TooMany(const Exchange& exchange, const std::string& why, Duration wait) {
+  net::HttpResponse response = ProblemAnswer(exchange, Unavailable(why), kTooManyRequests);
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
+  response.headers.Set("Retry-After", std::to_string(std::max<int64_t>(1, seconds)));
+  return response;
+}
+
+// Why a request that was admitted is not begun; nothing: it is.
+std::optional<net::HttpResponse> CheckLoad(const Exchange& exchange, const Running& running) {
   Edge::State& state = *exchange.state;
-  if (state.Stopping() && exchange.routing.entry->access != wire::Access::kOpen)
-    return Unavailable("the site is shutting down");
-  if (IsLimited(exchange.routing.entry->route) &&
-      running.count() > state.options.max_requests_per_node) {
-    return ResourceExhausted("node \"" + exchange.caller.node.str() + "\" has " +
-                             std::to_string(state.options.max_requests_per_node) +
-                             " requests in progress already");
+  const wire::RouteEntry& entry = *exchange.routing.entry;
+  if (state.Stopping() && entry.access != wire::Access::kOpen)
+    return ProblemAnswer(exchange, Unavailable("the site is shutting down"));
+  if (IsLimited(entry.route) && running.count() > state.options.max_requests_per_node) {
+    return TooMany(exchange,
+                   "node \"" + exchange.caller.node.str() + "\" has " +
+                       std::to_string(state.options.max_requests_per_node) +
+                       " requests in progress already",
+                   std::chrono::seconds(1));
   }
-  if (state.ports.audit != nullptr && BeginsSomething(exchange.routing.entry->route))
-    RETURN_IF_ERROR(state.ports.audit->MayBegin());
-  return {};
+  if (!BeginsSomething(entry.route)) return std::nullopt;
+  if (state.ports.throttle) {
+    if (const auto throttled = state.ports.throttle(exchange.caller, exchange.request.body.size()))
+      return TooMany(exchange, throttled->why, throttled->wait);
+  }
+  if (state.ports.audit != nullptr) {
+    if (const Status status = state.ports.audit->MayBegin(); !status.ok())
+      return ProblemAnswer(exchange, status);
+  }
+  return std::nullopt;
 }
 
 net::Awaitable<void> Handle(std::shared_ptr<Edge::State> state, Face face, net::HttpRequest request,
@@ -114,8 +133,8 @@ net::Awaitable<void> Handle(std::shared_ptr<Edge::State> state, Face face, net::
   const bool stream = entry.kind == wire::Kind::kStream || entry.kind == wire::Kind::kWebSocket;
   auto signal = std::make_shared<net::Signal>(co_await boost::asio::this_coro::executor);
   const Running running(state, exchange->caller.node, signal, stream);
-  if (const Status status = CheckLoad(*exchange, running); !status.ok()) {
-    co_await Send(exchange, responder, ProblemAnswer(*exchange, status), begun);
+  if (auto refusal = CheckLoad(*exchange, running)) {
+    co_await Send(exchange, responder, *std::move(refusal), begun);
     co_return;
   }
   const StreamFunction serve = StreamOf(entry.route);

@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "auth/audit_log.h"
@@ -28,6 +29,12 @@ struct Options {
   Duration heartbeat = std::chrono::seconds(4);  // of /v1/events and /v1/logs; at most 5 s
 };
 
+// A request that comes too soon: it is answered with 429 and may be repeated after `wait`.
+struct Throttled {
+  std::string why;
+  Duration wait{};
+};
+
 struct Ports {
   site::Site& site;
   const auth::Authenticator& authenticator;
@@ -36,6 +43,9 @@ struct Ports {
   Metrics& metrics;
   std::function<std::string()> metrics_text;  // of GET /metrics; must not block
   auth::AuditLog* audit = nullptr;            // null: nothing is recorded
+  // Asked before a request that begins something, with the bytes of its body; it must not block.
+  // Empty: all may go on.
+  std::function<std::optional<Throttled>(const site::Caller&, size_t)> throttle = nullptr;
 };
 
 // What a listener serves.

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "site/field_walk.h"
+#include "site/gpus.h"
 #include "site/live_site.h"
 
 namespace interlink::site {
@@ -105,7 +106,12 @@ Status LiveSite::AdmitContainerLocked(const Caller& caller, const ContainerKey& 
                                       const std::vector<runtime::v1::Image>& images) const {
   const Sandbox* sandbox = tables_.Find(key.Sandbox());
   if (sandbox == nullptr || tables_.FindContainer(key.node, key.id) != nullptr) return {};
-  return ports_.admission->MayCreate(caller, PodOf(*sandbox), request, images);
+  RETURN_IF_ERROR(ports_.admission->MayCreate(caller, PodOf(*sandbox), request, images));
+  // GPUs of the pod's own request are there for its containers.
+  const uint64_t gpus = tables_.GpusOf(*sandbox, GpusAskedBy(request)) - tables_.GpusOf(*sandbox);
+  const Account account = Tables::AccountOf(*sandbox);
+  return ports_.admission->MayHold(account, tables_.HoldingsOf(account),
+                                   {.containers = 1, .gpus = gpus});
 }
 
 Status LiveSite::CreateContainerLocked(const ContainerKey& key,

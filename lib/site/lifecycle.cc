@@ -91,6 +91,7 @@ Status LiveSite::LoadRecordLocked(const StoredRecord& record, interlink::v1::Sto
       sandbox.key = {record.key.node, SandboxId(record.key.key)};
       sandbox.record = stored.record();
       sandbox.body = stored.body();
+      sandbox.tenant = stored.tenant();
       sandbox.gone_since = ports_.clock.Steady();
       tables_.Add(std::move(sandbox));
       return {};

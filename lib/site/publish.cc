@@ -35,6 +35,7 @@ void LiveSite::AppendPut(const RecordKey& key, Batch& batch) const {
       stored.set_version(1);
       *stored.mutable_record() = sandbox->record;
       stored.set_body(sandbox->body);
+      stored.set_tenant(sandbox->tenant);
       return batch.puts.push_back({key, stored.SerializeAsString()});
     }
     case RecordKind::kContainer: {

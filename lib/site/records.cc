@@ -1,5 +1,10 @@
 #include "site/records.h"
 
+#include <algorithm>
+
+#include "site/gpus.h"
+#include "site/site.h"
+
 namespace interlink::site {
 namespace {
 
@@ -46,8 +51,12 @@ Sandbox& Tables::Add(Sandbox sandbox) {
   node_of_sandbox[key.id] = key.node;
   interlink::v1::RunSandboxRequest request;
   // A tombstone has no body and no pod.
-  if (!sandbox.body.empty() && request.ParseFromString(sandbox.body))
+  if (!sandbox.body.empty() && request.ParseFromString(sandbox.body)) {
     pods[PodOf(key.node, request)].insert(key);
+    sandbox.gpus = GpusAskedBy(request);
+  }
+  if (const Sandbox* old = Find(key)) LeaveAccount(*old);
+  accounts[AccountOf(sandbox)].insert(key);
   return sandboxes[key] = std::move(sandbox);
 }
 
@@ -56,6 +65,7 @@ Container& Tables::Add(Container container) {
   interlink::v1::CreateContainerRequest request;
   if (!container.body.empty() && request.ParseFromString(container.body)) {
     names[{key.Sandbox(), request.config().metadata().name()}].insert(key);
+    container.gpus = GpusAskedBy(request);
   }
   sandbox_of[{key.node, key.id}] = key.sandbox;
   node_of[key.id] = key.node;
@@ -63,8 +73,8 @@ Container& Tables::Add(Container container) {
   return containers[key] = std::move(container);
 }
 
-bool Tables::Adopt(const interlink::v1::RunSandboxRequest& request, const std::string& body,
-                   Sandbox& sandbox) {
+bool Tables::Adopt(const Account& owner, const interlink::v1::RunSandboxRequest& request,
+                   const std::string& body, Sandbox& sandbox) {
   interlink::v1::RunSandboxRequest imported;
   if (!sandbox.record.imported() || request.handler() != sandbox.record.handler()) return false;
   // A backend that kept no config cannot contradict.
@@ -73,7 +83,11 @@ bool Tables::Adopt(const interlink::v1::RunSandboxRequest& request, const std::s
        PodOf(sandbox.key.node, imported) != PodOf(sandbox.key.node, request)))
     return false;
   pods[PodOf(sandbox.key.node, request)].insert(sandbox.key);
+  LeaveAccount(sandbox);
+  sandbox.tenant = owner.tenant;
+  accounts[AccountOf(sandbox)].insert(sandbox.key);
   sandbox.body = body;
+  sandbox.gpus = GpusAskedBy(request);
   sandbox.record.set_created_ns(request.created_ns());
   sandbox.record.set_imported(false);
   return true;
@@ -89,6 +103,7 @@ bool Tables::Adopt(const interlink::v1::CreateContainerRequest& request, const s
     return false;
   names[{container.key.Sandbox(), name}].insert(container.key);
   container.body = body;
+  container.gpus = GpusAskedBy(request);
   container.record.set_created_ns(request.created_ns());
   container.record.set_imported(false);
   return true;
@@ -108,6 +123,7 @@ void Tables::Erase(const SandboxKey& key) {
   if (const auto node = nodes.find(key.node); node != nodes.end())
     node->second.changed.erase(sandbox->number);
   if (!IsOfAnotherNode(key)) node_of_sandbox.erase(key.id);
+  LeaveAccount(*sandbox);
   sandboxes.erase(key);
 }
 
@@ -153,6 +169,54 @@ const Container* Tables::OtherLife(const ContainerKey& key,
       return container;
   }
   return nullptr;
+}
+
+std::string Account::Text() const {
+  return tenant.empty() ? "node \"" + node.str() + "\"" : "tenant \"" + tenant + "\"";
+}
+
+Account AccountOf(const Caller& caller) {
+  if (caller.token != nullptr && !caller.token->tenant.empty())
+    return {caller.token->tenant, NodeId()};
+  return {"", caller.node};
+}
+
+Account Tables::AccountOf(const Sandbox& sandbox) {
+  return sandbox.tenant.empty() ? Account{"", sandbox.key.node} : Account{sandbox.tenant, NodeId()};
+}
+
+void Tables::LeaveAccount(const Sandbox& sandbox) {
+  const auto it = accounts.find(AccountOf(sandbox));
+  if (it == accounts.end()) return;
+  it->second.erase(sandbox.key);
+  if (it->second.empty()) accounts.erase(it);
+}
+
+uint64_t Tables::GpusOf(const Sandbox& sandbox, uint64_t more) const {
+  for (const ContainerId& id : sandbox.containers) {
+    const Container* container = Find(ContainerKey{sandbox.key.node, sandbox.key.id, id});
+    if (container != nullptr && container->record.seen() < interlink::v1::SEEN_DOWN)
+      more += container->gpus;
+  }
+  return std::max(sandbox.gpus, more);
+}
+
+Holdings Tables::HoldingsOf(const Account& account) const {
+  Holdings holdings;
+  const auto own = accounts.find(account);
+  if (own == accounts.end()) return holdings;
+  for (const SandboxKey& key : own->second) {
+    const Sandbox* sandbox = Find(key);
+    if (sandbox == nullptr || sandbox->record.seen() >= interlink::v1::SEEN_DOWN) continue;
+    ++holdings.sandboxes;
+    holdings.gpus += GpusOf(*sandbox);
+    for (const ContainerId& id : sandbox->containers) {
+      const Container* container = Find(ContainerKey{key.node, key.id, id});
+      if (container != nullptr && container->record.seen() < interlink::v1::SEEN_DOWN)
+        ++holdings.containers;
+    }
+  }
+  return holdings;
 }
 
 }  // namespace interlink::site

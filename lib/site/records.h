@@ -17,6 +17,7 @@
 #include "interlink/v1/link.pb.h"
 #include "interlink/v1/record.pb.h"
 #include "interlink/v1/site_store.pb.h"
+#include "site/admission.h"
 #include "site/store.h"
 
 namespace interlink::site {
@@ -49,6 +50,8 @@ struct Sandbox {
   interlink::v1::SandboxRecord record;
   std::string
       body;  // RunSandboxRequest as it came; empty for a tombstone of an id that was never run
+  std::string tenant;  // whose account it is on; empty: its node's own
+  uint64_t gpus = 0;   // that its request asks for; set by Tables
   std::set<ContainerId> containers;
   uint64_t number = 0;  // of the last published change
   // Commits of it that are not durable yet: until 0 it is not driven, answered or told.
@@ -71,6 +74,7 @@ struct Container {
   ContainerKey key;
   interlink::v1::ContainerRecord record;
   std::string body;
+  uint64_t gpus = 0;           // that its request asks for; set by Tables
   int64_t grace_seconds = -1;  // of the stop that was asked for; -1: none
   uint64_t number = 0;
   int uncommitted = 0;    // see Sandbox
@@ -123,6 +127,7 @@ struct Tables {
   std::map<SandboxId, NodeId> node_of_sandbox;
   std::map<PodKey, std::set<SandboxKey>> pods;
   std::map<NameKey, std::set<ContainerKey>> names;
+  std::map<Account, std::set<SandboxKey>> accounts;  // whose sandboxes, ended ones too
 
   Sandbox* Find(const SandboxKey& key);
   const Sandbox* Find(const SandboxKey& key) const;
@@ -139,8 +144,8 @@ struct Tables {
   Container& Add(Container container);
   // An imported record becomes its owner's creation, with the bytes that the owner repeats. False:
   // it is not imported, or is another pod or container.
-  bool Adopt(const interlink::v1::RunSandboxRequest& request, const std::string& body,
-             Sandbox& sandbox);
+  bool Adopt(const Account& owner, const interlink::v1::RunSandboxRequest& request,
+             const std::string& body, Sandbox& sandbox);
   bool Adopt(const interlink::v1::CreateContainerRequest& request, const std::string& body,
              Container& container);
   void Erase(const SandboxKey& key);
@@ -152,6 +157,15 @@ struct Tables {
                            const interlink::v1::RunSandboxRequest& request) const;
   const Container* OtherLife(const ContainerKey& key,
                              const interlink::v1::CreateContainerRequest& request) const;
+
+  static Account AccountOf(const Sandbox& sandbox);
+  // Of all its sandboxes that have not ended. No sessions: they are not records.
+  Holdings HoldingsOf(const Account& account) const;
+  // GPUs of the sandbox, when a container has so many `more`.
+  uint64_t GpusOf(const Sandbox& sandbox, uint64_t more = 0) const;
+
+ private:
+  void LeaveAccount(const Sandbox& sandbox);
 };
 
 }  // namespace interlink::site

@@ -4,6 +4,7 @@
 
 #include "base/node_options.h"
 #include "site/field_walk.h"
+#include "site/gpus.h"
 #include "site/live_site.h"
 
 namespace interlink::site {
@@ -77,7 +78,7 @@ Status LiveSite::RunSandboxLocked(const Call& call, const Caller& caller, const 
       return FailedPrecondition("sandbox \"" + key.id.str() +
                                 "\" was stopped or removed: an id runs at most once");
     }
-    if (sandbox->body != body && tables_.Adopt(request, body, *sandbox)) {
+    if (sandbox->body != body && tables_.Adopt(AccountOf(caller), request, body, *sandbox)) {
       StampLocked(*sandbox);
       CommitLocked({{StoreKey(key)}, {key}}, false, {});
     }
@@ -106,9 +107,15 @@ Status LiveSite::RunSandboxLocked(const Call& call, const Caller& caller, const 
   if (tables_.IsOfAnotherNode(key))
     return NotFound("no sandbox \"" + key.id.str() + "\" of this node");
   if (const Sandbox* other = tables_.OtherLife(key, request)) return OtherLives(*other);
+  if (ports_.admission != nullptr) {
+    const Account account = AccountOf(caller);
+    RETURN_IF_ERROR(ports_.admission->MayHold(account, tables_.HoldingsOf(account),
+                                              {.sandboxes = 1, .gpus = GpusAskedBy(request)}));
+  }
   Sandbox sandbox;
   sandbox.key = key;
   sandbox.body = body;
+  sandbox.tenant = AccountOf(caller).tenant;
   sandbox.record.set_id(key.id.str());
   sandbox.record.set_handler(request.handler());
   sandbox.record.set_wanted(interlink::v1::WANTED_CREATE);

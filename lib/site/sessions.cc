@@ -49,10 +49,17 @@ Result<LiveSite::Admitted> LiveSite::AdmitSessionLocked(const Caller& caller, Ad
                                                         const std::string& session_id) {
   RETURN_IF_ERROR(MayUseLocked(caller, use, sandbox));
   ASSIGN_OR_RETURN(Plugin * plugin, PluginForChange(handler));
+  const Sandbox* pod = tables_.Find(sandbox);
+  if (pod == nullptr) return NotFound("no sandbox \"" + sandbox.id.str() + "\" of this node");
+  const Account account = Tables::AccountOf(*pod);
+  if (ports_.admission != nullptr) {
+    RETURN_IF_ERROR(ports_.admission->MayHold(account, {.sessions = session_counts_->Of(account)},
+                                              {.sessions = 1}));
+  }
   Admitted admitted;
   admitted.backend = plugin->backend.get();
   ASSIGN_OR_RETURN(admitted.counted,
-                   session_counts_->Take(caller.node, options_.max_sessions_per_node));
+                   session_counts_->Take(caller.node, options_.max_sessions_per_node, account));
   RETURN_IF_ERROR(RunOnceLocked(session_id));
   return admitted;
 }

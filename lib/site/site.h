@@ -57,6 +57,9 @@ struct Caller {
   std::shared_ptr<Ruling> ruling = nullptr;
 };
 
+// A tenant's, where the token names one.
+Account AccountOf(const Caller& caller);
+
 // An open session: the descriptor as lib/sdk/backend.h has it (OpenSession, Dial). It counts
 // against its node's limit until this dies, which may be after the Site.
 struct Session {

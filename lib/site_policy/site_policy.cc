@@ -66,7 +66,64 @@ Action ActionOfUse(site::Admission::Use use) {
   return Action::kUpdate;
 }
 
+const Clock& SystemTime() {
+  static const SystemClock clock;
+  return clock;
+}
+
+// One number of a quota. "": it is kept.
+std::string Exceeds(const std::optional<uint64_t>& limit, uint64_t has, uint64_t more,
+                    const char* what) {
+  if (!limit || more == 0 || has + more <= *limit) return "";
+  std::string text = "has " + std::to_string(has) + " of " + std::to_string(*limit) + " " + what;
+  if (more > 1) text += " and asks for " + std::to_string(more) + " more";
+  return text;
+}
+
+std::string Among(const auth::Quota& quota, const site::Account& account) {
+  return "the site's quota \"" + quota.name + "\": " + account.Text() + " ";
+}
+
 }  // namespace
+
+SitePolicy::SitePolicy(Parts parts)
+    : parts_(std::move(parts)),
+      requests_(parts_.clock != nullptr ? *parts_.clock : SystemTime()),
+      bytes_(parts_.clock != nullptr ? *parts_.clock : SystemTime()) {}
+
+Status SitePolicy::MayHold(const site::Account& account, const site::Holdings& has,
+                           const site::Holdings& more) const {
+  const auto policy = parts_.policy();
+  const auth::Quota* quota = auth::FindQuota(policy->quotas(), account.tenant, account.node.str());
+  if (quota == nullptr) return {};
+  std::string why = Exceeds(quota->sandboxes, has.sandboxes, more.sandboxes, "sandboxes");
+  if (why.empty()) why = Exceeds(quota->containers, has.containers, more.containers, "containers");
+  if (why.empty()) why = Exceeds(quota->gpus, has.gpus, more.gpus, "GPUs");
+  if (why.empty()) why = Exceeds(quota->sessions, has.sessions, more.sessions, "sessions");
+  if (why.empty()) return {};
+  return ResourceExhausted(Among(*quota, account) + why +
+                           ": end some, or ask the site's administrator for more");
+}
+
+std::optional<TooSoon> SitePolicy::Throttle(const site::Caller& caller, size_t bytes) {
+  const auto policy = parts_.policy();
+  const site::Account account = site::AccountOf(caller);
+  const auth::Quota* quota = auth::FindQuota(policy->quotas(), account.tenant, account.node.str());
+  if (quota == nullptr) return std::nullopt;
+  const auto too_soon = [&](auth::RateLimiter& limiter, const std::optional<uint64_t>& rate,
+                            uint64_t cost, const char* what) -> std::optional<TooSoon> {
+    if (!rate) return std::nullopt;
+    const Duration wait = limiter.Take(account.Text(), *rate, cost);
+    if (wait == Duration::zero()) return std::nullopt;
+    return TooSoon{Among(*quota, account) + "may send " + std::to_string(*rate) + " " + what +
+                       " a second and has sent more: ask again later",
+                   wait};
+  };
+  auto refusal =
+      too_soon(requests_, quota->requests_per_second, 1, "requests that begin something");
+  if (!refusal) refusal = too_soon(bytes_, quota->bytes_per_second, bytes, "bytes");
+  return refusal;
+}
 
 Status SitePolicy::Decide(const site::Caller& caller, const PolicyRequest& request) const {
   const auth::Decision decision = parts_.policy()->Decide(request);

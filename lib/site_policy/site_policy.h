@@ -1,12 +1,14 @@
-// SitePolicy: the site's admission by the rules of lib/auth/policy.h. Thread-safe.
+// SitePolicy: the site's admission by the rules and quotas of lib/auth. Thread-safe.
 #ifndef INTERLINK_SITE_POLICY_SITE_POLICY_H_
 #define INTERLINK_SITE_POLICY_SITE_POLICY_H_
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "auth/policy.h"
+#include "auth/rate_limiter.h"
 #include "site/site.h"
 
 namespace interlink::site_policy {
@@ -16,11 +18,19 @@ struct Parts {
   std::function<std::shared_ptr<const auth::Policy>()> policy;
   // A name as a pod writes it -> the one that is pulled, with registry. Thread-safe.
   std::function<Result<std::string>(const std::string&)> full_image_name;
+  // Outlives the policy. Null: the system's.
+  const Clock* clock = nullptr;
+};
+
+// A request that comes too soon for its account's quota.
+struct TooSoon {
+  std::string why;
+  Duration wait{};  // then it can go through
 };
 
 class SitePolicy final : public site::Admission {
  public:
-  explicit SitePolicy(Parts parts) : parts_(std::move(parts)) {}
+  explicit SitePolicy(Parts parts);
 
   Status MayRun(const site::Caller& caller,
                 const interlink::v1::RunSandboxRequest& pod) const override;
@@ -31,11 +41,18 @@ class SitePolicy final : public site::Admission {
                 const interlink::v1::RunSandboxRequest& pod) const override;
   Status MayPull(const site::Caller& caller, const interlink::v1::RunSandboxRequest& pod,
                  const interlink::v1::PullImageRequest& pull) const override;
+  Status MayHold(const site::Account& account, const site::Holdings& has,
+                 const site::Holdings& more) const override;
+
+  // Counts a request that begins something, with a body of `bytes`. Nothing: it may go on.
+  std::optional<TooSoon> Throttle(const site::Caller& caller, size_t bytes);
 
  private:
   Status Decide(const site::Caller& caller, const auth::PolicyRequest& request) const;
 
   const Parts parts_;
+  auth::RateLimiter requests_;
+  auth::RateLimiter bytes_;
 };
 
 }  // namespace interlink::site_policy

@@ -22,16 +22,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   Check(config::ParseDocument(text, "f.yaml").status());
   auto request = config::ParsePolicyRequest(text, "f.yaml");
   Check(request.status());
-  auto rules = config::ParsePolicy(text, "f.yaml");
-  Check(rules.status());
-  if (!rules.ok()) return 0;
-  const auth::Policy policy(*std::move(rules));
+  const auto policy = config::ParsePolicy(text, "f.yaml");
+  Check(policy.status());
+  if (!policy.ok()) return 0;
   auth::PolicyRequest asked = request.ok() ? *std::move(request) : auth::PolicyRequest();
   asked.node = asked.node.empty() ? text.substr(0, 64) : asked.node;
-  const auth::Decision decision = policy.Decide(asked);
+  const auth::Decision decision = policy->Decide(asked);
   if (decision.allowed == decision.rule.empty()) abort();
   bool lets_through = false;
-  for (const auto& verdict : policy.Explain(asked)) lets_through |= verdict.why_not.empty();
+  for (const auto& verdict : policy->Explain(asked)) lets_through |= verdict.why_not.empty();
   if (lets_through != decision.allowed) abort();
   return 0;
 }

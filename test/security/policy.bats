@@ -120,7 +120,7 @@ use_policy() {
 }
 
 @test "policy check and policy explain say what is wrong and why" {
-  api policy check "$POLICY" | has "is right: 1 rules"
+  api policy check "$POLICY" | has "is right: 1 rules, 0 quotas"
   api check --config "$LAB_SITE_CONFIG" | has "policy $POLICY has 1 rules"
   echo 'Rules: [{Name: a, May: [run], Node: [x]}]' >"$BATS_TEST_TMPDIR/bad.yaml"
   refused 'unknown key "Rules\[0\].Node", the nearest known key is "Rules\[0\].Nodes"' api policy check "$BATS_TEST_TMPDIR/bad.yaml"

@@ -224,11 +224,11 @@ class CountingLines final : public Log {
 };
 
 // One rule for each word of the text; "bad" is none.
-Result<std::vector<PolicyRule>> ParseWords(const std::string& text, const std::string& file) {
+Result<Policy> ParseWords(const std::string& text, const std::string& file) {
   if (text == "bad") return InvalidArgument(file + ":1: bad");
   PolicyRule rule = Everything();
   rule.nodes = {text};
-  return std::vector<PolicyRule>{rule};
+  return Policy({rule});
 }
 
 struct FileLab {

@@ -14,7 +14,7 @@ std::string Refusal(const std::string& rule) {
 }
 
 TEST_CASE("A policy with every key") {
-  const auto rules = ParsePolicy(R"(Rules:
+  const auto policy = ParsePolicy(R"(Rules:
   - Name: physics
     Nodes: ["hpc-*"]
     Issuers: ["https://login.example.org"]
@@ -35,11 +35,11 @@ TEST_CASE("A policy with every key") {
   - Name: second
     May: [attach]
 )",
-                                 "f");
-  INFO(rules.status().message());
-  REQUIRE(rules.ok());
-  REQUIRE(rules->size() == 2);
-  const auth::PolicyRule& rule = rules->front();
+                                  "f");
+  INFO(policy.status().message());
+  REQUIRE(policy.ok());
+  REQUIRE(policy->rules().size() == 2);
+  const auth::PolicyRule& rule = policy->rules().front();
   CHECK(rule.where == "f:2");
   CHECK(rule.nodes == std::vector<std::string>{"hpc-*"});
   CHECK(rule.namespaces == std::vector<std::string>{"team", "team-*"});
@@ -52,7 +52,7 @@ TEST_CASE("A policy with every key") {
   CHECK(rule.host_namespaces);
   CHECK(rule.host_paths == std::vector<std::string>{"/data"});
   CHECK(rule.devices == std::vector<std::string>{"nvidia.com/gpu=*"});
-  CHECK_FALSE(rules->back().run_as_user);
+  CHECK_FALSE(policy->rules().back().run_as_user);
 }
 
 TEST_CASE("An empty list of rules is a policy; a file without one is not") {
@@ -96,6 +96,62 @@ TEST_CASE("A condition of what the rule does not let anyway is refused") {
   INFO(refusal);
   CHECK(refusal.find("f:4") == 0);
   CHECK(refusal.find(needs) != std::string::npos);
+}
+
+Result<auth::Policy> WithQuotas(const std::string& quotas) {
+  return ParsePolicy("Rules: []\nQuotas:\n" + quotas, "f");
+}
+
+TEST_CASE("Quotas with every key, and the first that speaks of an account") {
+  const auto policy = WithQuotas(R"(  - {Name: free, Tenants: [operators]}
+  - Name: teams
+    Tenants: ["team-*"]
+    Sandboxes: 10
+    Containers: 40
+    GPUs: 0
+    Sessions: 5
+    RequestsPerSecond: 20
+    BytesPerSecond: 10MiB
+  - {Name: rest, Sandboxes: 1}
+)");
+  INFO(policy.status().message());
+  REQUIRE(policy.ok());
+  const auto of = [&policy](const char* tenant, const char* node) {
+    return auth::FindQuota(policy->quotas(), tenant, node)->name;
+  };
+  CHECK(of("operators", "") == "free");
+  CHECK(of("team-a", "") == "teams");
+  CHECK(of("other", "") == "rest");
+  CHECK(of("", "team-a") == "rest");
+  const auth::Quota& quota = policy->quotas()[1];
+  CHECK(quota.where == "f:4");
+  CHECK(quota.sandboxes == 10);
+  CHECK(quota.containers == 40);
+  CHECK(quota.gpus == 0);
+  CHECK(quota.sessions == 5);
+  CHECK(quota.requests_per_second == 20);
+  CHECK(quota.bytes_per_second == 10U << 20U);
+  CHECK_FALSE(policy->quotas()[2].containers);
+}
+
+TEST_CASE("A quota that is wrong, or never in force, is refused with its place") {
+  const auto refusal = [](const std::string& quotas) {
+    return WithQuotas(quotas).status().message();
+  };
+  CHECK(refusal("  - {Sandboxes: 1}\n") == "f:3: Quotas[0].Name must be set");
+  CHECK(refusal("  - {Name: a}\n").find("f:3: Quotas[0] limits nothing for anybody") == 0);
+  CHECK(
+      refusal("  - {Name: a, Sandboxes: 1}\n  - {Name: b, Tenants: [x], Sandboxes: 2}\n") ==
+      "f:4: quota \"b\" is never in force: \"a\" at f:3 speaks of every account already; put that "
+      "one last");
+  CHECK(refusal("  - {Name: a, Nodes: [], Sandboxes: 1}\n").find("leave the key out") !=
+        std::string::npos);
+  CHECK(refusal("  - {Name: a, Sandboxes: -1}\n").find("f:3: Quotas[0].Sandboxes must be") == 0);
+  CHECK(refusal("  - {Name: a, RequestsPerSecond: 0}\n")
+            .find("f:3: Quotas[0].RequestsPerSecond must be") == 0);
+  CHECK(refusal("  - {Name: a, Sandbox: 1}\n").find("nearest known key is") != std::string::npos);
+  CHECK(refusal("  - {Name: a, Tenants: [x]}\n  - {Name: a, Sandboxes: 1}\n") ==
+        "f:4: the name \"a\" stands twice, it is also at f:3");
 }
 
 TEST_CASE("A request to try a policy with") {

@@ -42,9 +42,11 @@ struct EdgeFixture {
     auto listener = net::Listener::Tcp(io, "127.0.0.1", 0, nullptr);
     REQUIRE(listener.ok());
     port = (*listener)->port();
-    edge = std::make_unique<rest::Edge>(std::move(options),
-                                        rest::Ports{site, *authenticator, io, log, metrics,
-                                                    [] { return std::string("up 1\n"); }, audit});
+    edge = std::make_unique<rest::Edge>(
+        std::move(options),
+        rest::Ports{
+            site, *authenticator, io, log, metrics, [] { return std::string("up 1\n"); }, audit,
+            [this](const site::Caller& caller, size_t bytes) { return throttle(caller, bytes); }});
     edge->Serve(*std::move(listener), face);
     net::HttpClientOptions client_options;
     client_options.endpoint = {"127.0.0.1", port, "", nullptr};
@@ -79,6 +81,9 @@ struct EdgeFixture {
     return *response;
   }
 
+  // Of requests that begin something.
+  std::function<std::optional<rest::Throttled>(const site::Caller&, size_t)> throttle =
+      [](const site::Caller&, size_t) { return std::nullopt; };
   net::Io io;  // first: the site may keep what wakes a stream, and that has a timer of it
   FakeSite site;
   NumberedTokens tokens;

@@ -356,7 +356,7 @@ TEST_CASE("a node with too many requests is refused more, but its stops are not"
   }
   REQUIRE(Eventually([&] { return fixture.site.parked() == 2; }));
 
-  CheckProblem(fixture.Ask("GET", "/v1/info"), 429, "RESOURCE_EXHAUSTED");
+  CheckProblem(fixture.Ask("GET", "/v1/info"), 429, "UNAVAILABLE");
   CHECK(fixture.Ask("GET", "/v1/info", {{"Authorization", "Bearer token-2"}}).status == 200);
   fixture.site.park = false;
   CHECK(fixture.Ask("POST", "/v1/sandboxes/" + kId + "/stop").status == 200);
@@ -364,6 +364,33 @@ TEST_CASE("a node with too many requests is refused more, but its stops are not"
   fixture.site.AnswerParked();
   CHECK(Eventually([&] { return answered == 2; }));
   CHECK(fixture.Ask("GET", "/v1/info").status == 200);
+}
+
+TEST_CASE(
+    "a request that comes too soon is told when to come again; ends and reads are not asked") {
+  EdgeFixture fixture;
+  std::atomic<size_t> bytes = 0;
+  fixture.throttle = [&bytes](const site::Caller& caller, size_t body) {
+    bytes = body;
+    return caller.node == NodeId("node-1")
+               ? std::optional(rest::Throttled{"too soon", std::chrono::milliseconds(2001)})
+               : std::nullopt;
+  };
+  interlink::v1::RunSandboxRequest request;
+  request.set_handler("hpc");
+  const std::string body = request.SerializeAsString();
+  const auto refused = fixture.Ask("PUT", "/v1/sandboxes/" + kId, kProtobuf, body);
+  // Not a refusal of the work itself: a node that repeats what the site may have must not give it
+  // up.
+  CheckProblem(refused, 429, "UNAVAILABLE");
+  CHECK(refused.headers.Get("Retry-After") == "3");
+  CHECK(bytes == body.size());
+  CHECK(fixture.site.asked().empty());
+  CHECK(fixture.Ask("POST", "/v1/sandboxes/" + kId + "/stop").status == 200);
+  CHECK(fixture.Ask("GET", "/v1/sandboxes").status == 200);
+  auto fields = kProtobuf;
+  fields.emplace_back("Authorization", "Bearer token-2");
+  CHECK(fixture.Ask("PUT", "/v1/sandboxes/" + kId, fields, body).status == 200);
 }
 
 TEST_CASE("a stop answers what still waits") {

@@ -1,5 +1,6 @@
 // What the site asks its policy about, and when: before something new is taken, and never of what
 // it has.
+#include "site/gpus.h"
 #include "site_lab.h"
 
 namespace interlink::test {
@@ -25,13 +26,30 @@ class ScriptedAdmission final : public site::Admission {
                  const interlink::v1::PullImageRequest& pull) const override {
     return Answer("pull " + pull.image().image() + " for " + pod.config().metadata().name());
   }
+  // Keeps what it was told last; the quota is one of sandboxes.
+  Status MayHold(const site::Account& account, const site::Holdings& has,
+                 const site::Holdings& more) const override {
+    MutexLock lock(mutex_);
+    held_ = account.Text() + ": " + Text(has) + " + " + Text(more);
+    return has.sandboxes + more.sandboxes > most_sandboxes ? ResourceExhausted("enough") : Status();
+  }
+  std::string held() const {
+    MutexLock lock(mutex_);
+    return held_;
+  }
   std::vector<std::string> TakeAsked() {
     MutexLock lock(mutex_);
     return std::exchange(asked_, {});
   }
   std::atomic<bool> refuses = false;
+  std::atomic<uint64_t> most_sandboxes = 1000;
 
  private:
+  static std::string Text(const site::Holdings& holdings) {
+    return std::to_string(holdings.sandboxes) + " pods " + std::to_string(holdings.containers) +
+           " containers " + std::to_string(holdings.gpus) + " gpus " +
+           std::to_string(holdings.sessions) + " sessions";
+  }
   Status Answer(const std::string& what) const {
     MutexLock lock(mutex_);
     asked_.push_back(what);
@@ -39,6 +57,7 @@ class ScriptedAdmission final : public site::Admission {
   }
   mutable Mutex mutex_;
   mutable std::vector<std::string> asked_ GUARDED_BY(mutex_);
+  mutable std::string held_ GUARDED_BY(mutex_);
 };
 
 using Asked = std::vector<std::string>;
@@ -192,6 +211,92 @@ TEST_CASE_METHOD(AdmissionFixture, "A pull is asked about once, with the pod tha
   CHECK(Pull(id, pod).ok());
   CHECK(Pull(std::string(64, 'b'), SandboxId()).code() == Code::kPermissionDenied);
   CHECK(admission.TakeAsked() == Asked{"pull app for p", "pull app for p", "pull app for "});
+}
+
+TEST_CASE_METHOD(AdmissionFixture, "A quota is asked with what has not ended, before a new pod") {
+  const auto run = [this](const std::string& name) {
+    return lab.Run(MintSandboxId(), lab.PodBody(name)).status();
+  };
+  admission.most_sandboxes = 2;
+  REQUIRE(lab.Run(pod, lab.PodBody("p")).ok());
+  CHECK(
+      admission.held() ==
+      "node \"n1\": 0 pods 0 containers 0 gpus 0 sessions + 1 pods 0 containers 0 gpus 0 sessions");
+  REQUIRE(lab.Create(pod, unit, lab.UnitBody("c")).ok());
+  CHECK(
+      admission.held() ==
+      "node \"n1\": 1 pods 0 containers 0 gpus 0 sessions + 0 pods 1 containers 0 gpus 0 sessions");
+  REQUIRE(run("q").ok());
+  CHECK(
+      admission.held() ==
+      "node \"n1\": 1 pods 1 containers 0 gpus 0 sessions + 1 pods 0 containers 0 gpus 0 sessions");
+  CHECK(run("r").code() == Code::kResourceExhausted);
+  // What it has it may ask for again, and end; what has ended does not count.
+  CHECK(lab.Run(pod, lab.PodBody("p")).ok());
+  REQUIRE(lab.StopPod(pod).ok());
+  CHECK(run("r").ok());
+}
+
+TEST_CASE_METHOD(AdmissionFixture, "A tenant's pods are on one account, also after a restart") {
+  site::TokenClaims claims;
+  claims.tenant = "physics";
+  const auto plain = lab.caller;
+  lab.caller.token = std::make_shared<const site::TokenClaims>(claims);
+  REQUIRE(lab.Run(pod, lab.PodBody("p")).ok());
+  CHECK(admission.held().starts_with("tenant \"physics\": 0 pods"));
+  lab.Restart();
+  REQUIRE(lab.LinkNode().ok());
+  lab.caller.token = std::make_shared<const site::TokenClaims>(claims);
+  REQUIRE(lab.Run(MintSandboxId(), lab.PodBody("q")).ok());
+  CHECK(admission.held().starts_with("tenant \"physics\": 1 pods"));
+  lab.caller.token = nullptr;
+  REQUIRE(lab.Run(MintSandboxId(), lab.PodBody("r")).ok());
+  CHECK(admission.held().starts_with("node \"n1\": 0 pods"));
+}
+
+TEST_CASE("GPUs that a request asks for") {
+  const auto pod = [](const std::string& key, const std::string& value) {
+    interlink::v1::RunSandboxRequest request;
+    (*request.mutable_config()->mutable_annotations())["slurm.interlink.io/" + key] = value;
+    return site::GpusAskedBy(request);
+  };
+  CHECK(pod("gpus", "4") == 4);
+  CHECK(pod("gpus", "a100:2,h100:3") == 5);
+  CHECK(pod("gpus", "a100") == 1);
+  CHECK(pod("gpus", "99999999999999999999999") == 1);  // which the plugin refuses
+  CHECK(pod("gpus", "18446744073709551615,18446744073709551615") == site::kAllGpus);
+  CHECK(pod("gres", "gpu:a100:2,license:7,gpu:1") == 3);
+  CHECK(pod("gres", "gpu,gpux:4") == 1);
+  CHECK(pod("time", "4") == 0);
+  interlink::v1::CreateContainerRequest container;
+  for (const char* name : {"nvidia.com/gpu=0", "nvidia.com/gpu=GPU-1", "vendor.com/nic=0"})
+    container.mutable_config()->add_cdi_devices()->set_name(name);
+  for (const char* path : {"/dev/nvidia0", "/dev/nvidiactl", "/dev/dri/renderD128", "/dev/null"})
+    container.mutable_config()->add_devices()->set_host_path(path);
+  CHECK(site::GpusAskedBy(container) == 4);
+  container.mutable_config()->add_cdi_devices()->set_name("nvidia.com/gpu=all");
+  CHECK(site::GpusAskedBy(container) == site::kAllGpus);
+}
+
+TEST_CASE_METHOD(AdmissionFixture, "GPUs of a pod are there for its containers, and count once") {
+  interlink::v1::RunSandboxRequest request;
+  REQUIRE(request.ParseFromString(lab.PodBody("p")));
+  (*request.mutable_config()->mutable_annotations())["slurm.interlink.io/gpus"] = "2";
+  REQUIRE(lab.Run(pod, request.SerializeAsString()).ok());
+  // This backend has no devices: the quota is asked first.
+  const auto asks_for = [this](int count) {
+    interlink::v1::CreateContainerRequest container;
+    REQUIRE(container.ParseFromString(lab.UnitBody("c")));
+    for (int i = 0; i < count; ++i)
+      container.mutable_config()->add_cdi_devices()->set_name("nvidia.com/gpu=" +
+                                                              std::to_string(i));
+    CHECK_FALSE(lab.Create(pod, MintContainerId(), container.SerializeAsString()).ok());
+    return admission.held();
+  };
+  const std::string has =
+      "node \"n1\": 1 pods 0 containers 2 gpus 0 sessions + 0 pods 1 containers ";
+  CHECK(asks_for(2) == has + "0 gpus 0 sessions");
+  CHECK(asks_for(3) == has + "1 gpus 0 sessions");
 }
 
 }  // namespace

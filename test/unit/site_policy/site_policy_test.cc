@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "support/manual_clock.h"
+
 namespace interlink::site_policy {
 namespace {
 
@@ -146,6 +148,83 @@ TEST_CASE("A pull is decided by the full name of what is pulled") {
   CHECK(lab.rules().MayPull(lab.caller, lab.pod, pull).code() == Code::kPermissionDenied);
   pull.mutable_image()->set_image("");
   CHECK(lab.rules().MayPull(lab.caller, lab.pod, pull).code() == Code::kInvalidArgument);
+}
+
+auth::Quota Quota(const std::string& name) {
+  auth::Quota quota;
+  quota.name = name;
+  return quota;
+}
+
+struct QuotaLab {
+  explicit QuotaLab(auth::Quota quota)
+      : policy({}, {std::move(quota)}),
+        rules({[this] { return std::make_shared<const auth::Policy>(policy); },
+               [](const std::string& name) -> Result<std::string> { return name; }, &clock}) {}
+  Status MayHold(const site::Holdings& has, const site::Holdings& more) {
+    return rules.MayHold({"physics", NodeId()}, has, more);
+  }
+
+  test::ManualClock clock;
+  auth::Policy policy;
+  SitePolicy rules;
+  site::Caller caller{NodeId("n1"), 1};
+};
+
+TEST_CASE("Each number of a quota is a limit of its own, up to and including it") {
+  auth::Quota quota = Quota("small");
+  quota.sandboxes = 2;
+  quota.containers = 3;
+  quota.gpus = 4;
+  quota.sessions = 5;
+  QuotaLab lab(quota);
+  CHECK(lab.MayHold({.sandboxes = 1}, {.sandboxes = 1}).ok());
+  const Status refused = lab.MayHold({.sandboxes = 2}, {.sandboxes = 1});
+  CHECK(refused.code() == Code::kResourceExhausted);
+  CHECK(refused.message() ==
+        "the site's quota \"small\": tenant \"physics\" has 2 of 2 sandboxes: end some, or ask the "
+        "site's administrator for more");
+  CHECK(lab.MayHold({.containers = 2}, {.containers = 1}).ok());
+  CHECK_FALSE(lab.MayHold({.containers = 3}, {.containers = 1}).ok());
+  CHECK(lab.MayHold({.gpus = 2}, {.sandboxes = 1, .gpus = 2}).ok());
+  CHECK(lab.MayHold({.gpus = 2}, {.gpus = 3}).message().find("asks for 3 more") !=
+        std::string::npos);
+  CHECK_FALSE(lab.MayHold({.sessions = 5}, {.sessions = 1}).ok());
+  // A quota that has shrunk refuses what is more of it, nothing else.
+  CHECK(lab.MayHold({.sandboxes = 1, .containers = 9, .gpus = 9}, {.sandboxes = 1}).ok());
+}
+
+TEST_CASE("Requests above the rate of the account wait their turn; others' do not") {
+  auth::Quota quota = Quota("slow");
+  quota.requests_per_second = 2;
+  QuotaLab lab(quota);
+  int taken = 0;
+  while (taken < 100 && !lab.rules.Throttle(lab.caller, 0)) ++taken;
+  // What five seconds bring was saved, and one more may be owed.
+  CHECK(taken == 11);
+  const auto refused = lab.rules.Throttle(lab.caller, 0);
+  REQUIRE(refused);
+  CHECK(refused->why.find("the site's quota \"slow\": node \"n1\" may send 2 requests") == 0);
+  CHECK(refused->wait == std::chrono::milliseconds(500));
+  CHECK_FALSE(lab.rules.Throttle({NodeId("n2"), 1}, 0));
+  lab.clock.Advance(refused->wait);
+  CHECK_FALSE(lab.rules.Throttle(lab.caller, 0));
+  CHECK(lab.rules.Throttle(lab.caller, 0));
+}
+
+TEST_CASE("Nodes of one tenant share its rate, and large bodies are paid for afterwards") {
+  auth::Quota quota = Quota("bytes");
+  quota.bytes_per_second = 1000;
+  QuotaLab lab(quota);
+  site::TokenClaims claims;
+  claims.tenant = "physics";
+  const auto token = std::make_shared<const site::TokenClaims>(claims);
+  CHECK_FALSE(lab.rules.Throttle({NodeId("n1"), 1, token}, 20'000));
+  const auto refused = lab.rules.Throttle({NodeId("n2"), 1, token}, 1);
+  REQUIRE(refused);
+  CHECK(refused->why.find("tenant \"physics\" may send 1000 bytes a second") != std::string::npos);
+  CHECK(refused->wait == std::chrono::seconds(15));
+  CHECK_FALSE(lab.rules.Throttle(lab.caller, 1));
 }
 
 }  // namespace

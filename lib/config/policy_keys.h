@@ -1,0 +1,47 @@
+// Internal: what the lists of a policy file have in common.
+#ifndef INTERLINK_CONFIG_POLICY_KEYS_H_
+#define INTERLINK_CONFIG_POLICY_KEYS_H_
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/print.h"
+#include "config/schema.h"
+
+namespace interlink::config {
+
+// A list of patterns. An empty one would read as "nobody" and mean "anybody".
+inline Key PatternsKey(std::string path, std::vector<std::string>* target, std::string doc) {
+  Key key = TextListKey(std::move(path), target, std::move(doc));
+  key.read = [read = key.read](const Value& value, const std::string& where) -> Status {
+    if (value.kind == Value::Kind::kList && value.items.empty())
+      return InvalidArgument(value.where + ": " + where +
+                             " must not be an empty list: leave the key out for anybody and "
+                             "everything");
+    return read(value, where);
+  };
+  return key;
+}
+
+// Items with a `name` of their own and a `where`, each read by `read_one(item, path)`.
+template <typename Item, typename ReadOne>
+Status ReadNamedItems(const Value& value, const std::string& path, const ReadOne& read_one,
+                      std::vector<Item>* target) {
+  if (value.kind != Value::Kind::kList) return MustBe(value, path, "a list of maps");
+  for (size_t i = 0; i < value.items.size(); ++i) {
+    ASSIGN_OR_RETURN(Item one, read_one(value.items[i], path + "[" + std::to_string(i) + "]"));
+    const auto twin = std::find_if(target->begin(), target->end(),
+                                   [&one](const Item& other) { return other.name == one.name; });
+    if (twin != target->end())
+      return InvalidArgument(one.where + ": the name " + Quoted(one.name) +
+                             " stands twice, it is also at " + twin->where);
+    target->push_back(std::move(one));
+  }
+  return {};
+}
+
+}  // namespace interlink::config
+
+#endif  // INTERLINK_CONFIG_POLICY_KEYS_H_
