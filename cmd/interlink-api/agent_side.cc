@@ -17,10 +17,14 @@ std::chrono::milliseconds Milliseconds(Duration duration) {
 Result<std::unique_ptr<AgentSide>> AgentSide::Start(const config::ApiConfig& config, net::Io& io,
                                                     Log& log, const Clock& clock) {
   const config::AgentsConfig& agents = config.agents;
-  std::unique_ptr<AgentSide> side(new AgentSide(agents));  // NOLINT: private constructor
+  std::unique_ptr<AgentSide> side(new AgentSide(agents, log));  // NOLINT: private constructor
   if (agents.port == 0) return side;
   RETURN_IF_ERROR(CheckAgents(config));
-  ASSIGN_OR_RETURN(side->ca_pem_, ReadFile(agents.ca_cert_file, kMaxCaFile));
+  ASSIGN_OR_RETURN(std::string ca_pem, ReadFile(agents.ca_cert_file, kMaxCaFile));
+  {
+    MutexLock lock(side->mutex_);
+    side->ca_pem_ = std::move(ca_pem);
+  }
   agent_hub::HubOptions options;
   options.folder = config.data_root_folder + "/agents";
   options.address = agents.address;
@@ -45,12 +49,32 @@ Result<std::unique_ptr<agent_backend::AgentBackend>> AgentSide::MakeBackend(sdk:
   agent_backend::AgentBackendOptions options;
   options.hub = config_.public_address;
   options.server_name = config_.server_name;
-  options.ca_pem = ca_pem_;
+  options.ca_pem = [this] { return CaPem(); };
   options.lease = config_.lease;
   options.idle_timeout = config_.idle_timeout;
   options.heartbeat = config_.heartbeat;
   return agent_backend::AgentBackend::Create(host, agent_backend::AgentsOf(*hub_), directory_,
                                              std::move(options));
+}
+
+std::string AgentSide::CaPem() {
+  auto fresh = ReadFile(config_.ca_cert_file, kMaxCaFile);
+  const bool is_pem = fresh.ok() && fresh->find("-----BEGIN CERTIFICATE-----") != std::string::npos;
+  if (!is_pem) {
+    log_.Error("the agents' authority cannot be read, that of before is given to who starts",
+               {{"file", config_.ca_cert_file},
+                {"reason", fresh.ok() ? "it is not a PEM certificate" : fresh.status().message()}});
+  }
+  MutexLock lock(mutex_);
+  if (is_pem) ca_pem_ = *std::move(fresh);
+  return ca_pem_;
+}
+
+void AgentSide::RenewCertificate() {
+  if (hub_ == nullptr) return;
+  const Status status = hub_->RenewCertificate();
+  if (!status.ok())
+    log_.Error("the agents' port keeps its certificate", {{"reason", status.message()}});
 }
 
 void AgentSide::Stop() {

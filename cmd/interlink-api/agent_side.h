@@ -4,12 +4,14 @@
 #define INTERLINK_CMD_INTERLINK_API_AGENT_SIDE_H_
 
 #include <memory>
+#include <string>
 
 #include "agent_backend/agent_backend.h"
 #include "agent_backend/agent_directory.h"
 #include "agent_hub/hub.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mutex.h"
 #include "base/status.h"
 #include "config/api_config.h"
 #include "net/io.h"
@@ -26,14 +28,21 @@ class AgentSide {
                                                   Log& log, const Clock& clock);
   // A backend without its provisioner yet. kInvalidArgument: there is no hub.
   Result<std::unique_ptr<agent_backend::AgentBackend>> MakeBackend(sdk::Host& host);
+  // The certificate of the agents' port again, after the site's own was. An error is logged: that
+  // of before stays in force.
+  void RenewCertificate();
   // No agent is heard any more; whatever a backend asks is kUnavailable. REQUIRES: `io` runs.
   void Stop();
 
  private:
-  explicit AgentSide(const config::AgentsConfig& agents) : config_(agents) {}
+  AgentSide(const config::AgentsConfig& agents, Log& log) : config_(agents), log_(log) {}
+  // What agents that start now trust: the file as it is, or as it was when it was last right.
+  std::string CaPem();
 
   const config::AgentsConfig& config_;
-  std::string ca_pem_;
+  Log& log_;
+  Mutex mutex_;
+  std::string ca_pem_ GUARDED_BY(mutex_);
   agent_backend::AgentDirectory directory_;
   std::unique_ptr<agent_hub::AgentHub> hub_;
 };

@@ -309,7 +309,7 @@ Status AgentBackend::CheckAgent(const SandboxId& id, const EntryPtr& entry) cons
 // --- desk
 
 sdk::AgentTicket AgentBackend::TicketFor(const SandboxId& id) {
-  return {options_.hub, options_.server_name, options_.ca_pem, agents_->TokenOf(id)};
+  return {options_.hub, options_.server_name, options_.ca_pem(), agents_->TokenOf(id)};
 }
 
 void AgentBackend::Report(std::vector<sdk::AllocationFact> facts) {

@@ -36,10 +36,10 @@ inline constexpr size_t kMaxAgentWords = 1024;  // of an agent's error, in what 
 
 // How agents reach the site.
 struct AgentBackendOptions {
-  std::string hub;          // "host:port"
-  std::string server_name;  // in the site's certificate
-  std::string ca_pem;
-  Duration idle_timeout{};  // idle_pods.cc; zero: none
+  std::string hub;                      // "host:port"
+  std::string server_name;              // in the site's certificate
+  std::function<std::string()> ca_pem;  // of now, for who starts; must not block for long
+  Duration idle_timeout{};              // idle_pods.cc; zero: none
   // Of the hub.
   Duration lease{};
   Duration heartbeat{};

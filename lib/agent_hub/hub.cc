@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "agent_hub/port_certificate.h"
 #include "agent_hub/queued_line.h"
 #include "agent_hub/slot_entry.h"
 #include "agent_hub/token.h"
@@ -16,6 +17,7 @@ constexpr size_t kMaxHubSteps = 100'000;
 constexpr uint32_t kProtocolSpoken = 1;
 // Acknowledgements that wait beside the commands: an agent that does not read is cut off.
 constexpr size_t kMaxWaitingAcks = 256;
+constexpr const char* kCertificate = "certificate.pem";
 
 }  // namespace
 
@@ -27,8 +29,8 @@ Result<std::unique_ptr<AgentHub>> AgentHub::Start(HubOptions options, AgentEvent
   HubServerOptions server;
   server.address = options.address;
   server.port = options.port;
-  server.cert_file = options.cert_file;
-  server.key_file = options.key_file;
+  server.certificate = options.folder + "/" + kCertificate;
+  RETURN_IF_ERROR(StageCertificate(options.cert_file, options.key_file, server.certificate));
   server.agent_key = files.agent_key();
   server.max_calls = 2 * options.max_agents + options.max_streams;
   std::unique_ptr<AgentHub> hub(
@@ -58,6 +60,11 @@ void AgentHub::Stop() {
   // Calls come and use this object until it returns.
   if (server_ != nullptr) server_->Stop();
   steps_.Stop(kDrain);
+}
+
+Status AgentHub::RenewCertificate() {
+  return StageCertificate(options_.cert_file, options_.key_file,
+                          options_.folder + "/" + kCertificate);
 }
 
 std::string AgentHub::TokenOf(const SandboxId& id) const {

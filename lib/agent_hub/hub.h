@@ -87,6 +87,11 @@ class AgentHub final : private StreamSink {
   // go on and look for another hub. Idempotent. REQUIRES: `io` still runs.
   void Stop();
 
+  // Reads certificate and key again: agents that call in a second later see the new one, streams
+  // that stand go on. Errors as net::TlsContext::Server: nothing changes. Blocks on a disk; calls
+  // must not overlap.
+  Status RenewCertificate();
+
   uint16_t port() const { return server_->port(); }
   uint64_t term() const { return files_.term(); }
   std::string TokenOf(const SandboxId& id) const;

@@ -3,6 +3,7 @@
 //
 //   FOLDER/            0700
 //     agent.key        64 hex digits, 0600: who has it can make every pod token
+//     certificate.pem  of the agents' port, 0600 (port_certificate.h)
 //     term             "1 N": version, the term of the last start
 //     bound/SANDBOX    "1 NONCE" or "1 -": version, who may speak for that sandbox; "-": nobody
 //     left/SANDBOX     "1 NONCE": that agent has said that its pod has ended, for certain

@@ -10,14 +10,13 @@
 #include <mutex>
 #include <utility>
 
+#include "agent_hub/port_certificate.h"
 #include "agent_hub/token.h"
-#include "base/file.h"
 
 namespace interlink::agent_hub {
 namespace {
 
 constexpr int kMaxAgentMessage = 16 << 20;
-constexpr size_t kMaxPemFile = 1U << 20U;
 // A peer that is gone without a word is noticed after both.
 constexpr int kPingEveryMs = 20'000;
 constexpr int kPingAnswerMs = 20'000;
@@ -241,14 +240,6 @@ class HubService final : public grpc::CallbackGenericService {
   const std::shared_ptr<ServerShared> shared_;
 };
 
-Result<std::string> ReadPem(const std::string& path) {
-  ASSIGN_OR_RETURN(std::string text, ReadFile(path, kMaxPemFile));
-  if (text.find("-----BEGIN ") == std::string::npos) {
-    return InvalidArgument("\"" + path + "\" is not a PEM file");
-  }
-  return text;
-}
-
 class GrpcHubServer final : public HubServer {
  public:
   GrpcHubServer(const HubServerOptions& options, StreamSink& sink, Log& log)
@@ -257,10 +248,6 @@ class GrpcHubServer final : public HubServer {
 
   Status Begin() {
     const HubServerOptions& options = shared_->options;
-    grpc::SslServerCredentialsOptions tls(GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
-    ASSIGN_OR_RETURN(std::string certificate, ReadPem(options.cert_file));
-    ASSIGN_OR_RETURN(std::string key, ReadPem(options.key_file));
-    tls.pem_key_cert_pairs.push_back({std::move(key), std::move(certificate)});
     grpc::ServerBuilder builder;
     builder.RegisterCallbackGenericService(&service_);
     builder.SetMaxReceiveMessageSize(kMaxAgentMessage);
@@ -274,11 +261,10 @@ class GrpcHubServer final : public HubServer {
                                kShortestPingMs);
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     const std::string where = options.address + ":" + std::to_string(options.port);
-    builder.AddListeningPort(where, grpc::SslServerCredentials(tls), &port_);
+    builder.AddListeningPort(where, CredentialsOf(options.certificate), &port_);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) {
-      return Unavailable("the agents' port " + where + " cannot be served: it is taken, or \"" +
-                         options.key_file + "\" does not fit \"" + options.cert_file + "\"");
+      return Unavailable("the agents' port " + where + " cannot be served: is it taken?");
     }
     return {};
   }

@@ -25,9 +25,8 @@ class StreamSink {
 
 struct HubServerOptions {
   std::string address = "0.0.0.0";
-  uint16_t port = 0;      // 0: any free one
-  std::string cert_file;  // PEM, leaf first; the site's own
-  std::string key_file;
+  uint16_t port = 0;        // 0: any free one
+  std::string certificate;  // port_certificate.h; followed
   std::string agent_key;    // HubFiles::agent_key
   size_t max_calls = 4096;  // of all agents together, sessions included
 };

@@ -30,8 +30,8 @@ class Caller {
     hello->set_nonce(lab_.nonce);
     return message;
   }
-  void Say(const AgentMessage& message) {
-    said_ = stream_->Write(message.SerializeAsString(), Soon());
+  Status Say(const AgentMessage& message) {
+    return stream_->Write(message.SerializeAsString(), Soon());
   }
   // The next message, or how the call ended.
   Result<HubMessage> Hear() {
@@ -43,7 +43,8 @@ class Caller {
     return message;
   }
   Result<HubMessage> SayHello(const AgentMessage& message) {
-    Say(message);
+    // What ended the stream is heard.
+    static_cast<void>(Say(message));
     return Hear();
   }
 
@@ -51,7 +52,6 @@ class Caller {
   AgentLab& lab_;
   std::unique_ptr<agent::Channel> channel_;
   std::unique_ptr<agent::Stream> stream_;
-  Status said_;
 };
 
 TEST_CASE("an agent with the token of its sandbox is welcomed") {
@@ -307,6 +307,41 @@ TEST_CASE("a hub that was stopped answers whoever waits, and asks nobody any mor
   lab.hub->Stop();
 }
 
+TEST_CASE(
+    "a renewed certificate is served to who calls next; one that does not fit changes nothing") {
+  AgentLab lab;
+  Caller first(lab, lab.ChannelOf(lab.pod));
+  REQUIRE(first.SayHello(first.Hello()).ok());
+  const SandboxId pod{std::string(64, '2')};
+  // How far another agent comes that trusts `authority`.
+  const auto call = [&](const CertificateAuthority& authority) {
+    agent::ChannelOptions options = lab.ChannelOf(pod);
+    options.ca = ReadFile(authority.ca_file()).value_or("");
+    Caller caller(lab, options);
+    AgentMessage hello = caller.Hello();
+    hello.mutable_hello()->set_sandbox_id(pod.str());
+    return caller.SayHello(hello).status();
+  };
+  REQUIRE(call(lab.authority).ok());
+  CertificateAuthority next(lab.folder.path(), "next");
+  const CertificateFiles fresh = next.Issue(
+      "fresh", {.common_name = "site", .alternative_names = "DNS:localhost,IP:127.0.0.1"});
+  const auto copy = [](const std::string& from, const std::string& to) {
+    REQUIRE(WriteFileAtomically(to, ReadFile(from).value_or(""), 0600).ok());
+  };
+
+  copy(fresh.key, lab.certificate.key);
+  CHECK(lab.hub->RenewCertificate().code() == Code::kInvalidArgument);
+  CHECK(call(lab.authority).ok());
+  copy(fresh.cert, lab.certificate.cert);
+  REQUIRE(lab.hub->RenewCertificate().ok());
+
+  CHECK(Eventually([&] { return call(next).ok(); }));
+  CHECK_FALSE(call(lab.authority).ok());
+  // Who is there stays.
+  CHECK(first.Say(first.Hello()).ok());
+}
+
 TEST_CASE("a hub that cannot have its port, or its key, says so") {
   AgentLab lab;
   agent_hub::HubOptions options = lab.options;
@@ -319,6 +354,10 @@ TEST_CASE("a hub that cannot have its port, or its key, says so") {
   }
   SECTION("no PEM") {
     options.cert_file = options.key_file = lab.folder.File("hub/agent.key");
+    expected = Code::kInvalidArgument;
+  }
+  SECTION("another key") {
+    options.key_file = lab.authority.Issue("other", {.common_name = "other"}).key;
     expected = Code::kInvalidArgument;
   }
 

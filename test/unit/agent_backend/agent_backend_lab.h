@@ -201,7 +201,7 @@ struct AgentBackendLab {
                                                     directory,
                                                     {.hub = "site:1",
                                                      .server_name = "site",
-                                                     .ca_pem = "ca",
+                                                     .ca_pem = [] { return std::string("ca"); },
                                                      .idle_timeout = idle_timeout,
                                                      .threads = 2,
                                                      .try_again = std::chrono::milliseconds(5),
