@@ -136,6 +136,13 @@ int ForgetDead(const config::ApiConfig& config, const std::string& id) {
   return AskDaemon(config, wire::Route::kForgetDead, {.any_id = id});
 }
 
+int Reload(const config::ApiConfig& config) {
+  const auto answer = Ask(config, wire::Route::kReload, {});
+  if (!answer.ok()) return Fail(answer.status());
+  std::cout << *answer;
+  return 0;
+}
+
 int VerifyAudit(const config::AuditConfig& audit, std::vector<std::string> keys) {
   if (keys.empty() && !audit.signing_key_file.empty()) keys.push_back(audit.signing_key_file);
   const Status status = auth::PrintAuditReport(audit.folder, keys, std::cout);

@@ -15,7 +15,8 @@ namespace interlink::cmd_api {
 
 constexpr int64_t kSecondsPerDay = 24 * 3600;
 
-int Serve(const config::ApiConfig& config);
+// `environment`: what `config` was loaded with; a reload loads it again.
+int Serve(const config::ApiConfig& config, const config::Environment& environment);
 int PrintDefaults();
 int PrintReference();  // docs/config-api.md
 int PrintConfig(const config::ApiConfig& config);
@@ -26,6 +27,7 @@ int ListNodes(const config::ApiConfig& config, bool json);
 int Takeover(const config::ApiConfig& config, const std::string& node);
 int DropNode(const config::ApiConfig& config, const std::string& node);
 int ForgetDead(const config::ApiConfig& config, const std::string& id);
+int Reload(const config::ApiConfig& config);
 
 // Of a policy file (Policy.File): whether it is right; what it says to the request in `request`,
 // and why: 0 let through, 1 refused, 2 a file is wrong. Neither needs a configuration.

@@ -36,6 +36,8 @@ int main(int argc, char** argv) {
   auto* check =
       app.add_subcommand("check", "check configuration, certificates, tokens and plugins");
   auto* status = app.add_subcommand("status", "show the nodes that the running daemon knows");
+  auto* reload = app.add_subcommand(
+      "reload", "make the running daemon read configuration, certificates and policy again");
   auto* version = app.add_subcommand("version", "show the version");
   auto* node = app.add_subcommand("node", "what the site knows of nodes")->require_subcommand(1);
   auto* list = node->add_subcommand("list", "all nodes");
@@ -97,7 +99,8 @@ int main(int argc, char** argv) {
   elsewhere.folder = audit_folder;
   if (verify->parsed() && !audit_folder.empty()) return VerifyAudit(elsewhere, audit_keys);
   if (show->parsed() && !audit_folder.empty()) return ShowAudit(elsewhere, filter);
-  const auto loaded = interlink::config::LoadApiConfig(config_file, CollectEnvironment());
+  const auto environment = CollectEnvironment();
+  const auto loaded = interlink::config::LoadApiConfig(config_file, environment);
   if (!loaded.ok()) {
     std::cerr << "interlink-api: " << loaded.status().message() << "\n";
     return 2;
@@ -110,5 +113,6 @@ int main(int argc, char** argv) {
   if (takeover->parsed()) return Takeover(*loaded, name);
   if (drop->parsed()) return DropNode(*loaded, name);
   if (forget->parsed()) return ForgetDead(*loaded, dead);
-  return Serve(*loaded);
+  if (reload->parsed()) return Reload(*loaded);
+  return Serve(*loaded, environment);
 }

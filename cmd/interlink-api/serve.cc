@@ -13,6 +13,7 @@
 #include "base/open_files.h"
 #include "base/timer.h"
 #include "commands.h"
+#include "config/reload.h"
 #include "images/image_store.h"
 #include "images/net_transport.h"
 #include "loader/loader.h"
@@ -140,7 +141,51 @@ Status Listen(const config::ApiConfig& config, std::shared_ptr<const net::TlsCon
   return {};
 }
 
-Status Run(const config::ApiConfig& config, Log& log) {
+// What is read again beside the configuration. Null pointers: there is none.
+std::vector<config::ReloadedPart> PartsOf(auth::WatchedTls* certificates, auth::TokenFile* tokens,
+                                          auth::PolicyFile* policy, auth::DenyList* denied) {
+  std::vector<config::ReloadedPart> parts;
+  const auto add = [&parts](const char* name, auto* part) {
+    if (part != nullptr) parts.push_back({name, [part] { return part->Prepare(); }});
+  };
+  add("certificates", certificates);
+  add("tokens", tokens);
+  add("policy", policy);
+  add("deny list", denied);
+  return parts;
+}
+
+config::Reloader<config::ApiConfig>::Format ReloadFormat(const std::string& file,
+                                                         const config::Environment& environment,
+                                                         telemetry::DaemonLog& log) {
+  return {.load = [file, environment] { return config::LoadApiConfig(file, environment); },
+          .keys = config::ApiKeys,
+          .live = {"VerboseLogging", "ErrorsOnlyLogging"},
+          .take =
+              [&log](const config::ApiConfig& fresh, config::ApiConfig* running) {
+                running->verbose_logging = fresh.verbose_logging;
+                running->errors_only_logging = fresh.errors_only_logging;
+                log.SetLevel(
+                    {.verbose = fresh.verbose_logging, .errors_only = fresh.errors_only_logging});
+              }};
+}
+
+// Until one that ends the daemon.
+void HandleSignals(const sigset_t& signals, config::Reloader<config::ApiConfig>& reloader,
+                   Log& log) {
+  int number = 0;
+  while (sigwait(&signals, &number) == 0 && number == SIGHUP) {
+    const auto done = reloader.Reload();
+    if (done.ok()) {
+      log.Info("reloaded", {{"what", *done}});
+    } else {
+      log.Error("not reloaded", {{"reason", done.status().message()}});
+    }
+  }
+}
+
+Status Run(const config::ApiConfig& config, const config::Environment& environment,
+           telemetry::DaemonLog& log) {
   const sigset_t signals = BlockSignals();
   RaiseOpenFilesLimit(log);
   StayOutOfCoreDumps(log);
@@ -154,11 +199,9 @@ Status Run(const config::ApiConfig& config, Log& log) {
       site_volumes::Open({.folder = config.data_root_folder + "/volumes"}, log, clock));
   Timer timer;
   net::Io io;
-  std::shared_ptr<net::TlsContext> tls;          // owners: this, the listener, who watches it
-  std::optional<auth::WatchedTls> certificates;  // nothing: there are none
+  std::shared_ptr<net::TlsContext> tls;  // owners: this, the listener, who watches it
   if (config.tls.enabled) {
     ASSIGN_OR_RETURN(tls, net::TlsContext::Server(config.tls.files, config.client_auth));
-    certificates.emplace(tls, timer, log);
   }
   std::unique_ptr<auth::DenyList> denied;  // null: none is configured
   if (!config.auth.deny_file.empty()) {
@@ -193,34 +236,29 @@ Status Run(const config::ApiConfig& config, Log& log) {
                    ArtefactLineage(config.data_root_folder, store->lineage()));
   // Before the site, whose backends ask the hub until they are gone.
   ASSIGN_OR_RETURN(const auto agents, AgentSide::Start(config, io, log, clock));
+  std::optional<auth::WatchedTls> certificates;  // nothing: there are none
+  if (tls != nullptr)
+    certificates.emplace(tls, timer, log, [&agents] { agents->RenewCertificate(); });
   ASSIGN_OR_RETURN(const auto site,
                    site::Site::Create(options, {*store, *images, *volumes, log, *metrics, clock,
                                                 rules ? &*rules : nullptr}));
   RETURN_IF_ERROR(LoadPlugins(config, *agents, *site, log));
+  config::Reloader<config::ApiConfig> reloader(
+      config, ReloadFormat(config.file, environment, log),
+      PartsOf(certificates ? &*certificates : nullptr, tokens.file.get(), policy.get(),
+              denied.get()));
   rest::Edge edge(
       {.site = config.site_name,
        .max_connections = static_cast<size_t>(config.limits.connections),
        .max_connections_per_node = static_cast<size_t>(config.limits.connections_per_node),
        .max_requests_per_node = static_cast<size_t>(config.limits.requests_per_node)},
       {*site, authenticator, io, log, *metrics, [&metrics] { return metrics->Expose(); },
-       audit.get(), rules ? ThrottleOf(*rules) : nullptr});
+       audit.get(), rules ? ThrottleOf(*rules) : nullptr,
+       [&reloader] { return reloader.Reload(); }});
   site->Start();
   const Status listening = Listen(config, tls, io, edge, log);
   if (listening.ok()) {
-    int number = 0;
-    do {
-      if (sigwait(&signals, &number) != 0) break;
-      if (number == SIGHUP) {
-        if (certificates) certificates->ReadSoon();
-        if (policy) policy->ReadSoon();
-        if (denied) denied->ReadSoon();
-        log.Warning(
-            "SIGHUP: certificates, the policy and the deny list are read again, the configuration "
-            "at a restart "
-            "only",
-            {});
-      }
-    } while (number == SIGHUP);
+    HandleSignals(signals, reloader, log);
     log.Info("stopping: what runs goes on", {});
   }
   edge.Stop(kDrain);
@@ -233,10 +271,10 @@ Status Run(const config::ApiConfig& config, Log& log) {
 
 }  // namespace
 
-int Serve(const config::ApiConfig& config) {
+int Serve(const config::ApiConfig& config, const config::Environment& environment) {
   const auto log = telemetry::OpenLog(
       {.verbose = config.verbose_logging, .errors_only = config.errors_only_logging});
-  const Status status = Run(config, *log);
+  const Status status = Run(config, environment, *log);
   if (!status.ok()) {
     std::cerr << "interlink-api: " << status.message() << "\n";
     return ExitCodeOf(status);

@@ -161,6 +161,8 @@ int ShowStatus(const config::CriConfig& config) {
   return AskDaemon(config, "GET", "/status", kAsk);
 }
 
+int Reload(const config::CriConfig& config) { return AskDaemon(config, "POST", "/reload", kAsk); }
+
 int Wipe(const config::CriConfig& config, const std::string& forget_site) {
   const std::string target =
       forget_site.empty() ? "/wipe" : "/wipe?forget=" + net::PercentEncode(forget_site);

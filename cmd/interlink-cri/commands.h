@@ -11,7 +11,8 @@
 
 namespace interlink::cmd_cri {
 
-int Serve(const config::CriConfig& config);
+// `environment`: what `config` was loaded with; a reload loads it again.
+int Serve(const config::CriConfig& config, const config::Environment& environment);
 int PrintDefaults();
 int PrintReference();  // docs/config-cri.md
 int PrintConfig(const config::CriConfig& config);
@@ -20,6 +21,7 @@ int PrintConfig(const config::CriConfig& config);
 int Check(const config::CriConfig& config, bool online);
 // These talk to the daemon's socket, never to its database.
 int ShowStatus(const config::CriConfig& config);
+int Reload(const config::CriConfig& config);
 int Wipe(const config::CriConfig& config, const std::string& forget_site);
 
 // Of an audit log: whether it is whole and signed by one of `keys` (by Audit.SigningKeyFile when

@@ -43,6 +43,8 @@ int main(int argc, char** argv) {
       "remove every record of this node, here and at the site; refuses while work is alive");
   std::string forget;
   wipe->add_option("--forget", forget, "the name of a site that is gone for good");
+  auto* reload = app.add_subcommand(
+      "reload", "make the running daemon read configuration and certificates again");
   auto* version = app.add_subcommand("version", "show the version");
   auto* audit = app.add_subcommand("audit", "the audit log of this daemon")->require_subcommand(1);
   std::string audit_folder;
@@ -75,7 +77,8 @@ int main(int argc, char** argv) {
   elsewhere.folder = audit_folder;
   if (verify->parsed() && !audit_folder.empty()) return VerifyAudit(elsewhere, audit_keys);
   if (show->parsed() && !audit_folder.empty()) return ShowAudit(elsewhere, filter);
-  const auto loaded = interlink::config::LoadCriConfig(config_file, CollectEnvironment());
+  const auto environment = CollectEnvironment();
+  const auto loaded = interlink::config::LoadCriConfig(config_file, environment);
   if (!loaded.ok()) {
     std::cerr << "interlink-cri: " << loaded.status().message() << "\n";
     return 2;
@@ -86,5 +89,6 @@ int main(int argc, char** argv) {
   if (check->parsed()) return Check(*loaded, online);
   if (status->parsed()) return ShowStatus(*loaded);
   if (wipe->parsed()) return Wipe(*loaded, forget);
-  return Serve(*loaded);
+  if (reload->parsed()) return Reload(*loaded);
+  return Serve(*loaded, environment);
 }

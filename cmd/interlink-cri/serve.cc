@@ -10,6 +10,7 @@
 #include "base/open_files.h"
 #include "base/timer.h"
 #include "commands.h"
+#include "config/reload.h"
 #include "cri/http.h"
 #include "cri/server.h"
 #include "cri_log/cri_log.h"
@@ -67,8 +68,11 @@ struct Certificates {
   std::shared_ptr<net::TlsContext> streams;  // the same; null: the addresses are plain HTTP
   std::vector<std::unique_ptr<auth::WatchedTls>> watched;
 
-  void ReadSoon() const {
-    for (const auto& one : watched) one->ReadSoon();
+  std::vector<config::ReloadedPart> parts() const {
+    std::vector<config::ReloadedPart> parts;
+    for (const auto& one : watched)
+      parts.push_back({"certificates", [raw = one.get()] { return raw->Prepare(); }});
+    return parts;
   }
 };
 
@@ -86,7 +90,37 @@ Result<Certificates> OpenCertificates(const config::CriConfig& config, Timer& ti
   return certificates;
 }
 
-Status Run(const config::CriConfig& config, Log& log) {
+config::Reloader<config::CriConfig>::Format ReloadFormat(const std::string& file,
+                                                         const config::Environment& environment,
+                                                         telemetry::DaemonLog& log) {
+  return {.load = [file, environment] { return config::LoadCriConfig(file, environment); },
+          .keys = config::CriKeys,
+          .live = {"VerboseLogging", "ErrorsOnlyLogging"},
+          .take =
+              [&log](const config::CriConfig& fresh, config::CriConfig* running) {
+                running->verbose_logging = fresh.verbose_logging;
+                running->errors_only_logging = fresh.errors_only_logging;
+                log.SetLevel(
+                    {.verbose = fresh.verbose_logging, .errors_only = fresh.errors_only_logging});
+              }};
+}
+
+// Until one that ends the daemon.
+void HandleSignals(const sigset_t& signals, config::Reloader<config::CriConfig>& reloader,
+                   Log& log) {
+  int number = 0;
+  while (sigwait(&signals, &number) == 0 && number == SIGHUP) {
+    const auto done = reloader.Reload();
+    if (done.ok()) {
+      log.Info("reloaded", {{"what", *done}});
+    } else {
+      log.Error("not reloaded", {{"reason", done.status().message()}});
+    }
+  }
+}
+
+Status Run(const config::CriConfig& config, const config::Environment& environment,
+           telemetry::DaemonLog& log) {
   const sigset_t signals = BlockSignals();
   RaiseOpenFilesLimit(log);
   StayOutOfCoreDumps(log);
@@ -123,7 +157,10 @@ Status Run(const config::CriConfig& config, Log& log) {
   }
   node->Start();
   (*streams)->Start(node->sessions());
-  const auto http = cri::HttpOf(*node, [&metrics] { return metrics->Expose(); });
+  config::Reloader<config::CriConfig> reloader(config, ReloadFormat(config.file, environment, log),
+                                               certificates.parts());
+  const auto http = cri::HttpOf(
+      {*node, [&metrics] { return metrics->Expose(); }, [&reloader] { return reloader.Reload(); }});
   auto server = cri::Server::Start({config.socket_file, config.cri.request_timeout},
                                    {*node, io, http, log, *metrics, audit.get()});
   if (!server.ok()) {
@@ -134,15 +171,7 @@ Status Run(const config::CriConfig& config, Log& log) {
   log.Info(
       "serving",
       {{"socket", config.socket_file}, {"site", endpoint.Name()}, {"version", INTERLINK_VERSION}});
-  int number = 0;
-  // Certificates and tokens are read when their files change.
-  do {
-    if (sigwait(&signals, &number) != 0) break;
-    if (number == SIGHUP) {
-      certificates.ReadSoon();
-      log.Warning("SIGHUP: certificates are read again, the configuration at a restart only", {});
-    }
-  } while (number == SIGHUP);
+  HandleSignals(signals, reloader, log);
   log.Info("stopping: what runs at the site goes on", {});
   logs->SetDurable({});
   // Sessions while the node can still end them at the site.
@@ -157,14 +186,14 @@ Status Run(const config::CriConfig& config, Log& log) {
 
 }  // namespace
 
-int Serve(const config::CriConfig& config) {
+int Serve(const config::CriConfig& config, const config::Environment& environment) {
   const auto log = telemetry::OpenLog(
       {.verbose = config.verbose_logging, .errors_only = config.errors_only_logging});
   if (!config.cri.enabled) {
     log->Warning("CRI.Enabled is false: nothing is served", {{"configuration", config.file}});
     return 0;
   }
-  const Status status = Run(config, *log);
+  const Status status = Run(config, environment, *log);
   if (!status.ok()) {
     std::cerr << "interlink-cri: " << status.message() << "\n";
     return ExitCodeOf(status);

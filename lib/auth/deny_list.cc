@@ -1,11 +1,6 @@
 #include "auth/deny_list.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-
-#include "auth/watched_file.h"
-#include "base/mutex.h"
 
 namespace interlink::auth {
 namespace {
@@ -49,48 +44,7 @@ Status ReadLine(std::string_view line, const std::string& where, DenyList::Names
   return {};
 }
 
-// Whoever can write the list can let in whom it keeps out.
-Result<DenyList::Names> ReadNames(const WatchedFile::Contents& contents, const std::string& path) {
-  const struct stat& attributes = contents.attributes;
-  if ((attributes.st_mode & 022U) != 0) {
-    return PermissionDenied("\"" + path + "\" can be written by others: chmod go-w \"" + path +
-                            "\"");
-  }
-  if (attributes.st_uid != geteuid() && attributes.st_uid != 0)
-    return PermissionDenied("\"" + path + "\" belongs to another user: chown it to this one");
-  return DenyList::Parse(contents.text, path);
-}
-
 }  // namespace
-
-struct DenyList::State {
-  std::string path;
-  Log* log = nullptr;
-  std::shared_ptr<WatchedFile> file;  // owners: this and the timer's next look
-  Mutex mutex;
-  std::shared_ptr<const Names> names GUARDED_BY(mutex);  // owners: this and who asks
-
-  void Put(Names fresh) {
-    auto made = std::make_shared<const Names>(std::move(fresh));
-    MutexLock lock(mutex);
-    names.swap(made);
-  }
-  std::shared_ptr<const Names> Get() {
-    MutexLock lock(mutex);
-    return names;
-  }
-  void Changed(const Result<WatchedFile::Contents>& contents) {
-    auto fresh = contents.ok() ? ReadNames(*contents, path) : Result<Names>(contents.status());
-    if (!fresh.ok()) {
-      log->Error("the deny list cannot be used, the one of before stays in force",
-                 {{"file", path}, {"reason", fresh.status().message()}});
-      return;
-    }
-    const size_t count = fresh->size();
-    Put(*std::move(fresh));
-    log->Info("the deny list was read again", {{"file", path}, {"names", std::to_string(count)}});
-  }
-};
 
 Result<DenyList::Names> DenyList::Parse(std::string_view text, const std::string& name) {
   Names names;
@@ -104,26 +58,24 @@ Result<DenyList::Names> DenyList::Parse(std::string_view text, const std::string
 }
 
 Result<std::unique_ptr<DenyList>> DenyList::Open(std::string path, Timer& timer, Log& log) {
-  auto state = std::make_shared<State>();
-  state->path = path;
-  state->log = &log;
-  // The file's callback does not own the state, which owns the file: the destructor stops it first.
-  state->file = std::make_shared<WatchedFile>(
-      std::move(path), timer, [raw = state.get()](const Result<WatchedFile::Contents>& contents) {
-        raw->Changed(contents);
-      });
-  const auto contents = state->file->Read();
-  if (!contents.ok()) return contents.status().WithContext("deny list");
-  ASSIGN_OR_RETURN(Names names, ReadNames(*contents, state->path));
-  state->Put(std::move(names));
-  state->file->Start(contents);
-  return std::unique_ptr<DenyList>(new DenyList(std::move(state)));  // NOLINT: private constructor
+  // Whoever can write the list can let in whom it keeps out.
+  const auto read = [path](const WatchedFile::Contents& contents) -> Result<Names> {
+    RETURN_IF_ERROR(CheckNobodyElseWrites(contents, path));
+    return Parse(contents.text, path);
+  };
+  ASSIGN_OR_RETURN(auto value,
+                   WatchedValue<Names>::Open(
+                       path,
+                       {.what = "deny list",
+                        .refused = "the deny list cannot be used, the one of before stays in force",
+                        .taken = "the deny list was read again",
+                        .counted = "names"},
+                       read, [](const Names& names) { return names.size(); }, timer, log));
+  return std::unique_ptr<DenyList>(new DenyList(std::move(value)));  // NOLINT: private constructor
 }
 
-DenyList::~DenyList() { state_->file->Stop(); }
-
 Status DenyList::Check(const Identity& identity) const {
-  const std::shared_ptr<const Names> names = state_->Get();
+  const std::shared_ptr<const Names> names = value_->Get();
   if (names->nodes.contains(identity.node.str())) {
     return PermissionDenied("node \"" + identity.node.str() +
                             "\" is on this site's deny list (Auth.DenyFile)");
@@ -137,7 +89,5 @@ Status DenyList::Check(const Identity& identity) const {
   }
   return {};
 }
-
-void DenyList::ReadSoon() { state_->file->ReadSoon(); }
 
 }  // namespace interlink::auth

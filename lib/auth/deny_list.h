@@ -10,6 +10,7 @@
 #ifndef INTERLINK_AUTH_DENY_LIST_H_
 #define INTERLINK_AUTH_DENY_LIST_H_
 
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -17,6 +18,7 @@
 #include <utility>
 
 #include "auth/authenticator.h"
+#include "auth/watched_value.h"
 #include "base/log.h"
 #include "base/timer.h"
 
@@ -36,18 +38,15 @@ class DenyList {
   // kNotFound, kPermissionDenied (others than this user and root may write it), kInvalidArgument.
   // `timer` and `log` outlive the result.
   static Result<std::unique_ptr<DenyList>> Open(std::string path, Timer& timer, Log& log);
-  ~DenyList();
 
   // kPermissionDenied: who asks is on the list.
   Status Check(const Identity& identity) const;
-  // Reads the file soon, changed or not.
-  void ReadSoon();
-
-  struct State;
+  // Reads and checks the file; what it returns puts it in force. Blocks on a disk.
+  Result<std::function<void()>> Prepare() { return value_->Prepare(); }
 
  private:
-  explicit DenyList(std::shared_ptr<State> state) : state_(std::move(state)) {}
-  std::shared_ptr<State> state_;  // owners: this and the timer's next look at the file
+  explicit DenyList(std::unique_ptr<WatchedValue<Names>> value) : value_(std::move(value)) {}
+  std::unique_ptr<WatchedValue<Names>> value_;
 };
 
 }  // namespace interlink::auth

@@ -9,8 +9,10 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "auth/policy.h"
+#include "auth/watched_value.h"
 #include "base/log.h"
 #include "base/timer.h"
 
@@ -25,18 +27,14 @@ class PolicyFile {
   // with file:line. `timer` and `log` outlive the result.
   static Result<std::unique_ptr<PolicyFile>> Open(std::string path, Parse parse, Timer& timer,
                                                   Log& log);
-  ~PolicyFile();
-
   // As it is now; a decision uses one of these to its end. Owners: this and who asks.
-  std::shared_ptr<const Policy> Get() const;
-  // Reads the file soon, changed or not.
-  void ReadSoon();
-
-  struct State;
+  std::shared_ptr<const Policy> Get() const { return value_->Get(); }
+  // Reads and checks the file; what it returns puts it in force. Blocks on a disk.
+  Result<std::function<void()>> Prepare() { return value_->Prepare(); }
 
  private:
-  explicit PolicyFile(std::shared_ptr<State> state) : state_(std::move(state)) {}
-  std::shared_ptr<State> state_;  // owners: this and the timer's next look at the file
+  explicit PolicyFile(std::unique_ptr<WatchedValue<Policy>> value) : value_(std::move(value)) {}
+  std::unique_ptr<WatchedValue<Policy>> value_;
 };
 
 }  // namespace interlink::auth

@@ -1,10 +1,7 @@
 #include "auth/token_file.h"
 
 #include <openssl/evp.h>
-#include <unistd.h>
 
-#include "auth/watched_file.h"
-#include "base/mutex.h"
 #include "base/secret.h"
 
 namespace interlink::auth {
@@ -45,49 +42,7 @@ Status CheckToken(std::string_view token, const std::string& where) {
   return {};
 }
 
-Result<std::vector<TokenFile::Entry>> Accept(const WatchedFile::Contents& contents,
-                                             const std::string& path) {
-  const struct stat& attributes = contents.attributes;
-  if ((attributes.st_mode & 077U) != 0) {
-    return PermissionDenied("\"" + path + "\" holds secrets and others may read it: chmod 600 \"" +
-                            path + "\"");
-  }
-  if (attributes.st_uid != geteuid() && attributes.st_uid != 0)
-    return PermissionDenied("\"" + path + "\" belongs to another user: chown it to this one");
-  return TokenFile::Parse(contents.text, path);
-}
-
 }  // namespace
-
-struct TokenFile::State {
-  std::string path;
-  Log* log = nullptr;
-  std::shared_ptr<WatchedFile> file;  // owners: this and the timer's next look
-  Mutex mutex;
-  std::shared_ptr<const std::vector<Entry>> entries GUARDED_BY(mutex);  // owners: this, readers
-
-  void Put(std::vector<Entry> fresh) {
-    auto made = std::make_shared<const std::vector<Entry>>(std::move(fresh));
-    MutexLock lock(mutex);
-    entries.swap(made);
-  }
-  std::shared_ptr<const std::vector<Entry>> Get() {
-    MutexLock lock(mutex);
-    return entries;
-  }
-  void Changed(const Result<WatchedFile::Contents>& contents) {
-    auto fresh =
-        contents.ok() ? Accept(*contents, path) : Result<std::vector<Entry>>(contents.status());
-    if (!fresh.ok()) {
-      log->Error("the token file cannot be used, the tokens of before stay in force",
-                 {{"reason", fresh.status().message()}});
-      return;
-    }
-    const size_t count = fresh->size();
-    Put(*std::move(fresh));
-    log->Info("the token file was read again", {{"file", path}, {"tokens", std::to_string(count)}});
-  }
-};
 
 Result<std::vector<TokenFile::Entry>> TokenFile::Parse(std::string_view text,
                                                        const std::string& name) {
@@ -119,28 +74,26 @@ Result<std::vector<TokenFile::Entry>> TokenFile::Parse(std::string_view text,
 }
 
 Result<std::unique_ptr<TokenFile>> TokenFile::Open(std::string path, Timer& timer, Log& log) {
-  auto state = std::make_shared<State>();
-  state->path = path;
-  state->log = &log;
-  // The file's callback does not own the state, which owns the file: the destructor stops it first.
-  state->file = std::make_shared<WatchedFile>(
-      std::move(path), timer, [raw = state.get()](const Result<WatchedFile::Contents>& contents) {
-        raw->Changed(contents);
-      });
-  const auto contents = state->file->Read();
-  if (!contents.ok()) return contents.status().WithContext("token file");
-  ASSIGN_OR_RETURN(auto entries, Accept(*contents, state->path));
-  state->Put(std::move(entries));
-  state->file->Start(contents);
+  const auto read = [path](const WatchedFile::Contents& contents) -> Result<Entries> {
+    RETURN_IF_ERROR(CheckNobodyElseReads(contents, path));
+    return Parse(contents.text, path);
+  };
+  ASSIGN_OR_RETURN(
+      auto value,
+      WatchedValue<Entries>::Open(
+          path,
+          {.what = "token file",
+           .refused = "the token file cannot be used, the tokens of before stay in force",
+           .taken = "the token file was read again",
+           .counted = "tokens"},
+          read, [](const Entries& entries) { return entries.size(); }, timer, log));
   return std::unique_ptr<TokenFile>(
-      new TokenFile(std::move(state)));  // NOLINT: private constructor
+      new TokenFile(std::move(value)));  // NOLINT: private constructor
 }
-
-TokenFile::~TokenFile() { state_->file->Stop(); }
 
 Result<TokenIdentity> TokenFile::Verify(std::string_view token) const {
   const Digest digest = DigestOf(token);
-  const auto entries = state_->Get();
+  const auto entries = value_->Get();
   // All are compared, so that the time says nothing about which one fits.
   const Entry* found = nullptr;
   for (const Entry& entry : *entries) {

@@ -11,6 +11,7 @@
 #define INTERLINK_AUTH_TOKEN_FILE_H_
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "auth/authenticator.h"
+#include "auth/watched_value.h"
 #include "base/log.h"
 #include "base/timer.h"
 
@@ -28,7 +30,6 @@ class TokenFile final : public TokenVerifier {
   // kNotFound, kPermissionDenied (mode or owner), kInvalidArgument with file:line. `timer` and
   // `log` outlive the result.
   static Result<std::unique_ptr<TokenFile>> Open(std::string path, Timer& timer, Log& log);
-  ~TokenFile() override;
 
   // Takes the same time for every token that is not known and compares digests only.
   Result<TokenIdentity> Verify(std::string_view token) const override;
@@ -42,11 +43,13 @@ class TokenFile final : public TokenVerifier {
   // The contents of a token file. `name` is for messages.
   static Result<std::vector<Entry>> Parse(std::string_view text, const std::string& name);
 
-  struct State;
+  // Reads and checks the file; what it returns puts it in force. Blocks on a disk.
+  Result<std::function<void()>> Prepare() { return value_->Prepare(); }
 
  private:
-  explicit TokenFile(std::shared_ptr<State> state) : state_(std::move(state)) {}
-  std::shared_ptr<State> state_;  // owners: this and the timer's next look at the file
+  using Entries = std::vector<Entry>;
+  explicit TokenFile(std::unique_ptr<WatchedValue<Entries>> value) : value_(std::move(value)) {}
+  std::unique_ptr<WatchedValue<Entries>> value_;
 };
 
 }  // namespace interlink::auth

@@ -113,4 +113,23 @@ void WatchedFile::Check() {
   changed_(contents);
 }
 
+Status CheckNobodyElseWrites(const WatchedFile::Contents& contents, const std::string& path) {
+  const struct stat& attributes = contents.attributes;
+  if ((attributes.st_mode & 022U) != 0) {
+    return PermissionDenied("\"" + path + "\" can be written by others: chmod go-w \"" + path +
+                            "\"");
+  }
+  if (attributes.st_uid != geteuid() && attributes.st_uid != 0)
+    return PermissionDenied("\"" + path + "\" belongs to another user: chown it to this one");
+  return {};
+}
+
+Status CheckNobodyElseReads(const WatchedFile::Contents& contents, const std::string& path) {
+  if ((contents.attributes.st_mode & 077U) != 0) {
+    return PermissionDenied("\"" + path + "\" holds secrets and others may read it: chmod 600 \"" +
+                            path + "\"");
+  }
+  return CheckNobodyElseWrites(contents, path);
+}
+
 }  // namespace interlink::auth

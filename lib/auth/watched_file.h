@@ -61,6 +61,10 @@ class WatchedFile : public std::enable_shared_from_this<WatchedFile> {
   bool stopped_ GUARDED_BY(mutex_) = false;
 };
 
+// Others than this user and root can change, or see, what it says. kPermissionDenied.
+Status CheckNobodyElseWrites(const WatchedFile::Contents& contents, const std::string& path);
+Status CheckNobodyElseReads(const WatchedFile::Contents& contents, const std::string& path);
+
 }  // namespace interlink::auth
 
 #endif  // INTERLINK_AUTH_WATCHED_FILE_H_

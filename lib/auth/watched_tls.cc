@@ -17,8 +17,9 @@ constexpr auto kAnotherTry = std::chrono::minutes(1);
 }  // namespace
 
 struct WatchedTls::State : public std::enable_shared_from_this<State> {
-  State(std::shared_ptr<net::TlsContext> given, Timer& for_timer, Log& for_log)
-      : context(std::move(given)), timer(for_timer), log(for_log) {}
+  State(std::shared_ptr<net::TlsContext> given, Timer& for_timer, Log& for_log,
+        std::function<void()> then)
+      : context(std::move(given)), timer(for_timer), log(for_log), renewed(std::move(then)) {}
 
   // In place of what was planned before.
   void Plan(Duration pause) {
@@ -37,23 +38,32 @@ struct WatchedTls::State : public std::enable_shared_from_this<State> {
       if (stopped) return;
     }
     const Status done = context->Reload();
-    const std::string& file =
-        context->files().cert_file.empty() ? context->files().ca_file : context->files().cert_file;
     if (!done.ok()) {
       if (done.message() != trouble) {
         log.Error("changed TLS files cannot be used, those of before stay in force",
-                  {{"file", file}, {"reason", done.message()}});
+                  {{"file", Name()}, {"reason", done.message()}});
       }
       trouble = done.message();
       return Plan(kAnotherTry);
     }
     trouble.clear();
-    log.Info("TLS files were read again", {{"file", file}});
+    Taken();
+  }
+
+  void Taken() {
+    log.Info("TLS files were read again", {{"file", Name()}});
+    if (renewed) renewed();
+  }
+  // Of them, the one to tell.
+  const std::string& Name() const {
+    const net::TlsFiles& paths = context->files();
+    return paths.cert_file.empty() ? paths.ca_file : paths.cert_file;
   }
 
   const std::shared_ptr<net::TlsContext> context;  // owners: this and its users
   Timer& timer;
   Log& log;
+  const std::function<void()> renewed;
   std::vector<std::shared_ptr<WatchedFile>> files;  // owners: this and the timer's next looks
   Mutex work;  // held while it reloads: who ends this waits for it
   std::string trouble GUARDED_BY(work);
@@ -62,8 +72,9 @@ struct WatchedTls::State : public std::enable_shared_from_this<State> {
   std::optional<Timer::Key> next GUARDED_BY(mutex);
 };
 
-WatchedTls::WatchedTls(std::shared_ptr<net::TlsContext> context, Timer& timer, Log& log)
-    : state_(std::make_shared<State>(std::move(context), timer, log)) {
+WatchedTls::WatchedTls(std::shared_ptr<net::TlsContext> context, Timer& timer, Log& log,
+                       std::function<void()> renewed)
+    : state_(std::make_shared<State>(std::move(context), timer, log, std::move(renewed))) {
   const net::TlsFiles& files = state_->context->files();
   for (const std::string& path : {files.cert_file, files.key_file, files.ca_file, files.crl_file}) {
     if (path.empty()) continue;
@@ -86,6 +97,12 @@ WatchedTls::~WatchedTls() {
   const MutexLock at_work(state_->work);
 }
 
-void WatchedTls::ReadSoon() { state_->Plan(Duration::zero()); }
+Result<std::function<void()>> WatchedTls::Prepare() {
+  ASSIGN_OR_RETURN(auto take, state_->context->Prepare());
+  return std::function<void()>([state = state_, take = std::move(take)] {
+    take();
+    state->Taken();
+  });
+}
 
 }  // namespace interlink::auth

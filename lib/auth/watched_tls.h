@@ -7,6 +7,7 @@
 #ifndef INTERLINK_AUTH_WATCHED_TLS_H_
 #define INTERLINK_AUTH_WATCHED_TLS_H_
 
+#include <functional>
 #include <memory>
 
 #include "base/log.h"
@@ -17,14 +18,17 @@ namespace interlink::auth {
 
 class WatchedTls {
  public:
-  // Looks from now on, every second. `timer` and `log` outlive it.
-  WatchedTls(std::shared_ptr<net::TlsContext> context, Timer& timer, Log& log);
+  // Looks from now on, every second. `timer` and `log` outlive it. `renewed` (may be empty) runs on
+  // the timer's thread after each change that was taken.
+  WatchedTls(std::shared_ptr<net::TlsContext> context, Timer& timer, Log& log,
+             std::function<void()> renewed = nullptr);
   ~WatchedTls();
   WatchedTls(const WatchedTls&) = delete;
   WatchedTls& operator=(const WatchedTls&) = delete;
 
-  // Reads them soon, changed or not.
-  void ReadSoon();
+  // Reads and checks them now, changed or not; what it returns puts them in force. Errors as
+  // net::TlsContext. Blocks on a disk. This outlives the result.
+  Result<std::function<void()>> Prepare();
 
   struct State;
 

@@ -97,6 +97,13 @@ Key OidcKey(std::vector<OidcIssuerConfig>* target) {
   key.read = [target](const Value& value, const std::string& path) {
     return ReadIssuers(value, path, target);
   };
+  key.identity = [target] {
+    std::string text;
+    for (OidcIssuerConfig& issuer : *target) {
+      for (const Key& one : IssuerKeyTable(&issuer)) text += one.path + "=" + one.show() + "\n";
+    }
+    return text;
+  };
   key.item_keys = [defaults = std::make_shared<OidcIssuerConfig>()] {
     return IssuerKeyTable(defaults.get());
   };

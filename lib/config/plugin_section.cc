@@ -179,6 +179,17 @@ Key PluginsKey(std::vector<PluginConfig>* target) {
   key.read = [target](const Value& value, const std::string& path) {
     return ReadPlugins(value, path, target);
   };
+  key.identity = [target] {
+    std::string text;
+    for (const PluginConfig& plugin : *target) {
+      text += plugin.options.name + " " + plugin.path + "\n";
+      for (const std::string& handler : plugin.options.handlers)
+        text += "handler " + handler + "\n";
+      for (const Option& option : plugin.options.options)
+        text += option.key + "=" + option.value + "\n";
+    }
+    return text;
+  };
   key.item_keys = [defaults = std::make_shared<PluginConfig>()] {
     return PluginKeys(defaults.get());
   };

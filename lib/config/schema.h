@@ -33,6 +33,8 @@ struct Key {
   std::function<Status(const Value&, const std::string& path)> read;
   // The value that is stored now as YAML in one line; "": none.
   std::function<std::string()> show;
+  // A text that differs when the value does, for keys that `show` does not show. Not for people.
+  std::function<std::string()> identity;
   // Of a list of maps: the keys of one item, for the reference. They are bound to something that
   // this key owns.
   std::function<Keys()> item_keys;

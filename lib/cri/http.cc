@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/step_pool.h"
 #include "net/reply_wait.h"
 #include "net/url.h"
 #include "wire/problem.h"
@@ -14,6 +15,7 @@ using net::HttpRequest;
 using net::HttpResponse;
 
 constexpr auto kWipe = std::chrono::minutes(5);
+constexpr size_t kMaxWaiting = 16;
 
 HttpResponse Text(int status, std::string body, const char* type = "text/plain; charset=utf-8") {
   HttpResponse response;
@@ -74,8 +76,23 @@ Awaitable<HttpResponse> Wipe(node::Node& node, std::string forget,
 }
 
 struct Pages {
+  explicit Pages(HttpPorts given)
+      : node(given.node), metrics(std::move(given.metrics)), reload(std::move(given.reload)) {}
+
   node::Node& node;
-  std::function<std::string()> metrics;
+  const std::function<std::string()> metrics;
+  const std::function<Result<std::string>()> reload;
+  mutable StepPool blocking{"http", 1, kMaxWaiting};
+
+  Awaitable<HttpResponse> Reload(boost::asio::any_io_executor executor) const {
+    const auto start = [this](std::function<void(Result<std::string>)> reply) {
+      const Status posted = blocking.Post("reload", [this, reply] { reply(reload()); });
+      if (!posted.ok()) reply(posted);
+    };
+    auto done = co_await net::WaitFor<Result<std::string>>(executor, start);
+    if (!done.ok()) co_return Problem(done.status());
+    co_return Text(200, *done);
+  }
 
   Awaitable<HttpResponse> Answer(const HttpRequest& request,
                                  boost::asio::any_io_executor executor) const {
@@ -100,8 +117,9 @@ struct Pages {
         forget = given->second;
       co_return co_await Wipe(node, forget, executor);
     }
+    if (path == "/reload" && post) co_return co_await Reload(executor);
     const bool known = path == "/healthz" || path == "/readyz" || path == "/metrics" ||
-                       path == "/status" || path == "/wipe";
+                       path == "/status" || path == "/wipe" || path == "/reload";
     if (known) co_return Text(405, "method " + request.method + " is not for " + path + "\n");
     co_return Text(404, "this is the CRI socket: gRPC, and /healthz /readyz /metrics /status\n");
   }
@@ -117,9 +135,9 @@ Awaitable<void> Serve(const Pages& pages, HttpRequest request, net::Responder& r
 
 }  // namespace
 
-net::HttpHandler HttpOf(node::Node& node, std::function<std::string()> metrics) {
+net::HttpHandler HttpOf(HttpPorts ports) {
   // Owners: every copy of the handler.
-  auto pages = std::make_shared<const Pages>(Pages{node, std::move(metrics)});
+  auto pages = std::make_shared<const Pages>(std::move(ports));
   return [pages](HttpRequest request, net::Responder& responder) {
     return Serve(*pages, std::move(request), responder);
   };

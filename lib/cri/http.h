@@ -4,6 +4,7 @@
 //   GET|POST /healthz   200 while the process answers         GET|POST /readyz   200 once the first
 //   link is done GET /metrics        Prometheus text                        GET /status        JSON
 //   POST /wipe[?forget=SITE]                                   text
+//   POST /reload                                               text
 #ifndef INTERLINK_CRI_HTTP_H_
 #define INTERLINK_CRI_HTTP_H_
 
@@ -15,8 +16,14 @@
 
 namespace interlink::cri {
 
-// `metrics` gives the exposition text. Both outlive the result.
-net::HttpHandler HttpOf(node::Node& node, std::function<std::string()> metrics);
+struct HttpPorts {
+  node::Node& node;
+  std::function<std::string()> metrics;         // the exposition text
+  std::function<Result<std::string>()> reload;  // lines for a person; it may block on a disk
+};
+
+// What they use outlives the result.
+net::HttpHandler HttpOf(HttpPorts ports);
 
 }  // namespace interlink::cri
 

@@ -173,10 +173,17 @@ Result<std::shared_ptr<TlsContext::State>> TlsContext::Load() const {
   return state;
 }
 
-Status TlsContext::Reload() {
+Result<std::function<void()>> TlsContext::Prepare() {
   ASSIGN_OR_RETURN(std::shared_ptr<State> fresh, Load());
-  const MutexLock lock(mutex_);
-  state_.swap(fresh);
+  return std::function<void()>([this, fresh] {
+    const MutexLock lock(mutex_);
+    state_ = fresh;
+  });
+}
+
+Status TlsContext::Reload() {
+  ASSIGN_OR_RETURN(const auto take, Prepare());
+  take();
   return {};
 }
 

@@ -4,6 +4,7 @@
 #define INTERLINK_NET_TLS_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,6 +38,9 @@ class TlsContext {
   // have it; those that stand go on as they are. An error, as of Server and Client: nothing
   // changes.
   Status Reload();
+  // The first half of Reload: reads and checks; what it returns puts it in force. This outlives the
+  // result.
+  Result<std::function<void()>> Prepare();
   const TlsFiles& files() const { return files_; }
   // Whether the revocation lists in force name this certificate (Peer::certificate_id): true also
   // for one that was good when its connection was made.

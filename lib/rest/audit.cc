@@ -20,9 +20,9 @@ bool IsDenial(int http_status) {
 }
 
 bool Changes(const wire::RouteEntry& entry) {
-  constexpr Route kAlso[] = {Route::kLink,      Route::kPortForward, Route::kExec,
-                             Route::kAttach,    Route::kTakeover,    Route::kDropNode,
-                             Route::kForgetDead};
+  constexpr Route kAlso[] = {Route::kLink,       Route::kPortForward, Route::kExec,
+                             Route::kAttach,     Route::kTakeover,    Route::kDropNode,
+                             Route::kForgetDead, Route::kReload};
   return entry.kind == wire::Kind::kChange ||
          std::find(std::begin(kAlso), std::end(kAlso), entry.route) != std::end(kAlso);
 }

@@ -31,4 +31,14 @@ void ForgetDead(const ExchangePtr& exchange, Answer answer) {
                               TextReply(exchange, std::move(answer)));
 }
 
+void Reload(const ExchangePtr& exchange, Answer answer) {
+  const auto& reload = exchange->state->ports.reload;
+  if (!reload)
+    return answer(ProblemAnswer(*exchange, Unimplemented("nothing can be reloaded here")));
+  RunBlocking(exchange, answer, [exchange, &reload] {
+    const auto text = reload();
+    return text.ok() ? TextAnswer(200, *text) : ProblemAnswer(*exchange, text.status());
+  });
+}
+
 }  // namespace interlink::rest

@@ -46,6 +46,8 @@ struct Ports {
   // Asked before a request that begins something, with the bytes of its body; it must not block.
   // Empty: all may go on.
   std::function<std::optional<Throttled>(const site::Caller&, size_t)> throttle = nullptr;
+  // Of the control socket: lines for a person. It may block on a disk. Empty: there is none.
+  std::function<Result<std::string>()> reload = nullptr;
 };
 
 // What a listener serves.

@@ -44,6 +44,7 @@ constexpr Entry kFunctions[] = {
     {Route::kTakeover, Takeover},
     {Route::kDropNode, DropNode},
     {Route::kForgetDead, ForgetDead},
+    {Route::kReload, Reload},
 };
 
 struct Stream {

@@ -64,6 +64,7 @@ void ListNodes(const ExchangePtr& exchange, Answer answer);
 void Takeover(const ExchangePtr& exchange, Answer answer);
 void DropNode(const ExchangePtr& exchange, Answer answer);
 void ForgetDead(const ExchangePtr& exchange, Answer answer);
+void Reload(const ExchangePtr& exchange, Answer answer);
 
 // events.cc, logs.cc, exec.cc, attach.cc, port_forward.cc. `signal` is set when the edge stops.
 net::Awaitable<void> ServeEvents(ExchangePtr exchange, std::shared_ptr<net::Signal> signal,

@@ -4,6 +4,8 @@
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <atomic>
+
 #include "telemetry/log_text.h"
 
 namespace interlink::telemetry {
@@ -23,23 +25,27 @@ spdlog::level::level_enum LevelOf(LogLevel level) {
   return spdlog::level::err;
 }
 
-class SpdLog final : public Log {
+LogLevel LevelOf(const LogOptions& options) {
+  if (options.errors_only) return LogLevel::kError;
+  return options.verbose ? LogLevel::kDebug : LogLevel::kInfo;
+}
+
+class SpdLog final : public DaemonLog {
  public:
   explicit SpdLog(const LogOptions& options)
-      : level_(options.errors_only ? LogLevel::kError
-               : options.verbose   ? LogLevel::kDebug
-                                   : LogLevel::kInfo),
+      : level_(LevelOf(options)),
         json_(options.json),
         logger_("interlink", std::make_shared<spdlog::sinks::stderr_sink_mt>()) {
     const std::string time = "%Y-%m-%dT%H:%M:%S.%eZ";
     logger_.set_formatter(std::make_unique<spdlog::pattern_formatter>(
         json_ ? R"({"time":")" + time + R"(","level":"%l",%v})" : time + " %l %v",
         spdlog::pattern_time_type::utc));
-    logger_.set_level(LevelOf(level_));
+    logger_.set_level(spdlog::level::trace);  // Enabled decides
     logger_.flush_on(spdlog::level::trace);
   }
 
   bool Enabled(LogLevel level) const override { return level >= level_; }
+  void SetLevel(const LogOptions& options) override { level_ = LevelOf(options); }
 
   void Write(LogLevel level, std::string_view message,
              const std::vector<LogField>& fields) override {
@@ -51,14 +57,14 @@ class SpdLog final : public Log {
   }
 
  private:
-  const LogLevel level_;
+  std::atomic<LogLevel> level_;
   const bool json_;
   spdlog::logger logger_;
 };
 
 }  // namespace
 
-std::unique_ptr<Log> OpenLog(const LogOptions& options) {
+std::unique_ptr<DaemonLog> OpenLog(const LogOptions& options) {
   return std::make_unique<SpdLog>(options);
 }
 

@@ -21,9 +21,15 @@ struct LogOptions {
   bool json = false;
 };
 
+class DaemonLog : public Log {
+ public:
+  // From now on. `json` stays as it was.
+  virtual void SetLevel(const LogOptions& options) = 0;
+};
+
 // To standard error. Thread-safe. Every line is handed to the kernel before Write returns, so a
 // crash loses none.
-std::unique_ptr<Log> OpenLog(const LogOptions& options);
+std::unique_ptr<DaemonLog> OpenLog(const LogOptions& options);
 
 }  // namespace interlink::telemetry
 

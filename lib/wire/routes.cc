@@ -57,6 +57,7 @@ constexpr RouteEntry kRoutes[] = {
     {Route::kTakeover, "Takeover", "POST", "/control/v1/nodes/{node}/takeover", "", kLocal, kAnswer, kControl},
     {Route::kDropNode, "DropNode", "DELETE", "/control/v1/nodes/{node}", "", kLocal, kAnswer, kControl},
     {Route::kForgetDead, "ForgetDead", "POST", "/control/v1/dead/{any}", "", kLocal, kAnswer, kControl},
+    {Route::kReload, "Reload", "POST", "/control/v1/reload", "", kLocal, kAnswer, kControl},
 };
 // clang-format on
 

@@ -53,11 +53,12 @@ enum class Route {
   kStats,
   kPodMetrics,
   // Of the local control socket (Listener::kControl): `interlink-api node list|takeover|drop`,
-  // `forget --dead`.
+  // `forget --dead`, `reload`.
   kListNodes,
   kTakeover,
   kDropNode,
   kForgetDead,
+  kReload,
 };
 
 // Who may call.

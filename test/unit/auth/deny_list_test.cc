@@ -62,7 +62,7 @@ TEST_CASE("a changed list holds soon; one that is wrong changes nothing") {
   lab.Write("node node-3\n");
   CHECK(test::Eventually([&] { return denied("node-3") && !denied("node-2"); }));
   lab.Write("nobody\n");
-  (*list)->ReadSoon();
+  CHECK((*list)->Prepare().status().code() == Code::kInvalidArgument);
   lab.Write("node node-3\nnode node-4\n");
   CHECK(test::Eventually([&] { return denied("node-4"); }));
   CHECK(denied("node-3"));

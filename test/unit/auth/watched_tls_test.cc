@@ -79,7 +79,7 @@ TEST_CASE("what cannot be used changes nothing, and is said once") {
   std::ofstream(lab.first.key) << "broken";
   REQUIRE(Eventually([&] { return lab.log.errors() == 1; }));
   REQUIRE(rename(fresh.cert.c_str(), lab.first.cert.c_str()) == 0);
-  watched.ReadSoon();
+  CHECK(watched.Prepare().status().code() == Code::kInvalidArgument);
   CHECK(lab.context->not_after() == before);
 
   REQUIRE(rename(fresh.key.c_str(), lab.first.key.c_str()) == 0);
@@ -87,13 +87,22 @@ TEST_CASE("what cannot be used changes nothing, and is said once") {
   CHECK(lab.log.errors() <= 2);
 }
 
-TEST_CASE("asked to, it reads files that have not changed") {
+TEST_CASE("what was prepared is in force when it is taken, and not before") {
   TlsLab lab;
-  WatchedTls watched(lab.context, lab.timer, lab.log);
+  int renewed = 0;
+  WatchedTls watched(lab.context, lab.timer, lab.log, [&renewed] { ++renewed; });
+  const int64_t before = lab.context->not_after();
+  const auto fresh = lab.Issue(200'000);
+  REQUIRE(rename(fresh.cert.c_str(), lab.first.cert.c_str()) == 0);
+  REQUIRE(rename(fresh.key.c_str(), lab.first.key.c_str()) == 0);
 
-  watched.ReadSoon();
+  const auto take = watched.Prepare();
 
-  CHECK(Eventually([&] { return lab.log.infos() == 1; }));
+  REQUIRE(take.ok());
+  CHECK(renewed == 0);
+  (*take)();
+  CHECK(lab.context->not_after() > before + 100'000);
+  CHECK(renewed >= 1);
 }
 
 }  // namespace

@@ -1,0 +1,100 @@
+// Internal: a value that is read from a small file and follows it. Thread-safe.
+//
+// What cannot be used changes nothing: it is said in the log, once per change of the file.
+#ifndef INTERLINK_AUTH_WATCHED_VALUE_H_
+#define INTERLINK_AUTH_WATCHED_VALUE_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "auth/watched_file.h"
+#include "base/log.h"
+#include "base/mutex.h"
+
+namespace interlink::auth {
+
+template <typename T>
+class WatchedValue {
+ public:
+  using Read = std::function<Result<T>(const WatchedFile::Contents&)>;
+  // Constant texts.
+  struct Words {
+    std::string what;     // of an error of Open: "policy"
+    std::string refused;  // "the policy cannot be used, the rules of before stay in force"
+    std::string taken;    // "the policy was read again"
+    std::string counted;  // the field with how much it is: "rules"
+  };
+
+  // Errors: of the file, and of `read`. `timer` and `log` outlive the result.
+  static Result<std::unique_ptr<WatchedValue>> Open(std::string path, Words words, Read read,
+                                                    std::function<size_t(const T&)> count,
+                                                    Timer& timer, Log& log) {
+    std::unique_ptr<WatchedValue> value(  // NOLINT: private constructor
+        new WatchedValue(path, std::move(words), std::move(read), std::move(count), log));
+    // The callback does not own the value, which owns the file: the destructor stops it first.
+    value->file_ = std::make_shared<WatchedFile>(
+        std::move(path), timer, [raw = value.get()](const auto& contents) { raw->Take(contents); });
+    const auto contents = value->file_->Read();
+    if (!contents.ok()) return contents.status().WithContext(value->words_.what);
+    ASSIGN_OR_RETURN(T first, value->read_(*contents));
+    value->value_ = std::make_shared<const T>(std::move(first));
+    value->file_->Start(contents);
+    return value;
+  }
+  ~WatchedValue() { file_->Stop(); }
+  WatchedValue(const WatchedValue&) = delete;
+  WatchedValue& operator=(const WatchedValue&) = delete;
+
+  // As it is now. Owners: this and who asks.
+  std::shared_ptr<const T> Get() const {
+    MutexLock lock(mutex_);
+    return value_;
+  }
+  // Reads and checks the file, changed or not; what it returns puts it in force. Not OK: why it
+  // cannot be used. Blocks on a disk. This outlives the result.
+  Result<std::function<void()>> Prepare() {
+    const auto contents = file_->Read();
+    if (!contents.ok()) return contents.status();
+    ASSIGN_OR_RETURN(T fresh, read_(*contents));
+    auto made = std::make_shared<const T>(std::move(fresh));
+    return std::function<void()>([this, made] { Put(made); });
+  }
+
+ private:
+  WatchedValue(std::string path, Words words, Read read, std::function<size_t(const T&)> count,
+               Log& log)
+      : path_(std::move(path)),
+        words_(std::move(words)),
+        read_(std::move(read)),
+        count_(std::move(count)),
+        log_(log) {}
+
+  void Put(std::shared_ptr<const T> fresh) {
+    const size_t count = count_(*fresh);
+    {
+      MutexLock lock(mutex_);
+      value_ = std::move(fresh);
+    }
+    log_.Info(words_.taken, {{"file", path_}, {words_.counted, std::to_string(count)}});
+  }
+  void Take(const Result<WatchedFile::Contents>& contents) {
+    Result<T> fresh = contents.ok() ? read_(*contents) : Result<T>(contents.status());
+    if (fresh.ok()) return Put(std::make_shared<const T>(*std::move(fresh)));
+    log_.Error(words_.refused, {{"file", path_}, {"reason", fresh.status().message()}});
+  }
+
+  const std::string path_;
+  const Words words_;
+  const Read read_;
+  const std::function<size_t(const T&)> count_;
+  Log& log_;
+  std::shared_ptr<WatchedFile> file_;  // owners: this and the timer's next look
+  mutable Mutex mutex_;
+  std::shared_ptr<const T> value_ GUARDED_BY(mutex_);  // owners: this and who asks
+};
+
+}  // namespace interlink::auth
+
+#endif  // INTERLINK_AUTH_WATCHED_VALUE_H_
