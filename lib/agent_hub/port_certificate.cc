@@ -1,9 +1,5 @@
 #include "agent_hub/port_certificate.h"
 
-#include <grpcpp/security/server_credentials.h>
-#include <grpcpp/security/tls_certificate_provider.h>
-#include <grpcpp/security/tls_credentials_options.h>
-
 #include <cerrno>
 #include <cstdio>
 
@@ -14,7 +10,6 @@ namespace interlink::agent_hub {
 namespace {
 
 constexpr size_t kMaxPemFile = 1U << 20U;
-constexpr unsigned kLookEverySeconds = 1;
 
 }  // namespace
 
@@ -37,15 +32,6 @@ Status StageCertificate(const std::string& cert_file, const std::string& key_fil
                       .status());
   if (rename(next.c_str(), file.c_str()) != 0) return ErrnoStatus(errno, "rename to " + file);
   return SyncDirectoryOf(file);
-}
-
-std::shared_ptr<grpc::ServerCredentials> CredentialsOf(const std::string& file) {
-  grpc::experimental::TlsServerCredentialsOptions options(
-      std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(file, file,
-                                                                           kLookEverySeconds));
-  options.watch_identity_key_cert_pairs();
-  options.set_cert_request_type(GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
-  return grpc::experimental::TlsServerCredentials(options);
 }
 
 }  // namespace interlink::agent_hub

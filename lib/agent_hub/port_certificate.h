@@ -4,14 +4,9 @@
 #ifndef INTERLINK_AGENT_HUB_PORT_CERTIFICATE_H_
 #define INTERLINK_AGENT_HUB_PORT_CERTIFICATE_H_
 
-#include <memory>
 #include <string>
 
 #include "base/status.h"
-
-namespace grpc {
-class ServerCredentials;
-}
 
 namespace interlink::agent_hub {
 
@@ -19,9 +14,6 @@ namespace interlink::agent_hub {
 // changes. Blocks on a disk.
 Status StageCertificate(const std::string& cert_file, const std::string& key_file,
                         const std::string& file);
-
-// Follow `file`; its connections that stand go on as they are. REQUIRES: StageCertificate was OK.
-std::shared_ptr<grpc::ServerCredentials> CredentialsOf(const std::string& file);
 
 }  // namespace interlink::agent_hub
 

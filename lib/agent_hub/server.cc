@@ -5,17 +5,19 @@
 #include <grpc/grpc.h>
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_credentials_options.h>
 
 #include <atomic>
 #include <mutex>
 #include <utility>
 
-#include "agent_hub/port_certificate.h"
 #include "agent_hub/token.h"
 
 namespace interlink::agent_hub {
 namespace {
 
+constexpr unsigned kLookEverySeconds = 1;  // at the certificate
 constexpr int kMaxAgentMessage = 16 << 20;
 // A peer that is gone without a word is noticed after both.
 constexpr int kPingEveryMs = 20'000;
@@ -239,6 +241,16 @@ class HubService final : public grpc::CallbackGenericService {
  private:
   const std::shared_ptr<ServerShared> shared_;
 };
+
+// Follow the file, from one that StageCertificate has made.
+std::shared_ptr<grpc::ServerCredentials> CredentialsOf(const std::string& file) {
+  grpc::experimental::TlsServerCredentialsOptions options(
+      std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(file, file,
+                                                                           kLookEverySeconds));
+  options.watch_identity_key_cert_pairs();
+  options.set_cert_request_type(GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+  return grpc::experimental::TlsServerCredentials(options);
+}
 
 class GrpcHubServer final : public HubServer {
  public:

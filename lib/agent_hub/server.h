@@ -26,7 +26,7 @@ class StreamSink {
 struct HubServerOptions {
   std::string address = "0.0.0.0";
   uint16_t port = 0;        // 0: any free one
-  std::string certificate;  // port_certificate.h; followed
+  std::string certificate;  // a file of StageCertificate, which is followed
   std::string agent_key;    // HubFiles::agent_key
   size_t max_calls = 4096;  // of all agents together, sessions included
 };
