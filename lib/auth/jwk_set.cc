@@ -9,6 +9,7 @@
 #include <openssl/rsa.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -28,6 +29,10 @@ constexpr size_t kMostTried = 2;
 constexpr int kShortestRsa = 2048;
 constexpr int kLongestRsa = 8192;
 constexpr size_t kEd25519Bytes = 32;
+constexpr SigningAlgorithm kEveryAlgorithm[] = {SigningAlgorithm::kRs256, SigningAlgorithm::kRs384,
+                                                SigningAlgorithm::kRs512, SigningAlgorithm::kPs256,
+                                                SigningAlgorithm::kEs256, SigningAlgorithm::kEs384,
+                                                SigningAlgorithm::kEdDsa};
 
 template <auto Free>
 struct FreeWith {
@@ -185,10 +190,16 @@ class JwkSet::Key {
   bool Verify(const Jwt& token) const;
 
  private:
+  using OwnedContext = Owned<EVP_MD_CTX, EVP_MD_CTX_free>;
+  bool Prepare(SigningAlgorithm algorithm);
+
   std::string id_;
   KeyType type_{};
   std::optional<SigningAlgorithm> only_;  // its `alg`
   OwnedKey key_;
+  // Ready to verify, one for each algorithm that fits; copied for each call, which costs a fraction
+  // of making one.
+  std::map<SigningAlgorithm, OwnedContext> ready_;
 };
 
 std::shared_ptr<const JwkSet::Key> JwkSet::Key::Make(const json& jwk) {
@@ -216,7 +227,25 @@ std::shared_ptr<const JwkSet::Key> JwkSet::Key::Make(const json& jwk) {
     if (!made->only_ || TypeFor(*made->only_) != made->type_) return {};
   }
   made->id_ = Text(jwk, "kid");
+  for (const SigningAlgorithm algorithm : kEveryAlgorithm) {
+    if (made->Fits(algorithm) && !made->Prepare(algorithm)) return {};
+  }
   return made;
+}
+
+bool JwkSet::Key::Prepare(SigningAlgorithm algorithm) {
+  OwnedContext context(EVP_MD_CTX_new());
+  EVP_PKEY_CTX* key = nullptr;  // the context's
+  bool good = context && EVP_DigestVerifyInit(context.get(), &key, HashOf(algorithm), nullptr,
+                                              key_.get()) == 1;
+  if (good && algorithm == SigningAlgorithm::kPs256) {
+    // RFC 7518, 3.5: the salt is as long as the hash.
+    good = EVP_PKEY_CTX_set_rsa_padding(key, RSA_PKCS1_PSS_PADDING) == 1 &&
+           EVP_PKEY_CTX_set_rsa_pss_saltlen(key, RSA_PSS_SALTLEN_DIGEST) == 1;
+  }
+  ERR_clear_error();
+  ready_[algorithm] = std::move(context);
+  return good;
 }
 
 bool JwkSet::Key::Verify(const Jwt& token) const {
@@ -226,17 +255,12 @@ bool JwkSet::Key::Verify(const Jwt& token) const {
     if (!der) return false;
     signature = *std::move(der);
   }
-  const Owned<EVP_MD_CTX, EVP_MD_CTX_free> context(EVP_MD_CTX_new());
-  EVP_PKEY_CTX* key = nullptr;  // the context's
-  bool good = context && EVP_DigestVerifyInit(context.get(), &key, HashOf(token.algorithm), nullptr,
-                                              key_.get()) == 1;
-  if (good && token.algorithm == SigningAlgorithm::kPs256) {
-    // RFC 7518, 3.5: the salt is as long as the hash.
-    good = EVP_PKEY_CTX_set_rsa_padding(key, RSA_PKCS1_PSS_PADDING) == 1 &&
-           EVP_PKEY_CTX_set_rsa_pss_saltlen(key, RSA_PSS_SALTLEN_DIGEST) == 1;
-  }
-  good = good && EVP_DigestVerify(context.get(), Bytes(signature), signature.size(),
-                                  Bytes(token.signed_text), token.signed_text.size()) == 1;
+  const auto ready = ready_.find(token.algorithm);
+  if (ready == ready_.end()) return false;
+  const OwnedContext context(EVP_MD_CTX_new());
+  const bool good = context && EVP_MD_CTX_copy_ex(context.get(), ready->second.get()) == 1 &&
+                    EVP_DigestVerify(context.get(), Bytes(signature), signature.size(),
+                                     Bytes(token.signed_text), token.signed_text.size()) == 1;
   // What it left there would be read as another call's.
   ERR_clear_error();
   return good;

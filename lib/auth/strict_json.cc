@@ -1,8 +1,8 @@
 #include "auth/strict_json.h"
 
 #include <nlohmann/json.hpp>
-#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace interlink::auth {
@@ -12,24 +12,25 @@ using nlohmann::json;
 
 constexpr size_t kMostLevels = 16;
 
-// Builds nothing: only the rules that json::parse does not have.
-class StrictRules final : public nlohmann::json_sax<json> {
+// Builds the value, and has the rules that json::parse does not have.
+class StrictBuilder final : public nlohmann::json_sax<json> {
  public:
-  bool null() override { return true; }
-  bool boolean(bool) override { return true; }
-  bool number_integer(number_integer_t) override { return true; }
-  bool number_unsigned(number_unsigned_t) override { return true; }
-  bool number_float(number_float_t, const string_t&) override { return true; }
-  bool string(string_t&) override { return true; }
-  bool binary(binary_t&) override { return true; }
-  bool start_object(size_t) override { return Enter(); }
-  bool start_array(size_t) override { return Enter(); }
+  bool null() override { return Put(nullptr); }
+  bool boolean(bool value) override { return Put(value); }
+  bool number_integer(number_integer_t value) override { return Put(value); }
+  bool number_unsigned(number_unsigned_t value) override { return Put(value); }
+  bool number_float(number_float_t value, const string_t&) override { return Put(value); }
+  bool string(string_t& value) override { return Put(std::move(value)); }
+  bool binary(binary_t&) override { return false; }
+  bool start_object(size_t) override { return Enter(json::object()); }
+  bool start_array(size_t) override { return Enter(json::array()); }
   bool end_object() override { return Leave(); }
   bool end_array() override { return Leave(); }
   bool key(string_t& name) override {
-    if (names_.back().insert(name).second) return true;
-    why_ = "a name comes twice in an object";
-    return false;
+    const auto [member, is_new] = open_.back()->emplace(std::move(name), nullptr);
+    member_ = &*member;
+    if (!is_new) why_ = "a name comes twice in an object";
+    return is_new;
   }
   bool parse_error(size_t position, const std::string&,
                    const nlohmann::detail::exception&) override {
@@ -38,29 +39,45 @@ class StrictRules final : public nlohmann::json_sax<json> {
   }
 
   const std::string& why() const { return why_; }
+  json Take() { return std::move(top_); }
 
  private:
-  bool Enter() {
-    names_.emplace_back();
-    if (names_.size() <= kMostLevels) return true;
-    why_ = "more than " + std::to_string(kMostLevels) + " levels";
-    return false;
+  // Where it stands now: it moves no more until what holds it has ended.
+  json* Place(json value) {
+    if (open_.empty()) return &(top_ = std::move(value));
+    if (open_.back()->is_object()) return &(*member_ = std::move(value));
+    open_.back()->push_back(std::move(value));
+    return &open_.back()->back();
+  }
+  bool Put(json value) {
+    Place(std::move(value));
+    return true;
+  }
+  bool Enter(json value) {
+    if (open_.size() == kMostLevels) {
+      why_ = "more than " + std::to_string(kMostLevels) + " levels";
+      return false;
+    }
+    open_.push_back(Place(std::move(value)));
+    return true;
   }
   bool Leave() {
-    names_.pop_back();
+    open_.pop_back();
     return true;
   }
 
-  std::vector<std::set<std::string>> names_;
+  json top_;
+  std::vector<json*> open_;  // from the outermost in
+  json* member_ = nullptr;   // of the innermost object, whose value comes next
   std::string why_;
 };
 
 }  // namespace
 
 Result<json> ParseStrictJson(std::string_view text) {
-  StrictRules rules;
-  if (!json::sax_parse(text.begin(), text.end(), &rules)) return InvalidArgument(rules.why());
-  json parsed = json::parse(text.begin(), text.end(), nullptr, false);
+  StrictBuilder builder;
+  if (!json::sax_parse(text.begin(), text.end(), &builder)) return InvalidArgument(builder.why());
+  json parsed = builder.Take();
   if (!parsed.is_object()) return InvalidArgument("no JSON object");
   return parsed;
 }
