@@ -98,7 +98,9 @@ teardown() { end_test; }
 }
 
 @test "a Job tries again and completes" {
-  pod_json work . sh -c 'exit $((RANDOM % 2))' | jq '{apiVersion: "batch/v1", kind: "Job", metadata: {name: "work"}, spec: {completions: 3, parallelism: 3, backoffLimit: 30,
+  # Each of the three fails once: back-off of 10 s. Left to chance, five failures in a row are 5 minutes of it.
+  pod_json work '.spec.volumes = [{name: "v", emptyDir: {}}] | .spec.containers[0].volumeMounts = [{name: "v", mountPath: "/v"}]' \
+    sh -c '[ -e /v/second ] && exit 0; touch /v/second; exit 1' | jq '{apiVersion: "batch/v1", kind: "Job", metadata: {name: "work"}, spec: {completions: 3, parallelism: 3, backoffLimit: 30,
     podReplacementPolicy: "Failed", template: {spec: (.spec | .restartPolicy = "OnFailure")}}}' | kubectl apply -f - >/dev/null
   kubectl wait job/work --for=condition=Complete --timeout=180s >/dev/null
   same 3 "$(kubectl get job work -o jsonpath='{.status.succeeded}')"
