@@ -21,6 +21,7 @@
 #include "parts.h"
 #include "site_client/site_client.h"
 #include "streaming/server.h"
+#include "syscall_filter.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
 
@@ -124,6 +125,7 @@ Status Run(const config::CriConfig& config, const config::Environment& environme
   const sigset_t signals = BlockSignals();
   RaiseOpenFilesLimit(log);
   StayOutOfCoreDumps(log);
+  StayWithinSystemCalls(log);
   ASSIGN_OR_RETURN(const auto store, node_store::Open(config.data_root_folder + "/store"));
   const auto metrics = telemetry::OpenMetrics();
   const SystemClock clock;

@@ -77,3 +77,11 @@ no_secret_in() { # FILE...
   done
   same '' "$(find "$LAB_DIR"/token-1 "$LAB_DIR"/audit* -type f -perm /077)"
 }
+
+@test "the node's daemon can start no program, whatever runs in it, and gains no rights" {
+  status=/proc/$LAB_NODE_PID/status
+  same 2 "$(awk '/^Seccomp:/ {print $2}' "$status")"
+  same 1 "$(awk '/^NoNewPrivs:/ {print $2}' "$status")"
+  # What the site starts would inherit it: it has none (docs/adr/0020).
+  same 0 "$(awk '/^NoNewPrivs:/ {print $2}' "/proc/$LAB_SITE_PID/status")"
+}

@@ -6,7 +6,7 @@ set -euo pipefail
 
 build=(cmake ninja-build g++ git ccache mold pkg-config
   libgrpc++-dev libprotobuf-dev protobuf-compiler libboost1.81-dev libssl-dev libsqlite3-dev nlohmann-json3-dev
-  libyaml-cpp-dev libspdlog-dev libcli11-dev libarchive-dev zlib1g-dev libzstd-dev prometheus-cpp-dev)
+  libyaml-cpp-dev libspdlog-dev libcli11-dev libarchive-dev libseccomp-dev zlib1g-dev libzstd-dev prometheus-cpp-dev)
 run=(crun containernetworking-plugins iptables nftables iproute2)
 test=(catch2 libcpp-httplib-dev bats clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev docker-registry nginx-light
   sqlite3 jq curl python3 openssl procps file util-linux binutils ca-certificates
