@@ -123,10 +123,12 @@ class Kubernetes:
         self.api.start([
             tool + "kube-apiserver", "--etcd-servers=" + etcd, "--bind-address=127.0.0.1", f"--secure-port={own['api_port']}",
             f"--tls-cert-file={d}/pki/kube-apiserver.crt", f"--tls-private-key-file={d}/pki/kube-apiserver.key",
-            f"--client-ca-file={d}/pki/ca.crt", "--authorization-mode=Node,RBAC", "--anonymous-auth=false",
+            f"--client-ca-file={d}/pki/ca.crt", "--authorization-mode=Node,RBAC",
             f"--kubelet-client-certificate={d}/pki/kube-apiserver-kubelet.crt",
             f"--kubelet-client-key={d}/pki/kube-apiserver-kubelet.key", "--kubelet-preferred-address-types=InternalIP",
-            "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={d}/pki/accounts.key",
+            # An issuer of OpenID Connect that a site can ask: who it is, and its keys (anonymous, once RBAC lets them).
+            f"--service-account-issuer=https://127.0.0.1:{own['api_port']}",
+            f"--service-account-jwks-uri=https://127.0.0.1:{own['api_port']}/openid/v1/jwks", f"--service-account-key-file={d}/pki/accounts.key",
             f"--service-account-signing-key-file={d}/pki/accounts.key", "--service-cluster-ip-range=" + SERVICES,
             "--endpoint-reconciler-type=none", "--advertise-address=" + own["node_ip"],
             "--enable-admission-plugins=NodeRestriction", "--allow-privileged=true", "--profiling=false", "--v=1"], clean_environment())
