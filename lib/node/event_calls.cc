@@ -42,6 +42,12 @@ RepeatedPtrField<runtime::v1::ContainerStatus> LiveNode::StatusesLocked(
     if (container != nullptr && container->shown)
       *statuses.Add() = StatusOf(*container, sandbox, Now());
   }
+  // The newest first: kubelet's Evented PLEG takes the first of a name in a pod's status for its
+  // last attempt, and with an older one it would start an attempt that has been.
+  std::sort(statuses.pointer_begin(), statuses.pointer_end(), [](const auto* a, const auto* b) {
+    return std::pair(a->created_at(), a->metadata().attempt()) >
+           std::pair(b->created_at(), b->metadata().attempt());
+  });
   return statuses;
 }
 

@@ -294,6 +294,33 @@ TEST_CASE("a pod's status and the events about it are ordered by one time") {
   CHECK(status->containers_statuses(0).state() == runtime::v1::CONTAINER_CREATED);
 }
 
+TEST_CASE("a pod's containers are told the newest first, in its status and in events") {
+  // kubelet's Evented PLEG takes the first of a name for the last attempt, and starts the next one
+  // by it.
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("web");
+  std::vector<std::string> newest;
+  for (int i = 0; i < 6; ++i)
+    newest.insert(newest.begin(), lab.Created(pod, "c" + std::to_string(i)).str());
+  Listener listener(*lab.node);
+  newest.insert(newest.begin(), lab.Created(pod, "last").str());
+  const auto ids = [](const auto& statuses) {
+    std::vector<std::string> found;
+    for (const auto& status : statuses) found.push_back(status.id());
+    return found;
+  };
+
+  runtime::v1::PodSandboxStatusRequest request;
+  request.set_pod_sandbox_id(pod.str());
+  const auto status = NodeLab::Get(lab.Begin<runtime::v1::PodSandboxStatusResponse>(
+      [&](auto reply) { lab.node->sandboxes().GetStatus(NodeLab::call(), request, reply); }));
+
+  REQUIRE(status.ok());
+  CHECK(ids(status->containers_statuses()) == newest);
+  REQUIRE(Eventually([&] { return listener.Count() == 1; }));
+  CHECK(ids(listener.Events()[0].containers_statuses()) == newest);
+}
+
 node::Slice Text(const std::string& text) { return std::make_shared<const std::string>(text); }
 
 TEST_CASE("a reader that falls behind loses its feed with an error and holds nobody up") {
