@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds what has changed, runs tests.
 #
-# usage: test/run.sh [SUITE [--plugin NAME]]...
+# usage: test/run.sh [SUITE [--plugin NAME]]... [fuzz MINUTES]
 #   default      lint unit contract integration system
 #   others       conformance conformance-newest asan tsan tidy quickstart site-down durable restore leak parked bench
 #                clean-build kubernetes kubernetes-slurm conformance-slurm streaming security fuzz slurm
@@ -11,7 +11,8 @@
 # that test/support/conformance/conformance.py --help explains.
 # conformance --plugin slurm is conformance-slurm: critest's part for pods that are jobs, once with agents of root, once of
 # user nobody, once more of that user without a folder that compute nodes share.
-# fuzz runs each target for FUZZ_SECONDS (60, short 15); what it finds is in build/test-logs/fuzz.
+# fuzz MINUTES runs each target for so long, two at a time; without a number for FUZZ_SECONDS (60, short 15). What it finds is in
+# build/test-logs/fuzz.
 # INTERLINK_PRESET=asan runs the suites that use a lab with binaries of another preset (release).
 # INTERLINK_SHORT=1 runs shorter versions of leak, parked, bench, site-down, kubernetes, streaming, slurm and fuzz, and builds what
 # fuzz, tsan and asan need beside the suites before them. Logs: build/test-logs.
@@ -33,6 +34,8 @@ while [ $# -gt 0 ]; do
       *) echo "run.sh: --plugin stands behind kubernetes or conformance and is followed by local or slurm" >&2; exit 2 ;;
     esac
     shift
+  elif [[ $1 =~ ^[0-9]+$ ]] && [ "${suites[*]: -1}" = fuzz ]; then
+    FUZZ_SECONDS=$((60 * 10#$1))
   else
     suites+=("$1")
   fi
@@ -40,7 +43,7 @@ while [ $# -gt 0 ]; do
 done
 set -- "${suites[@]}"
 case "${1:-}" in
-  -h | --help) sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,20s/^# \{0,1\}//p' "$0"; exit 0 ;;
   all) set -- "${default[@]}" "${more[@]}" ;;
   "") set -- "${default[@]}" ;;
 esac
@@ -213,27 +216,20 @@ suite_streaming() {
   unset STREAM_SESSIONS STREAM_MEMORY_KIB ASAN_OPTIONS UBSAN_OPTIONS
   grep -aE '^(spdy|websocket|interlink-|all shims)' "$logs/streaming.tap" | sed 's/^/    /' || true
 }
-# Each target of test/fuzz on its committed seeds; new inputs that reach more code are kept for this run only.
+# Each target of test/fuzz, two at a time.
 suite_fuzz() {
   build fuzz
-  local source name log new p=0 f=0 seconds
+  local name log names=() p=0 f=0 seconds
   seconds=${FUZZ_SECONDS:-$([ -n "${INTERLINK_SHORT:-}" ] && echo 15 || echo 60)}
   rm -rf "$logs/fuzz"
   mkdir -p "$logs/fuzz"
-  for source in test/fuzz/*_fuzz.cc; do
-    name=$(basename "$source" _fuzz.cc) log=$logs/fuzz/$name.log
-    new=$(mktemp -d)
-    # What one input frees fits many times into 16 MB; the 256 of the default only cost time.
-    if [ -d "test/fuzz/corpus/$name" ] && logged "$log" env ASAN_OPTIONS=quarantine_size_mb=16 "build/fuzz/test/${name}_fuzz" \
-      -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$logs/fuzz/$name-" \
-      "$new" "test/fuzz/corpus/$name"; then
-      p=$((p + 1))
-    else
-      f=$((f + 1))
-      tail -n 40 "$log" 2>/dev/null || say "    there are no seeds in test/fuzz/corpus/$name"
-    fi
+  for name in test/fuzz/*_fuzz.cc; do names+=("$(basename "$name" _fuzz.cc)"); done
+  printf '%s\n' "${names[@]}" >"$logs/fuzz/names"
+  logged "$logs/fuzz.log" xargs -a "$logs/fuzz/names" -P 2 -I{} test/support/fuzz.sh {} "$seconds" "$logs/fuzz" || true
+  for name in "${names[@]}"; do
+    log=$logs/fuzz/$name.log
+    if [ "$(tail -n 1 "$log" 2>/dev/null)" = "no finding" ]; then p=$((p + 1)); else f=$((f + 1)); tail -n 40 "$log" 2>/dev/null || true; fi
     say "    $name: $(sed -n 's/^stat::number_of_executed_units: */inputs /p; s/^stat::average_exec_per_sec: */per second /p; s/^stat::peak_rss_mb: */MB /p' "$log" | tr '\n' ' ')$(awk '/INITED/{first=$4} / cov: /{last=$4} END {print "coverage " first " -> " last}' "$log")"
-    rm -rf "$new"
   done
   passed=$((passed + p)) failed=$((failed + f)) counted="$p passed, $f failed, 0 skipped"
 }
