@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <utility>
 
 #include "auth/pattern.h"
@@ -97,6 +98,39 @@ std::string WhyNotUser(const PolicyRule& rule, const PolicyRequest& request) {
   return "";
 }
 
+// Of a limit that has no end.
+constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
+
+std::string WhyNotLimit(const std::optional<int64_t>& most, const std::optional<int64_t>& asked,
+                        Action action, const std::string& what, std::string (*shown)(int64_t)) {
+  if (!most || (!asked && action == Action::kUpdate)) return "";
+  if (!asked || *asked == kNoLimit)
+    return "the container must have a limit of " + what + ", of at most " + shown(*most);
+  if (*asked <= *most) return "";
+  return "its limit of " + what + " is " + shown(*asked) + ", it may be " + shown(*most);
+}
+
+std::string ShownCpus(int64_t milli) {
+  std::string text = std::to_string(milli / 1000);
+  if (milli % 1000 == 0) return text;
+  const std::string rest = std::to_string(1000 + milli % 1000).substr(1);
+  return text + "." + rest.substr(0, rest.find_last_not_of('0') + 1);
+}
+
+std::string ShownBytes(int64_t bytes) {
+  constexpr int64_t kMib = 1 << 20;
+  return bytes % kMib == 0 ? std::to_string(bytes / kMib) + " MiB"
+                           : std::to_string(bytes) + " bytes";
+}
+
+std::string WhyNotResources(const PolicyRule& rule, const PolicyRequest& request) {
+  std::string why =
+      WhyNotLimit(rule.milli_cpus, request.milli_cpus, request.action, "CPUs", ShownCpus);
+  if (why.empty())
+    why = WhyNotLimit(rule.memory, request.memory, request.action, "memory", ShownBytes);
+  return why;
+}
+
 // What reaches the machine itself.
 std::string WhyNotMachine(const PolicyRule& rule, const PolicyRequest& request) {
   if (request.privileged && !rule.privileged) return "it lets nothing run privileged";
@@ -133,6 +167,8 @@ std::string WhyNotWhat(const PolicyRule& rule, const PolicyRequest& request) {
   const bool has_image = request.action == Action::kCreate || request.action == Action::kPull;
   if (has_image) why = WhyNotImage(rule, request);
   if (why.empty() && request.action == Action::kCreate) why = WhyNotUser(rule, request);
+  if (why.empty() && (request.action == Action::kCreate || request.action == Action::kUpdate))
+    why = WhyNotResources(rule, request);
   if (why.empty()) why = WhyNotMachine(rule, request);
   if (why.empty()) why = WhyNotAnnotations(rule, request);
   return why;

@@ -47,6 +47,9 @@ struct PolicyRequest {
   std::vector<std::string> images;
   // Of create. Nothing: the image's own user.
   std::optional<int64_t> run_as_user;
+  // Of create and update. Nothing: of create, it has no limit; of update, it stays as it is.
+  std::optional<int64_t> milli_cpus;
+  std::optional<int64_t> memory;  // bytes
   // Of run and create.
   bool privileged = false;
   bool host_namespaces = false;         // network, pid or ipc of the machine
@@ -77,6 +80,8 @@ struct PolicyRule {
     int64_t last = 0;
   };
   std::optional<Range> run_as_user;                             // then a container must say it
+  std::optional<int64_t> milli_cpus;                            // up to so much each, which a
+  std::optional<int64_t> memory;                                // container must then have as limit
   std::map<std::string, std::vector<std::string>> annotations;  // a pod that has this key
   // What needs a word of its own.
   bool privileged = false;

@@ -39,7 +39,10 @@ class WatchedValue {
     const auto contents = value->file_->Read();
     if (!contents.ok()) return contents.status().WithContext(value->words_.what);
     ASSIGN_OR_RETURN(T first, value->read_(*contents));
-    value->value_ = std::make_shared<const T>(std::move(first));
+    {
+      MutexLock lock(value->mutex_);
+      value->value_ = std::make_shared<const T>(std::move(first));
+    }
     value->file_->Start(contents);
     return value;
   }

@@ -46,6 +46,48 @@ Key RangeKey(std::string path, std::optional<PolicyRule::Range>* target, std::st
   return key;
 }
 
+// "2", "0.5": at most three digits behind the point. In thousandths.
+std::optional<int64_t> ParseMilliCpus(const std::string& text) {
+  constexpr size_t kMostDigits = 6;
+  const size_t point = std::min(text.find('.'), text.size());
+  std::string digits = text.substr(0, point);
+  const std::string rest = point == text.size() ? "" : text.substr(point + 1);
+  if (digits.empty() || digits.size() > kMostDigits || rest.size() > 3 ||
+      (rest.empty() && point != text.size()))
+    return std::nullopt;
+  digits += rest + std::string(3 - rest.size(), '0');
+  if (digits.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
+  const int64_t milli = std::stoll(digits);
+  if (milli == 0) return std::nullopt;
+  return milli;
+}
+
+Key CpusKey(std::string path, std::optional<int64_t>* target, std::string doc) {
+  Key key;
+  key.path = std::move(path);
+  key.takes = "a number of processors such as 2 or 0.5";
+  key.doc = std::move(doc);
+  key.read = [target, takes = key.takes](const Value& value, const std::string& where) -> Status {
+    ASSIGN_OR_RETURN(const std::string text, ReadText(value, where));
+    *target = ParseMilliCpus(text);
+    return *target ? Status() : MustBe(value, where, takes);
+  };
+  return key;
+}
+
+Key MemoryKey(std::string path, std::optional<int64_t>* target, std::string doc) {
+  auto bytes = std::make_shared<uint64_t>(0);  // owner: the key
+  Key key = SizeKey(std::move(path), bytes.get(), 1, 1ULL << 50U, std::move(doc));
+  key.read = [target, bytes, read = key.read](const Value& value,
+                                              const std::string& where) -> Status {
+    RETURN_IF_ERROR(read(value, where));
+    *target = static_cast<int64_t>(*bytes);
+    return {};
+  };
+  key.show = [] { return std::string(); };
+  return key;
+}
+
 Key ActionsKey(std::string path, std::set<Action>* target, std::string doc) {
   Key key;
   key.path = std::move(path);
@@ -90,6 +132,13 @@ Keys RuleKeys(PolicyRule* r) {
           "RunAsUser", &r->run_as_user,
           "As whom a container may run, inside. It must say so by number (runAsUser). Default: "
           "any."),
+      CpusKey(
+          "CPUs", &r->milli_cpus,
+          "The most processors that a container may have as its limit, which it must have; also "
+          "when it is updated. Default: any, or no limit."),
+      MemoryKey("Memory", &r->memory,
+                "The same for memory. What a scheduler gives to a whole pod is limited by its "
+                "plugin's Allowed... keys (docs/slurm.md)."),
       TextListMapKey("Annotations", &r->annotations,
                      "Values that these annotations of a pod may have. Default: any."),
       BooleanKey("Privileged", &r->privileged, "Privileged pods and containers too."),
@@ -118,6 +167,10 @@ Status CheckReach(const PolicyRule& rule, const Sources& sources, const std::str
     return refuse("RequireDigest", "needs pull in May");
   if (set("RunAsUser") && !has({Action::kCreate}))
     return refuse("RunAsUser", "needs create in May");
+  for (const char* key : {"CPUs", "Memory"}) {
+    if (set(key) && !has({Action::kCreate, Action::kUpdate}))
+      return refuse(key, "needs create or update in May");
+  }
   if (set("Annotations") && !has({Action::kRun})) return refuse("Annotations", "needs run in May");
   for (const char* key : {"Privileged", "HostNamespaces", "HostPaths", "Devices"}) {
     if (set(key) && !has({Action::kRun, Action::kCreate}))
@@ -210,6 +263,8 @@ Keys RequestKeys(PolicyRequest* r) {
       AnnotationsKey(&r->annotations),
       TextListKey("Images", &r->images, "Names of the image."),
       UserKey(&r->run_as_user),
+      CpusKey("CPUs", &r->milli_cpus, "Its limit of processors. Default: it has none."),
+      MemoryKey("Memory", &r->memory, "Its limit of memory. Default: it has none."),
       BooleanKey("Privileged", &r->privileged, "It wants to."),
       BooleanKey("HostNamespaces", &r->host_namespaces, "It wants one of the machine's."),
       TextListKey("HostPaths", &r->host_paths, "It mounts these of the machine."),

@@ -74,8 +74,9 @@ class Admission {
   virtual Status MayCreate(const Caller& caller, const interlink::v1::RunSandboxRequest& pod,
                            const interlink::v1::CreateContainerRequest& container,
                            const std::vector<runtime::v1::Image>& images) const = 0;
-  virtual Status MayUse(const Caller& caller, Use use,
-                        const interlink::v1::RunSandboxRequest& pod) const = 0;
+  // `resources`: of kUpdate, what it is to have; else null.
+  virtual Status MayUse(const Caller& caller, Use use, const interlink::v1::RunSandboxRequest& pod,
+                        const runtime::v1::LinuxContainerResources* resources) const = 0;
   // `pod`: the one that it is for; empty when the node does not say, or its pod is not here yet.
   virtual Status MayPull(const Caller& caller, const interlink::v1::RunSandboxRequest& pod,
                          const interlink::v1::PullImageRequest& pull) const = 0;

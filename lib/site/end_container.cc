@@ -100,7 +100,8 @@ void LiveSite::UpdateContainer(const Call& call, const Caller& caller, const San
     const Container* container = tables_.Find(key);
     if (why.ok() && container == nullptr)
       why = NotFound("no container \"" + id.str() + "\" in this sandbox");
-    if (why.ok()) why = MayUseLocked(caller, Admission::Use::kUpdate, key.Sandbox());
+    if (why.ok())
+      why = MayUseLocked(caller, Admission::Use::kUpdate, key.Sandbox(), &request.linux());
     if (why.ok()) {
       const auto plugin = PluginForChange(container->record.handler());
       if (plugin.ok()) {

@@ -88,7 +88,7 @@ void LiveSite::UpdateSandbox(const Call& call, const Caller& caller, const Sandb
     if (why.ok() && sandbox->record.seen() != interlink::v1::SEEN_UP) {
       why = FailedPrecondition("sandbox \"" + id.str() + "\" is not up");
     }
-    if (why.ok()) why = MayUseLocked(caller, Admission::Use::kUpdate, key);
+    if (why.ok()) why = MayUseLocked(caller, Admission::Use::kUpdate, key, &request.resources());
     if (why.ok()) {
       const auto plugin = PluginForChange(sandbox->record.handler());
       if (plugin.ok()) {

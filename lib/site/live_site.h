@@ -325,7 +325,8 @@ class LiveSite final : public Site {
                                       const SandboxKey& sandbox, const std::string& handler,
                                       const std::string& session_id) REQUIRES_LOCK(mutex_);
   static interlink::v1::RunSandboxRequest PodOf(const Sandbox& sandbox);
-  Status MayUseLocked(const Caller& caller, Admission::Use use, const SandboxKey& key) const
+  Status MayUseLocked(const Caller& caller, Admission::Use use, const SandboxKey& key,
+                      const runtime::v1::LinuxContainerResources* resources = nullptr) const
       REQUIRES_LOCK(mutex_);
   Status AdmitPullLocked(const Caller& caller, const interlink::v1::PullImageRequest& request) const
       REQUIRES_LOCK(mutex_);

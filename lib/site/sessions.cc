@@ -35,12 +35,12 @@ interlink::v1::RunSandboxRequest LiveSite::PodOf(const Sandbox& sandbox) {
   return pod;
 }
 
-Status LiveSite::MayUseLocked(const Caller& caller, Admission::Use use,
-                              const SandboxKey& key) const {
+Status LiveSite::MayUseLocked(const Caller& caller, Admission::Use use, const SandboxKey& key,
+                              const runtime::v1::LinuxContainerResources* resources) const {
   if (ports_.admission == nullptr) return {};
   const Sandbox* sandbox = tables_.Find(key);
   if (sandbox == nullptr) return NotFound("no sandbox \"" + key.id.str() + "\" of this node");
-  return ports_.admission->MayUse(caller, use, PodOf(*sandbox));
+  return ports_.admission->MayUse(caller, use, PodOf(*sandbox), resources);
 }
 
 Result<LiveSite::Admitted> LiveSite::AdmitSessionLocked(const Caller& caller, Admission::Use use,

@@ -1,5 +1,8 @@
 #include "site_policy/site_policy.h"
 
+#include <algorithm>
+#include <limits>
+
 namespace interlink::site_policy {
 namespace {
 
@@ -31,6 +34,25 @@ std::vector<std::string> NamesOf(const runtime::v1::Image& image) {
   std::vector<std::string> names(image.repo_tags().begin(), image.repo_tags().end());
   names.insert(names.end(), image.repo_digests().begin(), image.repo_digests().end());
   return names;
+}
+
+// CRI: 0 is not said, below it is no limit.
+std::optional<int64_t> LimitOf(int64_t number) {
+  if (number == 0) return std::nullopt;
+  return number < 0 ? std::numeric_limits<int64_t>::max() : number;
+}
+
+void AddLimits(const runtime::v1::LinuxContainerResources& resources, PolicyRequest& request) {
+  constexpr int64_t kDefaultPeriod = 100'000;
+  constexpr int64_t kMilli = 1000;
+  request.memory = LimitOf(resources.memory_limit_in_bytes());
+  request.milli_cpus = LimitOf(resources.cpu_quota());
+  if (resources.cpu_quota() <= 0) return;
+  const int64_t period = resources.cpu_period() > 0 ? resources.cpu_period() : kDefaultPeriod;
+  // Rounded up; a quota that large is more than any machine has.
+  const int64_t quota =
+      std::min(resources.cpu_quota(), std::numeric_limits<int64_t>::max() / kMilli / 2);
+  request.milli_cpus = (quota * kMilli + period - 1) / period;
 }
 
 // What of the machine itself a container is to have.
@@ -150,6 +172,7 @@ Status SitePolicy::MayCreate(const site::Caller& caller,
                              const std::vector<runtime::v1::Image>& images) const {
   PolicyRequest request = RequestOf(Action::kCreate, caller, pod);
   AddMachine(container, request);
+  AddLimits(container.config().linux().resources(), request);
   for (const runtime::v1::Image& image : images) {
     request.images = NamesOf(image);
     RETURN_IF_ERROR(Decide(caller, request));
@@ -158,8 +181,11 @@ Status SitePolicy::MayCreate(const site::Caller& caller,
 }
 
 Status SitePolicy::MayUse(const site::Caller& caller, Use use,
-                          const interlink::v1::RunSandboxRequest& pod) const {
-  return Decide(caller, RequestOf(ActionOfUse(use), caller, pod));
+                          const interlink::v1::RunSandboxRequest& pod,
+                          const runtime::v1::LinuxContainerResources* resources) const {
+  PolicyRequest request = RequestOf(ActionOfUse(use), caller, pod);
+  if (resources != nullptr) AddLimits(*resources, request);
+  return Decide(caller, request);
 }
 
 Status SitePolicy::MayPull(const site::Caller& caller, const interlink::v1::RunSandboxRequest& pod,

@@ -37,8 +37,8 @@ class SitePolicy final : public site::Admission {
   Status MayCreate(const site::Caller& caller, const interlink::v1::RunSandboxRequest& pod,
                    const interlink::v1::CreateContainerRequest& container,
                    const std::vector<runtime::v1::Image>& images) const override;
-  Status MayUse(const site::Caller& caller, Use use,
-                const interlink::v1::RunSandboxRequest& pod) const override;
+  Status MayUse(const site::Caller& caller, Use use, const interlink::v1::RunSandboxRequest& pod,
+                const runtime::v1::LinuxContainerResources* resources) const override;
   Status MayPull(const site::Caller& caller, const interlink::v1::RunSandboxRequest& pod,
                  const interlink::v1::PullImageRequest& pull) const override;
   Status MayHold(const site::Account& account, const site::Holdings& has,

@@ -27,6 +27,8 @@ TEST_CASE("A policy with every key") {
     Images: ["registry.example.org/*"]
     RequireDigest: true
     RunAsUser: 1000-1999
+    CPUs: 0.25
+    Memory: 2GiB
     Annotations: {"slurm.interlink.io/account": [physics]}
     Privileged: true
     HostNamespaces: true
@@ -48,6 +50,8 @@ TEST_CASE("A policy with every key") {
   CHECK(rule.run_as_user->first == 1000);
   CHECK(rule.run_as_user->last == 1999);
   CHECK(rule.annotations.at("slurm.interlink.io/account") == std::vector<std::string>{"physics"});
+  CHECK(rule.milli_cpus == 250);
+  CHECK(rule.memory == int64_t{2} << 30);
   CHECK(rule.privileged);
   CHECK(rule.host_namespaces);
   CHECK(rule.host_paths == std::vector<std::string>{"/data"});
@@ -81,11 +85,21 @@ TEST_CASE("What is wrong is said with its place") {
   }
 }
 
+TEST_CASE("Processors are a number with at most three digits behind the point") {
+  for (const char* text : {"0", "0.0", "1.", ".5", "1.2345", "-1", "1e3", "1234567", "x", "\"\""}) {
+    INFO(text);
+    CHECK(Refusal(std::string("  - Name: a\n    May: [create]\n    CPUs: ") + text + "\n")
+              .find("f:4: Rules[0].CPUs must be a number of processors") == 0);
+  }
+}
+
 TEST_CASE("A condition of what the rule does not let anyway is refused") {
   const auto [line, needs] = GENERATE(table<std::string, std::string>({
       {"Images: [x]", "needs create or pull"},
       {"RequireDigest: true", "needs pull"},
       {"RunAsUser: 1", "needs create"},
+      {"CPUs: 2", "needs create or update"},
+      {"Memory: 1GiB", "needs create or update"},
       {"Annotations: {a: [b]}", "needs run"},
       {"Privileged: true", "needs run or create"},
       {"HostNamespaces: true", "needs run or create"},

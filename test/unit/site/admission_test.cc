@@ -17,8 +17,9 @@ class ScriptedAdmission final : public site::Admission {
     return Answer("create " + container.config().metadata().name() + " in " +
                   pod.config().metadata().name() + " of " + images.at(0).id());
   }
-  Status MayUse(const site::Caller&, Use use,
-                const interlink::v1::RunSandboxRequest& pod) const override {
+  Status MayUse(const site::Caller&, Use use, const interlink::v1::RunSandboxRequest& pod,
+                const runtime::v1::LinuxContainerResources* resources) const override {
+    if ((resources != nullptr) != (use == Use::kUpdate)) return InternalError("resources");
     return Answer("use " + std::to_string(static_cast<int>(use)) + " in " +
                   pod.config().metadata().name() + " by " + pod.handler());
   }

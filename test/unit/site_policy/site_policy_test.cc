@@ -44,7 +44,7 @@ TEST_CASE("A refusal is told as such, with the site's reason") {
   const Status refused = lab.rules().MayRun(lab.caller, lab.pod);
   CHECK(refused.code() == Code::kPermissionDenied);
   CHECK(refused.message().find("the site's policy: node \"n1\" may not run") == 0);
-  CHECK(lab.rules().MayUse(lab.caller, site::Admission::Use::kExec, lab.pod).ok());
+  CHECK(lab.rules().MayUse(lab.caller, site::Admission::Use::kExec, lab.pod, nullptr).ok());
 }
 
 TEST_CASE("Each use is an action of its own") {
@@ -58,7 +58,7 @@ TEST_CASE("Each use is an action of its own") {
   PolicyLab lab(Rule({action}));
   for (const Use other :
        {Use::kUpdate, Use::kExec, Use::kExecSync, Use::kAttach, Use::kPortForward})
-    CHECK(lab.rules().MayUse(lab.caller, other, lab.pod).ok() == (other == use));
+    CHECK(lab.rules().MayUse(lab.caller, other, lab.pod, nullptr).ok() == (other == use));
 }
 
 TEST_CASE("Token, namespace and handler decide") {
@@ -148,6 +148,38 @@ TEST_CASE("A pull is decided by the full name of what is pulled") {
   CHECK(lab.rules().MayPull(lab.caller, lab.pod, pull).code() == Code::kPermissionDenied);
   pull.mutable_image()->set_image("");
   CHECK(lab.rules().MayPull(lab.caller, lab.pod, pull).code() == Code::kInvalidArgument);
+}
+
+TEST_CASE("A limit of processors and memory is one that a container must have and keep") {
+  auth::PolicyRule rule = Rule({Action::kCreate, Action::kUpdate});
+  rule.milli_cpus = 1500;
+  rule.memory = 512 << 20;
+  PolicyLab lab(rule);
+  auto* resources = lab.container.mutable_config()->mutable_linux()->mutable_resources();
+  CHECK(lab.Create().message().find("must have a limit of CPUs, of at most 1.5") !=
+        std::string::npos);
+  resources->set_cpu_quota(75'000);
+  resources->set_cpu_period(50'000);
+  CHECK(lab.Create().message().find("must have a limit of memory, of at most 512 MiB") !=
+        std::string::npos);
+  resources->set_memory_limit_in_bytes(512 << 20);
+  CHECK(lab.Create().ok());
+  resources->set_cpu_quota(75'001);
+  CHECK(lab.Create().message().find("its limit of CPUs is 1.501, it may be 1.5") !=
+        std::string::npos);
+
+  runtime::v1::LinuxContainerResources update;
+  const auto may_update = [&lab, &update] {
+    return lab.rules().MayUse(lab.caller, site::Admission::Use::kUpdate, lab.pod, &update);
+  };
+  CHECK(may_update().ok());  // neither is said
+  update.set_memory_limit_in_bytes(513 << 20);
+  CHECK(may_update().message().find("its limit of memory is 513 MiB") != std::string::npos);
+  update.set_memory_limit_in_bytes(0);
+  update.set_cpu_quota(-1);
+  CHECK(may_update().message().find("must have a limit of CPUs") != std::string::npos);
+  update.set_cpu_quota(std::numeric_limits<int64_t>::max());
+  CHECK_FALSE(may_update().ok());
 }
 
 auth::Quota Quota(const std::string& name) {
