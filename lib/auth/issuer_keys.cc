@@ -100,7 +100,8 @@ void IssuerKeys::State::Fetch(const std::string& url,
   net::HttpRequest request;
   request.method = "GET";
   request.target = target->target;
-  request.headers.Set("Accept", "application/json");
+  // RFC 7517, 8.5: issuers name a key set by either.
+  request.headers.Set("Accept", "application/json, application/jwk-set+json");
   const auto asked = std::make_shared<net::HttpClient>(io, std::move(http));
   auto old = asked;  // owners: this; the one of before ends without the lock
   Duration left{};

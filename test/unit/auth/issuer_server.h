@@ -65,6 +65,10 @@ class IssuerServer {
       answer.status = page == pages_.end() ? 404 : page->second.first;
       if (page != pages_.end()) answer.body = page->second.second;
     }
+    // As Kubernetes' API server: its keys come as what RFC 7517 names them, or not at all.
+    const std::string accepted = request.headers.Get("Accept").value_or("*/*");
+    if (request.target == "/keys" && accepted.find("application/jwk-set+json") == std::string::npos)
+      answer.status = 406;
     if (answer.status == 302) answer.headers.Set("Location", "/keys");
     static_cast<void>(co_await responder.Send(std::move(answer)));
   }
