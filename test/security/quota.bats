@@ -60,14 +60,15 @@ use_quota() {
   container=$(start_container "$pod" one work . sh -c "$RUN")
   refused "has 1 of 1 containers" create "$pod" two work . true
   same "$container" "$(crictl ps -aq --no-trunc)"
-  crictl exec "$container" sh -c 'echo open; sleep 300' >"$BATS_TEST_TMPDIR/session" 2>&1 &
+  # crictl takes no TERM while its command runs.
+  crictl exec "$container" sh -c 'echo open; until [ -e /tmp/over ]; do usleep 100000; done' >"$BATS_TEST_TMPDIR/session" 2>&1 3>&- &
   session=$!
   eventually 10 grep -q open "$BATS_TEST_TMPDIR/session"
   refused "has 1 of 1 sessions" crictl exec "$container" true
   # Probes are no sessions.
   crictl exec -s "$container" true
-  kill "$session"
-  wait "$session" || true
+  crictl exec -s "$container" touch /tmp/over
+  wait "$session"
   eventually 10 crictl exec "$container" true
 }
 
