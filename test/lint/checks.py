@@ -197,5 +197,28 @@ def one_copy_of_generated_code(tree):
                                                   "interlink-sdk, not the objects")
 
 
+def hardened(tree):
+    """What is installed has position-independent code, RELRO, bound at load, no executable stack, stack canaries and fortified calls.
+
+    A static file is at a fixed address and has its symbols stripped: of it RELRO and the stack are seen. Needs a build."""
+    if not tree.build:
+        return
+    for folder in ("bin", "lib", "lib/interlink/plugins"):
+        folder = os.path.join(tree.build, folder)
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+            path = os.path.join(folder, name)
+            if not os.path.isfile(path) or not (folder.endswith("bin") or name.endswith(".so")):
+                continue
+            out = subprocess.run(["readelf", "-hldW", "--dyn-syms", path], capture_output=True, text=True).stdout
+            wanted = {"RELRO (-z relro)": r"GNU_RELRO", "a stack without code (-z noexecstack)": r"GNU_STACK .* RW "}
+            if " INTERP " in out or name.endswith(".so"):
+                wanted.update({"position-independent code (-fPIE)": r"Type: +DYN", "binding at load (-z now)": r"\bNOW\b",
+                               "stack canaries (-fstack-protector-strong)": r"__stack_chk_fail",
+                               "fortified calls (-D_FORTIFY_SOURCE=2)": r"__\w+_chk\b(?<!__stack_chk)"})
+            for what, pattern in wanted.items():
+                if not re.search(pattern, out):
+                    yield path, 1, f"has no {what}"
+
+
 CHECKS = [layers, grpc, third_party_headers, in_a_target, sizes, clang_format, no_sleep, clean_text, scripts,
-          one_copy_of_generated_code]
+          one_copy_of_generated_code, hardened]

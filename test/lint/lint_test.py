@@ -109,6 +109,16 @@ class ChecksFindWhatTheyAreFor(unittest.TestCase):
                            input=f"int {symbol} = 1;".encode(), check=True)
             self.assertEqual(len(self.found(checks.one_copy_of_generated_code, self.root + "/build")), expected)
 
+    def test_what_is_installed_is_hardened(self):
+        binary = self.root + "/build/bin/daemon"
+        os.makedirs(os.path.dirname(binary))
+        code = b"#include <stdio.h>\n#include <string.h>\nint main(int n, char** v) { char b[9]; strcpy(b, v[n - 1]); return puts(b); }"
+        hard = ["-O2", "-fPIE", "-pie", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2", "-Wl,-z,relro", "-Wl,-z,now"]
+        soft = ["-O0", "-fno-pie", "-no-pie", "-fno-stack-protector", "-U_FORTIFY_SOURCE", "-Wl,-z,norelro", "-Wl,-z,lazy", "-Wl,-z,execstack"]
+        for flags, expected in ((hard, 0), (soft, 6)):
+            subprocess.run(["gcc", *flags, "-x", "c", "-", "-o", binary], input=code, check=True, stderr=subprocess.DEVNULL)
+            self.assertEqual(len(self.found(checks.hardened, self.root + "/build")), expected)
+
 
 if __name__ == "__main__":
     unittest.main()
