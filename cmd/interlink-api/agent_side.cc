@@ -72,6 +72,7 @@ std::string AgentSide::CaPem() {
 
 void AgentSide::RenewCertificate() {
   if (hub_ == nullptr) return;
+  const MutexLock one(renewal_);
   const Status status = hub_->RenewCertificate();
   if (!status.ok())
     log_.Error("the agents' port keeps its certificate", {{"reason", status.message()}});

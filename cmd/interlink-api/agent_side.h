@@ -41,6 +41,7 @@ class AgentSide {
 
   const config::AgentsConfig& config_;
   Log& log_;
+  Mutex renewal_;  // one at a time: the files' watch and a reload may come together
   Mutex mutex_;
   std::string ca_pem_ GUARDED_BY(mutex_);
   agent_backend::AgentDirectory directory_;
