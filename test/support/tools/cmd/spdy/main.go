@@ -67,8 +67,18 @@ func (c *client) open(headers ...string) *spdystream.Stream {
 	return stream
 }
 
+// The client leaves a server that goes on.
 func (c *client) end() {
 	check(c.conn.Close(), "close")
+}
+
+// The server has told how the command ended, and leaves by itself.
+func (c *client) ended() {
+	select {
+	case <-c.conn.CloseChan():
+	case <-time.After(10 * time.Second):
+		fail("the server keeps the connection of a command that has ended")
+	}
 }
 
 func all(stream *spdystream.Stream) []byte {
@@ -140,7 +150,7 @@ func command(address string) {
 	if what != "Failure NonZeroExitCode" || cause != "3" {
 		fail("the command ended with %s, %s", what, cause)
 	}
-	c.end()
+	c.ended()
 	fmt.Printf("command: %d MiB in and out, %.0f MB/s, exit code 3\n", *size>>20, float64(*size)/1e6/spent.Seconds())
 }
 
@@ -167,7 +177,7 @@ func terminal(address string) {
 	if what, _ := status(errors); what != "Success" {
 		fail("the command ended with %s", what)
 	}
-	c.end()
+	c.ended()
 	fmt.Println("terminal: sizes arrive, exit code 0")
 }
 
