@@ -113,13 +113,13 @@ Status SyncDirectoryOf(const std::string& path) {
   return {};
 }
 
-Result<std::string> ReadFile(const std::string& path, size_t limit) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return ErrnoStatus(errno, Quoted("open", path));
+namespace {
+
+Result<std::string> ReadAll(int fd, const std::string& path, size_t limit) {
   std::string bytes;
   std::array<char, 16384> buffer;
   while (true) {
-    const ssize_t n = ::read(fd.get(), buffer.data(), buffer.size());
+    const ssize_t n = ::read(fd, buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return ErrnoStatus(errno, Quoted("read", path));
     if (n == 0) return bytes;
@@ -129,6 +129,25 @@ Result<std::string> ReadFile(const std::string& path, size_t limit) {
     }
     bytes.append(buffer.data(), static_cast<size_t>(n));
   }
+}
+
+}  // namespace
+
+Result<std::string> ReadFile(const std::string& path, size_t limit) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return ErrnoStatus(errno, Quoted("open", path));
+  return ReadAll(fd.get(), path, limit);
+}
+
+Result<std::string> ReadPlainFile(const std::string& path, size_t limit) {
+  const Status strange = DataLoss("\"" + path + "\" is no regular file");
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!fd && (errno == ELOOP || errno == ENXIO)) return strange;
+  if (!fd) return ErrnoStatus(errno, Quoted("open", path));
+  struct stat about {};
+  if (fstat(fd.get(), &about) != 0) return ErrnoStatus(errno, Quoted("stat", path));
+  if (!S_ISREG(about.st_mode)) return strange;
+  return ReadAll(fd.get(), path, limit);
 }
 
 Status WriteFileAtomically(const std::string& path, std::string_view bytes, mode_t mode) {

@@ -14,6 +14,10 @@ namespace interlink {
 // At most `limit` bytes; a larger file is kResourceExhausted, never cut.
 Result<std::string> ReadFile(const std::string& path, size_t limit = 64U << 20U);
 
+// As ReadFile, of a path in a folder that somebody else may write: what is no regular file (a link,
+// a pipe that would be waited for, a device) is kDataLoss.
+Result<std::string> ReadPlainFile(const std::string& path, size_t limit);
+
 // Durable and atomic: temporary file beside it, fdatasync, rename, fsync of the directory. The file
 // has `mode` from its creation on.
 Status WriteFileAtomically(const std::string& path, std::string_view bytes, mode_t mode);

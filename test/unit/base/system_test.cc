@@ -108,6 +108,22 @@ TEST_CASE("a file is replaced whole and has its mode") {
 }
 
 // A container that made folders in folders, beyond the longest path, could not be removed.
+TEST_CASE("a plain file is read, and nothing else that stands in its place") {
+  test::TemporaryFolder folder;
+  const std::string path = folder.File("file");
+  CHECK(ReadPlainFile(path, 9).status().code() == Code::kNotFound);
+  REQUIRE(WriteFileAtomically(path, "text", 0600).ok());
+  CHECK(ReadPlainFile(path, 9).value() == "text");
+  CHECK(ReadPlainFile(path, 3).status().code() == Code::kResourceExhausted);
+  const std::string other = folder.File("other");
+  const int kind = GENERATE(0, 1, 2, 3);
+  if (kind == 0) REQUIRE(symlink(path.c_str(), other.c_str()) == 0);
+  if (kind == 1) REQUIRE(mkfifo(other.c_str(), 0600) == 0);
+  if (kind == 2) REQUIRE(mkdir(other.c_str(), 0700) == 0);
+  if (kind == 3) REQUIRE(symlink("/dev/zero", other.c_str()) == 0);
+  CHECK(ReadPlainFile(other, 9).status().code() == Code::kDataLoss);
+}
+
 TEST_CASE("a tree of any depth is removed, with a few descriptors") {
   const test::TemporaryFolder folder;
   const std::string top = folder.File("top");
