@@ -56,7 +56,7 @@ int CheckPolicy(const std::string& file) {
   const auto policy = PolicyOf(file);
   if (!policy.ok()) return FailPolicy(policy.status());
   std::cout << "policy " << file << " is right: " << policy->rules().size() << " rules, "
-            << policy->quotas().size() << " quotas\n";
+            << policy->quotas().size() << " quotas, " << policy->users().size() << " users\n";
   return 0;
 }
 
@@ -73,6 +73,9 @@ int ExplainPolicy(const std::string& file, const std::string& request_file) {
   std::cout << (decision.allowed ? "let through by rule \"" + decision.rule + "\""
                                  : "refused: " + decision.why)
             << "\n";
+  const auth::MappedUser* user = auth::FindUser(policy->users(), *request);
+  if (decision.allowed && request->action == auth::Action::kRun && user != nullptr)
+    std::cout << "runs as user \"" << user->user << "\", by \"" << user->name << "\"\n";
   return decision.allowed ? 0 : 1;
 }
 

@@ -105,11 +105,11 @@ Status Commands::Run(const Call& call, const v1::RunSandbox& what) {
 Status Commands::Create(const Call& call, const v1::CreateContainer& what) {
   RETURN_IF_ERROR(RefuseGone(what.container_id()));
   RETURN_IF_ERROR(TakeImage(what.image()));
-  RETURN_IF_ERROR(backend_.PrepareImage(call, what.image().id()));
+  RETURN_IF_ERROR(backend_.PrepareImage(call, sandbox_, what.image().id()));
   std::map<std::string, std::string> volume_images;
   for (const auto& [name, image] : what.volume_images()) {
     RETURN_IF_ERROR(TakeImage(image));
-    RETURN_IF_ERROR(backend_.PrepareImage(call, image.id()));
+    RETURN_IF_ERROR(backend_.PrepareImage(call, sandbox_, image.id()));
     volume_images[name] = image.id();
   }
   const sdk::ContainerSpec spec{ContainerId(what.container_id()),

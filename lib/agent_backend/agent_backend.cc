@@ -148,7 +148,8 @@ void AgentBackend::AddFacts(Entry& entry, Observations& all) {
 // --- sandboxes
 
 Status AgentBackend::RunSandbox(const Call& call, const sdk::SandboxSpec& spec) {
-  const sdk::AllocationSpec asked{spec.id, spec.node, spec.handler, spec.config, spec.node_options};
+  const sdk::AllocationSpec asked{spec.id,     spec.node,         spec.handler,
+                                  spec.config, spec.node_options, spec.user};
   EntryPtr entry = Find(spec.id);
   if (entry == nullptr) {
     RETURN_IF_ERROR(provisioner_->Check(asked));

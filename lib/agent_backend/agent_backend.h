@@ -71,7 +71,8 @@ class AgentBackend final : public sdk::Backend, public sdk::AgentDesk, private A
   Status UpdateSandbox(const Call& call, const NodeId& node, const SandboxId& id,
                        const runtime::v1::LinuxContainerResources& resources,
                        const runtime::v1::LinuxContainerResources& overhead) override;
-  Status PrepareImage(const Call& call, const std::string& image_id) override;
+  Status PrepareImage(const Call& call, const SandboxId& sandbox,
+                      const std::string& image_id) override;
   Status CreateContainer(const Call& call, const sdk::ContainerSpec& spec) override;
   Status StartContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id) override;
   Status StopContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id,
@@ -176,8 +177,9 @@ class AgentBackend final : public sdk::Backend, public sdk::AgentDesk, private A
   bool EndCarry(const EntryPtr& entry, const ContainerId& id, const Status& done, bool created);
 
   // Images (containers.cc).
-  Result<sdk::UnpackedImage> HoldForAgent(const Call& call, const ContainerId& holder,
-                                          const std::string& image_id);
+  std::string UserOf(const SandboxId& sandbox) const;
+  Result<sdk::UnpackedImage> HoldForAgent(const Call& call, const std::string& user,
+                                          const ContainerId& holder, const std::string& image_id);
   // All that the container needs, held for it until ReleaseImages.
   Result<agent_hub::AgentImages> HoldImages(const Call& call, const sdk::ContainerSpec& spec);
   // As its agent reads them. kUnavailable: they are on their way to it.

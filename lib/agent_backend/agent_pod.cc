@@ -122,6 +122,7 @@ AgentPod AgentPod::Of(const sdk::SandboxSpec& spec, uint32_t idle_tries) {
   stored.set_handler(spec.handler);
   stored.set_config(spec.config.SerializeAsString());
   stored.mutable_node_options()->insert(spec.node_options.begin(), spec.node_options.end());
+  stored.set_user(spec.user);
   stored.set_wanted(interlink::v1::WANTED_CREATE);
   stored.set_idle_tries(idle_tries);
   return AgentPod(std::move(stored));

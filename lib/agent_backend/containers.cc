@@ -15,32 +15,42 @@ constexpr auto kStatsLimit = std::chrono::seconds(5);
 
 }  // namespace
 
-Status AgentBackend::PrepareImage(const Call& call, const std::string& image_id) {
+std::string AgentBackend::UserOf(const SandboxId& sandbox) const {
+  const EntryPtr entry = Find(sandbox);
+  if (entry == nullptr) return "";
+  MutexLock lock(entry->mutex);
+  return entry->pod.stored().user();
+}
+
+Status AgentBackend::PrepareImage(const Call& call, const SandboxId& sandbox,
+                                  const std::string& image_id) {
   // Held under a name that no container has, for as long as it is copied.
   const ContainerId holder = MintContainerId();
   ASSIGN_OR_RETURN(const sdk::UnpackedImage image, host_.HoldImage(holder, image_id));
-  const Status prepared = provisioner_->PrepareImage(call, image);
+  const Status prepared = provisioner_->PrepareImage(call, UserOf(sandbox), image);
   host_.ReleaseImages(holder);
   return prepared;
 }
 
-Result<sdk::UnpackedImage> AgentBackend::HoldForAgent(const Call& call, const ContainerId& holder,
+Result<sdk::UnpackedImage> AgentBackend::HoldForAgent(const Call& call, const std::string& user,
+                                                      const ContainerId& holder,
                                                       const std::string& image_id) {
   ASSIGN_OR_RETURN(const sdk::UnpackedImage image, host_.HoldImage(holder, image_id));
-  auto held = provisioner_->HoldImage(holder, image);
+  auto held = provisioner_->HoldImage(user, holder, image);
   if (held.status().code() != Code::kFailedPrecondition) return held;
   // Prepared long ago, and let go of since.
-  RETURN_IF_ERROR(provisioner_->PrepareImage(call, image));
-  return provisioner_->HoldImage(holder, image);
+  RETURN_IF_ERROR(provisioner_->PrepareImage(call, user, image));
+  return provisioner_->HoldImage(user, holder, image);
 }
 
 Result<agent_hub::AgentImages> AgentBackend::HoldImages(const Call& call,
                                                         const sdk::ContainerSpec& spec) {
   agent_hub::AgentImages images;
-  ASSIGN_OR_RETURN(images.own, HoldForAgent(call, spec.id, spec.image_id));
+  const std::string user = UserOf(spec.sandbox);
+  ASSIGN_OR_RETURN(images.own, HoldForAgent(call, user, spec.id, spec.image_id));
   for (const auto& [name, id] : spec.volume_images) {
     if (images.volumes.count(id) != 0) continue;
-    auto image = HoldForAgent(call, spec.id, id);
+    auto image = HoldForAgent(call, user, spec.id, id);
     if (!image.ok()) return image.status().WithContext("image volume \"" + name + "\"");
     images.volumes[id] = *std::move(image);
   }

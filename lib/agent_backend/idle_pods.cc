@@ -105,7 +105,8 @@ bool AgentBackend::DriveSubmit(const EntryPtr& entry) {
                                       NodeId(asked.node_id()),
                                       asked.handler(),
                                       config,
-                                      {asked.node_options().begin(), asked.node_options().end()}});
+                                      {asked.node_options().begin(), asked.node_options().end()},
+                                      asked.user()});
   }
   const bool is_final =
       RefusalOf(submitted.code()) >= Refusal::kFinal || submitted.code() == Code::kDataLoss;

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "auth/mapped_user.h"
 #include "auth/quota.h"
 #include "base/status.h"
 
@@ -98,8 +99,9 @@ struct Decision {
 
 class Policy {
  public:
-  explicit Policy(std::vector<PolicyRule> rules, std::vector<Quota> quotas = {})
-      : rules_(std::move(rules)), quotas_(std::move(quotas)) {}
+  explicit Policy(std::vector<PolicyRule> rules, std::vector<Quota> quotas = {},
+                  std::vector<MappedUser> users = {})
+      : rules_(std::move(rules)), quotas_(std::move(quotas)), users_(std::move(users)) {}
 
   Decision Decide(const PolicyRequest& request) const;
   // What each rule says of it, in their order: "" when it lets it through.
@@ -111,10 +113,12 @@ class Policy {
   // As in the file.
   const std::vector<PolicyRule>& rules() const { return rules_; }
   const std::vector<Quota>& quotas() const { return quotas_; }
+  const std::vector<MappedUser>& users() const { return users_; }
 
  private:
   std::vector<PolicyRule> rules_;
   std::vector<Quota> quotas_;
+  std::vector<MappedUser> users_;
 };
 
 }  // namespace interlink::auth

@@ -6,6 +6,7 @@
 
 #include "config/policy_keys.h"
 #include "config/policy_quotas.h"
+#include "config/policy_users.h"
 #include "config/print.h"
 
 namespace interlink::config {
@@ -278,12 +279,14 @@ Result<auth::Policy> ParsePolicy(const std::string& text, const std::string& fil
   ASSIGN_OR_RETURN(const Value document, ParseDocument(text, file));
   std::vector<PolicyRule> rules;
   std::vector<auth::Quota> quotas;
+  std::vector<auth::MappedUser> users;
   Sources sources;
-  RETURN_IF_ERROR(ReadKeys(document, {RulesKey(&rules), QuotasKey(&quotas)}, "", &sources));
+  RETURN_IF_ERROR(
+      ReadKeys(document, {RulesKey(&rules), QuotasKey(&quotas), UsersKey(&users)}, "", &sources));
   // A file that was cut short, or another one, must not pass for a policy.
   if (!sources.contains("Rules"))
     return InvalidArgument(file + ": Rules must be set; an empty list refuses everybody");
-  return auth::Policy(std::move(rules), std::move(quotas));
+  return auth::Policy(std::move(rules), std::move(quotas), std::move(users));
 }
 
 Result<PolicyRequest> ParsePolicyRequest(const std::string& text, const std::string& file) {
@@ -299,8 +302,9 @@ Result<PolicyRequest> ParsePolicyRequest(const std::string& text, const std::str
 std::string PolicyReference() {
   std::vector<PolicyRule> rules;
   std::vector<auth::Quota> quotas;
+  std::vector<auth::MappedUser> users;
   PolicyRequest request;
-  return PrintReference({RulesKey(&rules), QuotasKey(&quotas)},
+  return PrintReference({RulesKey(&rules), QuotasKey(&quotas), UsersKey(&users)},
                         "The file of Policy.File of interlink-api") +
          "\nLists hold patterns: `*` is any run of characters (`/` too), `?` one character, `[ab]` "
          "one of them; HostPaths are paths, compared by their components.\n\n" +

@@ -12,9 +12,10 @@
 
 namespace interlink::config {
 
-// YAML: a map with the lists Rules and Quotas. `file` is for messages. kInvalidArgument with
+// YAML: a map with the lists Rules, Quotas and Users. `file` is for messages. kInvalidArgument with
 // file:line: unknown keys, wrong types, actions that do not exist, names that stand twice, rules
-// that could never let anything through, and quotas that could never be in force.
+// that could never let anything through, and quotas and users that
+// could never be in force.
 Result<auth::Policy> ParsePolicy(const std::string& text, const std::string& file);
 
 // YAML: one request as `interlink-api policy explain` takes it.

@@ -265,7 +265,7 @@ Result<std::vector<sdk::Observation>> Engine::Observe(const Call&) {
   return facts;
 }
 
-Status Engine::PrepareImage(const Call&, const std::string& image_id) {
+Status Engine::PrepareImage(const Call&, const SandboxId&, const std::string& image_id) {
   // Layers are used where the site's store unpacked them; CreateContainer holds them.
   return image_id.empty() ? InvalidArgument("the image has no id") : Status::Ok();
 }

@@ -58,6 +58,9 @@ struct SandboxSpec {
   const runtime::v1::PodSandboxConfig& config;
   // The node's PluginConfig: only keys of Description::node_options.
   std::map<std::string, std::string> node_options = {};
+  // Of the site's machines, as which the pod runs; empty: as the backend's own. Only with
+  // Description::runs_as_users.
+  std::string user = {};
 };
 
 struct ContainerSpec {
@@ -125,9 +128,10 @@ class Backend {
                                const runtime::v1::LinuxContainerResources& resources,
                                const runtime::v1::LinuxContainerResources& overhead) = 0;
 
-  // Makes the form of the image that this backend needs; single-flight; called before
-  // CreateContainer on a thread that may block.
-  virtual Status PrepareImage(const Call& call, const std::string& image_id) = 0;
+  // Makes the form of the image that this backend needs for that sandbox; single-flight; called
+  // before CreateContainer on a thread that may block.
+  virtual Status PrepareImage(const Call& call, const SandboxId& sandbox,
+                              const std::string& image_id) = 0;
   // REQUIRES: sandbox up, image prepared. OK = created: it is kCreated now.
   virtual Status CreateContainer(const Call& call, const ContainerSpec& spec) = 0;
   // OK = asked for; ends kUp, or kDown with reason StartError.

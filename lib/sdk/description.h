@@ -34,6 +34,8 @@ struct Description {
   std::string version;
   std::vector<HandlerDescription> handlers;
   bool supplemental_groups_policy = false;
+  // Pods may run as other users of the site's machines (SandboxSpec::user).
+  bool runs_as_users = false;
   // Keys of a node's PluginConfig that it takes (SandboxSpec::node_options), e.g.
   // "SLURM_PARTITION". The site refuses all others; values are the backend's to check.
   std::vector<std::string> node_options = {};

@@ -80,6 +80,7 @@ struct AllocationSpec {
   const runtime::v1::PodSandboxConfig& config;
   // The node's PluginConfig: only keys of Description::node_options.
   std::map<std::string, std::string> node_options;
+  std::string user = {};  // SandboxSpec::user
 };
 
 // What the site gives to a provisioner besides sdk::Host. It outlives the provisioner. Thread-safe.
@@ -131,13 +132,15 @@ class Provisioner {
   // REQUIRES: kEnded was told of it, or it was never submitted. OK = nothing of it is left.
   virtual Status Remove(const Call& call, const SandboxId& id) = 0;
 
-  // The form of the image that agents can read; single-flight, may block until the deadline.
-  virtual Status PrepareImage(const Call& call, const UnpackedImage& image) = 0;
+  // The form of the image that agents of that user (AllocationSpec::user) can read; single-flight,
+  // may block until the deadline.
+  virtual Status PrepareImage(const Call& call, const std::string& user,
+                              const UnpackedImage& image) = 0;
   // Agents can read the folders of HoldImage; else they are the site's own, and the site sends
   // each of them to the agent. Constant.
   virtual bool SharesLayers() const { return true; }
-  // That form, kept until ReleaseImages(holder). REQUIRES: prepared.
-  virtual Result<UnpackedImage> HoldImage(const ContainerId& holder,
+  // That form, kept until ReleaseImages(holder). kFailedPrecondition: it is not prepared.
+  virtual Result<UnpackedImage> HoldImage(const std::string& user, const ContainerId& holder,
                                           const UnpackedImage& image) = 0;
   virtual void ReleaseImages(const ContainerId& holder) = 0;
 

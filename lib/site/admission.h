@@ -66,10 +66,13 @@ class Admission {
 
   virtual ~Admission() = default;
 
-  // All: OK, or kPermissionDenied with a text for a person. `pod`: its request; of one that was
+  // May...: OK, or kPermissionDenied with a text for a person. `pod`: its request; of one that was
   // found without its request only the handler is known.
   virtual Status MayRun(const Caller& caller,
                         const interlink::v1::RunSandboxRequest& pod) const = 0;
+  // As which user of the site's machines it runs; empty: as the handler's own.
+  virtual std::string UserOf(const Caller& caller,
+                             const interlink::v1::RunSandboxRequest& pod) const = 0;
   // `images`: that of the container, then those that its mounts name, with all their names.
   virtual Status MayCreate(const Caller& caller, const interlink::v1::RunSandboxRequest& pod,
                            const interlink::v1::CreateContainerRequest& container,

@@ -125,6 +125,7 @@ void LiveSite::Drive(const SandboxKey& key) {
 
 void LiveSite::DriveRun(const SandboxKey& key, sdk::Backend& backend) {
   interlink::v1::RunSandboxRequest request;
+  std::string user;
   {
     MutexLock lock(mutex_);
     Sandbox* sandbox = tables_.Find(key);
@@ -132,12 +133,14 @@ void LiveSite::DriveRun(const SandboxKey& key, sdk::Backend& backend) {
     if (sandbox->record.wanted() != interlink::v1::WANTED_CREATE) return;
     if (!request.ParseFromString(sandbox->body))
       return;  // imported without a config: it is up or ended already
+    user = sandbox->user;
   }
   const sdk::SandboxSpec spec{key.id,
                               key.node,
                               request.handler(),
                               request.config(),
-                              {request.plugin_config().begin(), request.plugin_config().end()}};
+                              {request.plugin_config().begin(), request.plugin_config().end()},
+                              std::move(user)};
   const Status status = backend.RunSandbox(Call::WithTimeout(kStep), spec);
   if (status.ok()) {
     MutexLock lock(mutex_);

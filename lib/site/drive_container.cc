@@ -82,11 +82,11 @@ void LiveSite::PostPrepare(const ContainerKey& key) {
     FinishContainer(key, [&](ContainerRecord& record) { MarkFailed(status, Now(), record); });
   };
   const Status posted =
-      pull_pool_.PostAlways("prepare/" + images.front(), [backend, images, finish] {
+      pull_pool_.PostAlways("prepare/" + images.front(), [backend, key, images, finish] {
         const Call call = Call::WithTimeout(kPrepare);
         Status status;
         for (const std::string& id : images) {
-          if (status.ok()) status = backend->PrepareImage(call, id);
+          if (status.ok()) status = backend->PrepareImage(call, key.sandbox, id);
         }
         finish(status);
       });

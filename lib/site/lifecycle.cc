@@ -92,6 +92,7 @@ Status LiveSite::LoadRecordLocked(const StoredRecord& record, interlink::v1::Sto
       sandbox.record = stored.record();
       sandbox.body = stored.body();
       sandbox.tenant = stored.tenant();
+      sandbox.user = stored.user();
       sandbox.gone_since = ports_.clock.Steady();
       tables_.Add(std::move(sandbox));
       return {};

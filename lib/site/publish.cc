@@ -36,6 +36,7 @@ void LiveSite::AppendPut(const RecordKey& key, Batch& batch) const {
       *stored.mutable_record() = sandbox->record;
       stored.set_body(sandbox->body);
       stored.set_tenant(sandbox->tenant);
+      stored.set_user(sandbox->user);
       return batch.puts.push_back({key, stored.SerializeAsString()});
     }
     case RecordKind::kContainer: {

@@ -51,6 +51,7 @@ struct Sandbox {
   std::string
       body;  // RunSandboxRequest as it came; empty for a tombstone of an id that was never run
   std::string tenant;  // whose account it is on; empty: its node's own
+  std::string user;    // of the site's machines, as which it runs; empty: as the handler's own
   uint64_t gpus = 0;   // that its request asks for; set by Tables
   std::set<ContainerId> containers;
   uint64_t number = 0;  // of the last published change

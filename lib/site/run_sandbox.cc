@@ -43,6 +43,15 @@ Status CheckPluginConfig(const interlink::v1::RunSandboxRequest& request,
   return {};
 }
 
+Status CheckUser(const std::string& user, const std::string& handler,
+                 const sdk::Description& description) {
+  if (user.empty() || description.runs_as_users) return {};
+  return FailedPrecondition("the site's policy has this pod run as user \"" + user +
+                            "\", and handler \"" + handler +
+                            "\" runs every pod as one user: the entry of Users must not speak of "
+                            "that handler (Handlers)");
+}
+
 Status OtherLives(const Sandbox& other) {
   return Unavailable("sandbox \"" + other.key.id.str() +
                      "\" of the same pod has not ended yet: its end must be proven first");
@@ -79,6 +88,7 @@ Status LiveSite::RunSandboxLocked(const Call& call, const Caller& caller, const 
                                 "\" was stopped or removed: an id runs at most once");
     }
     if (sandbox->body != body && tables_.Adopt(AccountOf(caller), request, body, *sandbox)) {
+      if (ports_.admission != nullptr) sandbox->user = ports_.admission->UserOf(caller, request);
       StampLocked(*sandbox);
       CommitLocked({{StoreKey(key)}, {key}}, false, {});
     }
@@ -103,7 +113,12 @@ Status LiveSite::RunSandboxLocked(const Call& call, const Caller& caller, const 
       RefuseUnsupported(request.config(), plugin->backend->Describe().sandbox, request.handler())
           .WithContext("sandbox config"));
   RETURN_IF_ERROR(CheckPluginConfig(request, plugin->backend->Describe().node_options));
-  if (ports_.admission != nullptr) RETURN_IF_ERROR(ports_.admission->MayRun(caller, request));
+  std::string user;
+  if (ports_.admission != nullptr) {
+    RETURN_IF_ERROR(ports_.admission->MayRun(caller, request));
+    user = ports_.admission->UserOf(caller, request);
+    RETURN_IF_ERROR(CheckUser(user, request.handler(), plugin->backend->Describe()));
+  }
   if (tables_.IsOfAnotherNode(key))
     return NotFound("no sandbox \"" + key.id.str() + "\" of this node");
   if (const Sandbox* other = tables_.OtherLife(key, request)) return OtherLives(*other);
@@ -116,6 +131,7 @@ Status LiveSite::RunSandboxLocked(const Call& call, const Caller& caller, const 
   sandbox.key = key;
   sandbox.body = body;
   sandbox.tenant = AccountOf(caller).tenant;
+  sandbox.user = std::move(user);
   sandbox.record.set_id(key.id.str());
   sandbox.record.set_handler(request.handler());
   sandbox.record.set_wanted(interlink::v1::WANTED_CREATE);

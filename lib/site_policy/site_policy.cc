@@ -166,6 +166,14 @@ Status SitePolicy::MayRun(const site::Caller& caller,
   return Decide(caller, request);
 }
 
+std::string SitePolicy::UserOf(const site::Caller& caller,
+                               const interlink::v1::RunSandboxRequest& pod) const {
+  const auto policy = parts_.policy();
+  const auth::MappedUser* user =
+      auth::FindUser(policy->users(), RequestOf(Action::kRun, caller, pod));
+  return user == nullptr ? "" : user->user;
+}
+
 Status SitePolicy::MayCreate(const site::Caller& caller,
                              const interlink::v1::RunSandboxRequest& pod,
                              const interlink::v1::CreateContainerRequest& container,

@@ -44,6 +44,9 @@ class SitePolicy final : public site::Admission {
   Status MayHold(const site::Account& account, const site::Holdings& has,
                  const site::Holdings& more) const override;
 
+  std::string UserOf(const site::Caller& caller,
+                     const interlink::v1::RunSandboxRequest& pod) const override;
+
   // Counts a request that begins something, with a body of `bytes`. Nothing: it may go on.
   std::optional<TooSoon> Throttle(const site::Caller& caller, size_t bytes);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <utility>
 
 #include "slurm/job_name.h"
@@ -16,11 +17,13 @@ constexpr Duration kFirstPause = std::chrono::seconds(1);
 constexpr Duration kLongestPause = std::chrono::seconds(30);
 
 // One that is ending needs no other word: the controller repeats it to a dead slurmd by itself.
-bool AnyToCancel(const std::vector<Job>& jobs) {
-  return std::any_of(jobs.begin(), jobs.end(), [](const Job& job) {
+std::set<uint32_t> UsersToCancel(const std::vector<Job>& jobs) {
+  std::set<uint32_t> users;
+  for (const Job& job : jobs) {
     const Phase phase = ViewOf(job, true).phase;
-    return !IsFinal(phase) && phase != Phase::kEnding;
-  });
+    if (!IsFinal(phase) && phase != Phase::kEnding) users.insert(job.user);
+  }
+  return users;
 }
 
 bool AllFinal(const std::vector<Job>& jobs, bool& lost) {
@@ -51,6 +54,7 @@ void Cancellations::Want(const SandboxId& sandbox) { wanted_.try_emplace(sandbox
 Result<std::vector<Cancelled>> Cancellations::Step(const Call& call, const Poll& poll) {
   std::vector<Cancelled> proven;
   std::vector<SandboxId> due;
+  std::map<SandboxId, std::set<uint32_t>> users;
   const SteadyTime now = clock_.Steady();
   for (const Sighting& sighting : poll.sightings) {
     const auto wanted = wanted_.find(sighting.sandbox);
@@ -60,8 +64,11 @@ Result<std::vector<Cancelled>> Cancellations::Step(const Call& call, const Poll&
         sighting.jobs.empty() ? sighting.nothing_there : AllFinal(sighting.jobs, lost);
     if (over && !sighting.in_doubt) {
       proven.push_back({sighting.sandbox, lost});
-    } else if (AnyToCancel(sighting.jobs) && now >= wanted->second.due) {
+    } else if (now >= wanted->second.due) {
+      auto theirs = UsersToCancel(sighting.jobs);
+      if (theirs.empty()) continue;
       due.push_back(sighting.sandbox);
+      users[sighting.sandbox] = std::move(theirs);
     }
   }
   // Those that waited longest first: a full step must not starve anybody.
@@ -74,7 +81,13 @@ Result<std::vector<Cancelled>> Cancellations::Step(const Call& call, const Poll&
     wanted.due = now + std::min(kLongestPause,
                                 kFirstPause * (1 << std::min(wanted.attempts, kAttemptDoublings)));
     ++wanted.attempts;
-    RETURN_IF_ERROR(CancelJobs(call, commands_, JobName(lineage_, sandbox), user_));
+    const std::string name = JobName(lineage_, sandbox);
+    if (!user_.empty()) {
+      RETURN_IF_ERROR(CancelJobs(call, commands_, name, user_));
+      continue;
+    }
+    for (const uint32_t user : users[sandbox])
+      RETURN_IF_ERROR(CancelJobs(call, commands_, name, std::to_string(user)));
   }
   for (const Cancelled& cancelled : proven) wanted_.erase(cancelled.sandbox);
   return proven;

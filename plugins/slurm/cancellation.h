@@ -28,7 +28,7 @@ struct Cancelled {
 
 class Cancellations {
  public:
-  // `commands` and `clock` outlive it.
+  // `commands` and `clock` outlive it. `user`: whose jobs; empty: of whom the answers say.
   Cancellations(Commands& commands, const Clock& clock, Lineage lineage, std::string user);
 
   // All jobs of that sandbox, those that come to light later too. Idempotent.

@@ -55,7 +55,7 @@ Result<Claim> ParseClaim(std::string_view text) {
 }
 
 Result<std::optional<Claim>> ReadClaim(const std::string& pod_folder) {
-  const auto text = ReadFile(pod_folder + "/claim", kClaimLimit);
+  const auto text = ReadPlainFile(pod_folder + "/claim", kClaimLimit);
   if (!text.ok()) {
     struct stat about {};
     // Absent claim of a folder that is there; anything else is not "nobody".

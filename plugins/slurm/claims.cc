@@ -1,6 +1,7 @@
 #include "slurm/claims.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace interlink::slurm {
 namespace {
@@ -10,23 +11,40 @@ constexpr int64_t kNanosPerSecondOfLimit = 1'000'000'000;
 // the site.
 constexpr Duration kHeardWithin = std::chrono::minutes(5);
 
+// The folder is the job's user's, who can put into it what he likes.
+std::optional<OwnersRights> RightsIn(const Pod& pod) {
+  if (!pod.record.user) return std::nullopt;
+  return std::optional<OwnersRights>(std::in_place, pod.record.user->id);
+}
+
 }  // namespace
 
 // --- a shared folder
 
-Result<std::optional<Claim>> FolderClaims::Read(const Pod& pod) { return ReadClaim(FolderOf(pod)); }
+Result<std::optional<Claim>> FolderClaims::Read(const Pod& pod) {
+  const auto rights = RightsIn(pod);
+  return ReadClaim(FolderOf(pod));
+}
 
-Result<Claim> FolderClaims::Take(const Pod& pod) { return TakeClaim(FolderOf(pod)); }
+Result<Claim> FolderClaims::Take(const Pod& pod) {
+  const auto rights = RightsIn(pod);
+  return TakeClaim(FolderOf(pod));
+}
 
 Result<AgentWord> FolderClaims::Word(const Pod& pod) {
+  const auto rights = RightsIn(pod);
   return ReadAgentWord(FolderOf(pod), pod.owner->nonce);
 }
 
 Result<std::string> FolderClaims::Refusal(const Pod& pod) {
+  const auto rights = RightsIn(pod);
   return ReadRefusal(FolderOf(pod), pod.owner->nonce);
 }
 
-Status FolderClaims::GiveUp(const Pod& pod) { return RaiseFence(FolderOf(pod)); }
+Status FolderClaims::GiveUp(const Pod& pod) {
+  const auto rights = RightsIn(pod);
+  return RaiseFence(FolderOf(pod));
+}
 
 bool FolderClaims::TimeIsOver(const Pod& pod) {
   return LeaseIsOver(clock_.Steady(), *pod.raised, desk_.Silence(pod.record.sandbox),

@@ -4,8 +4,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <iterator>
 
 #include "base/spawn.h"
 
@@ -13,6 +15,8 @@ namespace interlink::slurm {
 namespace {
 
 constexpr size_t kWordsLimit = 500;
+constexpr const char* kSetpriv = "setpriv";
+constexpr const char* kCommandFollows = "--";
 // slurm_strerror of 22.05 and 24.11, and of the resolver and connect(2) below it.
 constexpr std::array<std::string_view, 5> kUnreachableWords = {
     "Unable to contact slurm controller", "Could not establish a configuration source",
@@ -43,8 +47,8 @@ bool HasAny(const std::string& text, const std::array<std::string_view, N>& word
 
 // "sbatch: error: x" -> "x".
 std::string_view WithoutPrefix(std::string_view line) {
-  for (const std::string_view prefix :
-       {"sbatch: ", "squeue: ", "scancel: ", "sacct: ", "srun: ", "error: ", "fatal: "}) {
+  for (const std::string_view prefix : {"sbatch: ", "squeue: ", "scancel: ", "sacct: ", "srun: ",
+                                        "setpriv: ", "error: ", "fatal: "}) {
     if (line.substr(0, prefix.size()) == prefix) line.remove_prefix(prefix.size());
   }
   return line;
@@ -55,7 +59,9 @@ std::string_view WithoutPrefix(std::string_view line) {
 SpawnOptions SystemCommands::SpawnOf(const std::vector<std::string>& argv) const {
   SpawnOptions spawn;
   spawn.argv = argv;
-  if (!options_.folder.empty()) spawn.argv[0] = options_.folder + "/" + argv[0];
+  auto command = spawn.argv.begin();
+  if (*command == kSetpriv) command = std::find(command, spawn.argv.end(), kCommandFollows) + 1;
+  if (!options_.folder.empty()) *command = options_.folder + "/" + *command;
   // TZ and SLURM_TIME_FORMAT: times as seconds of 1970 in every listing. LC_ALL: words as in the
   // tables above. Nothing of ours goes to a job: HOME, SBATCH_* and SLURM_* would change requests.
   spawn.environment = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -97,6 +103,15 @@ Result<Started> SystemCommands::Start(const std::vector<std::string>& argv) {
   spawn.descriptors = {{its_talk.get(), 0}, {its_talk.get(), 1}, {its_err.get(), 2}};
   ASSIGN_OR_RETURN(started.child, Spawn(spawn));
   return started;
+}
+
+std::vector<std::string> AsUser(const FileOwner& user, std::vector<std::string> argv) {
+  std::vector<std::string> words = {kSetpriv, "--reuid=" + std::to_string(user.uid),
+                                    "--regid=" + std::to_string(user.gid), "--init-groups",
+                                    kCommandFollows};
+  words.insert(words.end(), std::make_move_iterator(argv.begin()),
+               std::make_move_iterator(argv.end()));
+  return words;
 }
 
 Trouble TroubleOf(const Answer& answer) {

@@ -13,6 +13,7 @@
 #include "base/spawn.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
+#include "slurm/file_owner.h"
 
 namespace interlink::slurm {
 
@@ -62,6 +63,10 @@ class SystemCommands final : public Commands {
 
   const CommandOptions options_;
 };
+
+// The words that run a command as that user, with his groups and none of this process's rights.
+// REQUIRES: this process is root.
+std::vector<std::string> AsUser(const FileOwner& user, std::vector<std::string> argv);
 
 // What kept a command from its work.
 enum class Trouble {

@@ -122,6 +122,7 @@ Result<bool> Deliveries::Bring(const SandboxId& id, const DeliveryTarget& target
   command.host = target.host;
   command.state_folder = options_.state_folder;
   command.runtime_none = options_.runtime_none;
+  command.user = target.user;
   return Deliver(way, std::move(command), parts_.parcel_of(id));
 }
 

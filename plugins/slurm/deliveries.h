@@ -30,6 +30,7 @@ struct DeliveryTarget {
   uint64_t job = 0;
   int64_t start_time = 0;  // a job that SLURM runs again has another one
   std::string host;
+  std::optional<FileOwner> user = {};  // Step::user
 
   friend bool operator==(const DeliveryTarget&, const DeliveryTarget&) = default;
 };

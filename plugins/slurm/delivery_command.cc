@@ -29,7 +29,7 @@ constexpr const char* kDeliveryScript =
 
 Result<std::vector<std::string>> DeliveryCommandWords(const DeliveryCommand& command) {
   ASSIGN_OR_RETURN(auto words, StepWords({command.job, command.host, "interlink-delivery",
-                                          command.runtime_none}));
+                                          command.runtime_none, command.user}));
   words.insert(words.end(), {"/bin/sh", "-c", kDeliveryScript, command.state_folder,
                              command.greeting, std::to_string(command.agent_size),
                              std::to_string(command.ca_size), std::to_string(command.token_size)});

@@ -13,10 +13,12 @@
 #define INTERLINK_PLUGINS_SLURM_DELIVERY_COMMAND_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/status.h"
+#include "slurm/file_owner.h"
 
 namespace interlink::slurm {
 
@@ -26,6 +28,7 @@ struct DeliveryCommand {
   std::string state_folder;  // of compute nodes: LoneScript's
   std::string greeting;      // nothing that a prolog prints
   bool runtime_none = false;
+  std::optional<FileOwner> user;  // Step::user
   // Bytes, in the order in which they come on stdin.
   uint64_t agent_size = 0;
   uint64_t ca_size = 0;

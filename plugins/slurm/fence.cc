@@ -26,7 +26,7 @@ AgentWord ParseAgentWord(std::string_view text, std::string_view nonce) {
 Result<AgentWord> ReadAgentWord(const std::string& pod_folder, const std::string& nonce) {
   AgentWord word = AgentWord::kNone;
   for (const char* name : {"/left", "/fenced"}) {
-    const auto text = ReadFile(pod_folder + name, kMaxWord);
+    const auto text = ReadPlainFile(pod_folder + name, kMaxWord);
     if (text.status().code() == Code::kNotFound) continue;
     if (!text.ok()) return text.status();
     word = std::max(word, ParseAgentWord(*text, nonce));
@@ -35,7 +35,7 @@ Result<AgentWord> ReadAgentWord(const std::string& pod_folder, const std::string
 }
 
 Result<std::string> ReadRefusal(const std::string& pod_folder, const std::string& nonce) {
-  const auto text = ReadFile(pod_folder + "/refusal", kMaxRefusal);
+  const auto text = ReadPlainFile(pod_folder + "/refusal", kMaxRefusal);
   if (text.status().code() == Code::kNotFound) return std::string();
   if (!text.ok()) return text.status();
   const std::string of = "1 " + nonce + " ";

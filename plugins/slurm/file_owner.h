@@ -6,6 +6,8 @@
 
 #include <sys/types.h>
 
+#include <vector>
+
 #include "base/status.h"
 
 namespace interlink::slurm {
@@ -13,13 +15,17 @@ namespace interlink::slurm {
 struct FileOwner {
   uid_t uid = 0;
   gid_t gid = 0;
+
+  friend bool operator==(const FileOwner&, const FileOwner&) = default;
 };
 
-// OK: this process may act as that user. kPermissionDenied: neither root nor that user.
+// OK: this process may act as that user. kPermissionDenied: neither root with the rights to set
+// users and groups nor that user.
 Status CheckMayActAs(const FileOwner& owner);
 
-// While it lives, this thread opens, makes and removes files as the owner; descriptors that are
-// open keep their rights. Lives on one thread, in one scope. REQUIRES: CheckMayActAs(owner).
+// While it lives, this thread opens, makes and removes files as the owner, without any other group
+// of this process; descriptors that are open keep their rights. Lives on one thread, in one scope.
+// REQUIRES: CheckMayActAs(owner).
 class OwnersRights {
  public:
   explicit OwnersRights(const FileOwner& owner);
@@ -30,6 +36,7 @@ class OwnersRights {
  private:
   uid_t uid_before_;
   gid_t gid_before_;
+  std::vector<gid_t> groups_before_;  // that were taken away
 };
 
 }  // namespace interlink::slurm

@@ -34,6 +34,7 @@ struct Job {
   int64_t start_time = 0;  // of a job that waits: expected; seconds of 1970, 0: unknown
   int64_t end_time = 0;
   std::string batch_host;  // empty: none yet
+  uint32_t user = 0;       // the number of whose it is
 };
 
 }  // namespace interlink::slurm

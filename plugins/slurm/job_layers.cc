@@ -18,7 +18,6 @@ namespace {
 
 constexpr std::string_view kHolderVersion = "1\n";
 constexpr size_t kMaxHolderFile = 1U << 20U;
-constexpr auto kSweepEvery = std::chrono::seconds(30);
 // A cancelled call ends its wait for another's copy within this.
 constexpr auto kLookEvery = std::chrono::milliseconds(500);
 constexpr auto kHolderWait = std::chrono::seconds(5);
@@ -96,18 +95,7 @@ Result<std::unique_ptr<JobLayers>> JobLayers::Create(Options options, const Cloc
   std::unique_ptr<JobLayers> layers(new JobLayers(std::move(options), clock, log));
   RETURN_IF_ERROR(layers->OpenRoot());
   RETURN_IF_ERROR(layers->Load());
-  layers->sweeper_ =
-      std::jthread([self = layers.get()](const std::stop_token& stop) { self->Run(stop); });
   return layers;
-}
-
-JobLayers::~JobLayers() {
-  sweeper_.request_stop();
-  {
-    MutexLock lock(mutex_);
-    changed_.NotifyAll();
-  }
-  if (sweeper_.joinable()) sweeper_.join();
 }
 
 Status JobLayers::OpenRoot() {
@@ -192,7 +180,7 @@ Status JobLayers::Load() {
 
 Status JobLayers::LoadHolder(const std::string& id) {
   const std::string path = options_.root + "/holders/" + id;
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxHolderFile));
+  ASSIGN_OR_RETURN(const std::string text, ReadPlainFile(path, kMaxHolderFile));
   if (!text.starts_with(kHolderVersion) || !text.ends_with('\n'))
     return DataLoss("\"" + path + "\" is damaged");
   std::vector<std::string> absent;
@@ -451,14 +439,6 @@ void JobLayers::DropLayers() {
     layer.since = clock_.Steady();
     if (gone && layer.users == 0) layers_.erase(name);
     changed_.NotifyAll();
-  }
-}
-
-void JobLayers::Run(const std::stop_token& stop) {
-  while (!stop.stop_requested()) {
-    Sweep();
-    MutexLock lock(mutex_);
-    changed_.WaitFor(mutex_, kSweepEvery, [&stop] { return stop.stop_requested(); });
   }
 }
 

@@ -19,7 +19,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/call.h"
@@ -47,8 +46,8 @@ class JobLayers {
   // folder is somebody else's, or what is made in it does not become the owner's;
   // kPermissionDenied: this process may not act as the owner. `clock` and `log` outlive it.
   static Result<std::unique_ptr<JobLayers>> Create(Options options, const Clock& clock, Log& log);
-  // Waits until one layer is deleted, if that was begun. REQUIRES: no call is under way.
-  ~JobLayers();
+  // REQUIRES: no call is under way.
+  ~JobLayers() = default;
   JobLayers(const JobLayers&) = delete;
   JobLayers& operator=(const JobLayers&) = delete;
 
@@ -63,8 +62,7 @@ class JobLayers {
   // All that it holds; nothing is OK. What the disk refuses is repeated by Sweep.
   void Release(const ContainerId& holder);
 
-  // Deletes what nobody has any more, and is done when it returns. Its own thread calls it every
-  // half minute.
+  // Deletes what nobody has any more, and is done when it returns: user_layers.h calls it.
   void Sweep() EXCLUDES_LOCK(sweep_);
 
  private:
@@ -106,7 +104,6 @@ class JobLayers {
   void DropHolder(const ContainerId& holder);
   void DropLayers();
   void Discard(const std::string& path);
-  void Run(const std::stop_token& stop);
 
   const Options options_;
   const Clock& clock_;
@@ -117,7 +114,6 @@ class JobLayers {
   std::map<std::string, Layer> layers_ GUARDED_BY(mutex_);
   std::map<ContainerId, Holder> holders_ GUARDED_BY(mutex_);
   std::set<std::string> discarded_ GUARDED_BY(mutex_);  // paths below temp/ and trash/
-  std::jthread sweeper_;
 };
 
 }  // namespace interlink::slurm

@@ -11,9 +11,9 @@ namespace interlink::slurm {
 namespace {
 
 // The name is last: all before it is SLURM's own and has no bar.
-constexpr std::array<const char*, 10> kFields = {
-    "JobID",      "State",     "Reason",  "exit_code", "RestartCnt",
-    "SubmitTime", "StartTime", "EndTime", "BatchHost", "Name"};
+constexpr std::array<const char*, 11> kFields = {
+    "JobID",     "State",   "Reason",    "exit_code", "RestartCnt", "SubmitTime",
+    "StartTime", "EndTime", "BatchHost", "UserID",    "Name"};
 constexpr size_t kExcerpt = 80;
 constexpr int kWaitStatusLimit = 0xffff;
 constexpr int kSignalMask = 0x7f;
@@ -69,7 +69,9 @@ Result<Job> ParseRecord(std::string_view record) {
   if (!exit.ok()) return Garbled("no exit code", record);
   if (!restarts) return Garbled("no count of restarts", record);
   if (!submit || *submit == 0) return Garbled("no submit time", record);
+  const auto user = ParseDigits<uint32_t>(field[9]);
   if (!start || !end) return Garbled("no time", record);
+  if (!user) return Garbled("no user", record);
   job.identity = {*id, std::string(rest), *submit};
   job.state = field[1];
   job.reason = field[2];
@@ -78,6 +80,7 @@ Result<Job> ParseRecord(std::string_view record) {
   job.start_time = *start;
   job.end_time = *end;
   if (field[8] != "n/a") job.batch_host = field[8];
+  job.user = *user;
   return job;
 }
 
@@ -90,8 +93,10 @@ std::vector<std::string> ListArguments(const std::string& user, const std::strin
     format += std::string(field) + ":|";  // no width limit, "|" behind the value
   }
   // --all: also jobs in partitions that are hidden from the user.
-  return {"squeue",       "--noheader",     "--all",
-          "--states=all", "--user=" + user, "--Format=" + format + mark};
+  std::vector<std::string> words = {"squeue", "--noheader", "--all", "--states=all"};
+  if (!user.empty()) words.push_back("--user=" + user);
+  words.push_back("--Format=" + format + mark);
+  return words;
 }
 
 Result<JobExit> ParseJobExit(std::string_view text) {

@@ -1,4 +1,4 @@
-// squeue: all jobs of one user in one call, whatever their number. The parser is pure.
+// squeue: all jobs of one user, or of all, in one call, whatever their number. The parser is pure.
 //
 // An answer is taken whole or not at all. An empty one is an empty list, which proves nothing by
 // itself (observer.h).
@@ -16,8 +16,8 @@
 
 namespace interlink::slurm {
 
-// `mark` ends each record. It is random in each call: a job's name may hold anything, line ends and
-// bars too, and must not look like a record.
+// `user` empty: everybody's. `mark` ends each record. It is random in each call: a job's name may
+// hold anything, line ends and bars too, and must not look like a record.
 std::vector<std::string> ListArguments(const std::string& user, const std::string& mark);
 
 // kDataLoss: the answer is garbled; the message says where. Jobs of any name are returned.

@@ -61,12 +61,27 @@ JobRecord::Stage StageOf(const std::string& word) {
   return static_cast<JobRecord::Stage>(found - kStages.begin());
 }
 
+json ToJson(const std::optional<JobUser>& user) {
+  if (!user) return nullptr;
+  return {{"name", user->name}, {"uid", user->id.uid}, {"gid", user->id.gid}};
+}
+
+std::optional<JobUser> UserFrom(const json& from) {
+  if (from.is_null()) return std::nullopt;
+  JobUser user;
+  from.at("name").get_to(user.name);
+  from.at("uid").get_to(user.id.uid);
+  from.at("gid").get_to(user.id.gid);
+  return user;
+}
+
 json ToJson(const JobRecord& record) {
   return {{"version", kJournalVersion},
           {"sandbox", record.sandbox.str()},
           {"node", record.node.str()},
           {"handler", record.handler},
           {"comment", record.comment},
+          {"user", ToJson(record.user)},
           {"options", ToJson(record.options)},
           {"stage", kStages.at(static_cast<size_t>(record.stage))},
           {"submissions", record.submissions},
@@ -93,6 +108,7 @@ JobRecord RecordFrom(const json& from) {
   // Of an older version: not there.
   record.folderless = from.value("folderless", false);
   record.limit_at = from.value("limit_at", int64_t{0});
+  if (from.contains("user")) record.user = UserFrom(from.at("user"));
   from.at("doom").get_to(record.doom);
   return record;
 }

@@ -20,6 +20,7 @@
 #include "sdk/provisioner.h"
 #include "slurm/claim.h"
 #include "slurm/job_options.h"
+#include "slurm/job_user.h"
 
 namespace interlink::slurm {
 
@@ -34,6 +35,7 @@ struct JobRecord {
   NodeId node;
   std::string handler;
   std::string comment;
+  std::optional<JobUser> user;  // as whom its jobs run; nothing: as this plugin's own
   JobOptions options;
   Stage stage = Stage::kWanted;
   int submissions = 0;  // begun

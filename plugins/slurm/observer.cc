@@ -22,12 +22,13 @@ bool IsThatJob(const JobIdentity& known, const JobIdentity& seen) {
 Observer::Observer(Commands& commands, const Clock& clock, ObserverOptions options)
     : commands_(commands), clock_(clock), options_(std::move(options)), next_(clock.Steady()) {}
 
-void Observer::Watch(const SandboxId& sandbox) {
+void Observer::Watch(const SandboxId& sandbox, std::optional<uint32_t> user) {
   const SteadyTime now = clock_.Steady();
   const MutexLock lock(mutex_);
   Watched& watched = watched_[sandbox];
   watched.name = {};
   watched.from = now;
+  watched.user = user;
   HurryLocked(now);
 }
 
@@ -158,8 +159,10 @@ Poll Observer::Apply(const std::vector<Job>& jobs, SteadyTime asked) {
   for (const Job& job : jobs) {
     const auto sandbox = SandboxOfJob(options_.lineage, job.identity.name);
     if (!sandbox) continue;
-    if (watched_.count(*sandbox) != 0) {
-      listed[*sandbox].push_back(job);
+    const auto watched = watched_.find(*sandbox);
+    if (watched != watched_.end()) {
+      // Everybody sees names of jobs, and may use them.
+      if (watched->second.user.value_or(job.user) == job.user) listed[*sandbox].push_back(job);
     } else {
       poll.strangers.push_back(job);
     }

@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,7 @@ namespace interlink::slurm {
 
 struct ObserverOptions {
   Lineage lineage;
-  std::string user;                                     // whose jobs
+  std::string user;                                     // whose jobs; empty: everybody's
   Duration message_timeout = std::chrono::seconds(10);  // slurm.conf's
   Duration fastest = std::chrono::seconds(1);
   Duration slowest = std::chrono::seconds(10);
@@ -56,7 +57,9 @@ class Observer {
 
   // Watches the sandbox's jobs from now on. Repeated (after each submission): what was missing
   // counts from now.
-  void Watch(const SandboxId& sandbox);
+  // `user`: whose they are; jobs of others under its name are not its own, whatever they are.
+  // Nothing: whoever's squeue lists.
+  void Watch(const SandboxId& sandbox, std::optional<uint32_t> user = std::nullopt);
   // A job that the caller's journal has; with submit_time 0 any job of that id and name is it.
   // REQUIRES: the sandbox is watched.
   void Know(const SandboxId& sandbox, const JobIdentity& job);
@@ -88,7 +91,8 @@ class Observer {
     bool doubtful = false;
     Missing settling;   // answers since the doubt
     SteadyTime from{};  // answers to questions asked before do not count
-    std::string last;   // what the last answer said, to notice a change
+    std::optional<uint32_t> user;
+    std::string last;  // what the last answer said, to notice a change
   };
 
   Poll Apply(const std::vector<Job>& jobs, SteadyTime asked) REQUIRES_LOCK(mutex_);

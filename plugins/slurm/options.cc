@@ -101,6 +101,14 @@ Status ParseTransport(const Option& option, Transport& transport) {
   return MalformedOption(option, "direct, srun or auto");
 }
 
+Status ParseJobUser(const Option& option, bool& mapped) {
+  if (option.value != "own" && option.value != "mapped") {
+    return MalformedOption(option, "own or mapped");
+  }
+  mapped = option.value == "mapped";
+  return {};
+}
+
 Status ParseQueue(const Option& option, bool& at_start) {
   if (option.value != "at-run" && option.value != "at-start") {
     return MalformedOption(option, "at-run or at-start");
@@ -204,6 +212,7 @@ Status ParseOwnOption(const Option& option, SlurmOptions& options) {
   if (key == "MessageTimeout") return ParseSeconds(option, 1, 600, options.message_timeout);
   if (key == "BeginWithin") return ParseSeconds(option, 10, 86400, options.begin_within);
   if (key == "AllowRootAgents") return ParseFlag(option, options.allow_root_agents);
+  if (key == "JobUser") return ParseJobUser(option, options.mapped_users);
   if (key == "Transport") return ParseTransport(option, options.transport);
   if (key == "Queue") return ParseQueue(option, options.at_start);
   return UnknownOption(option);
@@ -258,10 +267,16 @@ Result<SlurmOptions> ParseOptions(const sdk::PluginOptions& options, const std::
 }
 
 Status CheckUser(const SlurmOptions& options, unsigned uid) {
-  if (uid != 0 || options.allow_root_agents) return {};
+  if (uid != 0 && options.mapped_users) {
+    return PermissionDenied(
+        "the option \"JobUser\" is mapped: only a daemon of root can run each pod's job as another "
+        "user");
+  }
+  if (uid != 0 || options.allow_root_agents || options.mapped_users) return {};
   return PermissionDenied(
       "this daemon is root, and so would be its jobs and every container in them: run it as the "
-      "user who shall own the jobs, or set the option \"AllowRootAgents\"");
+      "user who shall own the jobs, let the site's policy name a user for each pod (option "
+      "\"JobUser\": mapped), or set the option \"AllowRootAgents\"");
 }
 
 }  // namespace interlink::slurm

@@ -50,6 +50,8 @@ struct SlurmOptions {
   // From when SLURM says that a job runs to its first act, prologs included.
   std::chrono::seconds begin_within{600};
   bool allow_root_agents = false;
+  // Each job runs as the user that the site names for its pod; the daemon is root.
+  bool mapped_users = false;
   bool at_start = false;  // of handlers that do not say
   Transport transport = Transport::kDirect;
   std::map<std::string, Profile> profiles;  // by handler
@@ -60,7 +62,8 @@ struct SlurmOptions {
 // option's place: unknown, malformed or missing.
 Result<SlurmOptions> ParseOptions(const sdk::PluginOptions& options, const std::string& daemon);
 
-// kPermissionDenied: jobs of this user would be root's, and nobody has allowed that.
+// kPermissionDenied: jobs of this user would be root's, and nobody has allowed that; or this user
+// cannot run jobs of others.
 Status CheckUser(const SlurmOptions& options, unsigned uid);
 
 }  // namespace interlink::slurm

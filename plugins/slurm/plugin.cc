@@ -1,14 +1,12 @@
 // slurm: one agent per pod, each in a SLURM job.
 #include <limits.h>
-#include <pwd.h>
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
-#include <vector>
 
 #include "sdk/descriptor.h"
 #include "slurm/commands.h"
+#include "slurm/job_user.h"
 #include "slurm/options.h"
 #include "slurm/provisioner.h"
 #include "slurm/submission.h"
@@ -22,19 +20,6 @@ std::string PathOfDaemon() {
   std::array<char, PATH_MAX> buffer;
   const ssize_t size = readlink("/proc/self/exe", buffer.data(), buffer.size());
   return {buffer.data(), size > 0 ? static_cast<size_t>(size) : 0};
-}
-
-// Whose jobs: sbatch, squeue and scancel are run by us.
-Result<std::string> OwnUser() {
-  passwd entry{};
-  passwd* found = nullptr;
-  std::vector<char> buffer(1U << 16U);
-  const int error = getpwuid_r(geteuid(), &entry, buffer.data(), buffer.size(), &found);
-  if (error != 0) return ErrnoStatus(error, "look up the daemon's user");
-  if (found == nullptr) {
-    return FailedPrecondition("the daemon's user " + std::to_string(geteuid()) + " has no name");
-  }
-  return std::string(entry.pw_name);
 }
 
 Result<std::unique_ptr<sdk::Provisioner>> Create(sdk::Host& host, sdk::AgentDesk& desk,
@@ -58,9 +43,20 @@ Result<std::unique_ptr<sdk::Provisioner>> Create(sdk::Host& host, sdk::AgentDesk
                                 " needs: " + (srun.ok() ? Words(*srun) : srun.status().message()));
     }
   }
+  if (parsed.mapped_users) {
+    const auto setpriv = system->Run(Call::WithTimeout(kProbeWithin),
+                                     AsUser({geteuid(), getegid()}, {"sbatch", "--version"}), "");
+    if (!setpriv.ok() || setpriv->code != 0) {
+      return FailedPrecondition(
+          "setpriv (util-linux), which runs SLURM's commands as the jobs' users for the option "
+          "JobUser, cannot be used: " +
+          (setpriv.ok() ? Words(*setpriv) : setpriv.status().message()));
+    }
+  }
   host.log().Info("SLURM's commands are there", {{"version", version->text}});
-  ASSIGN_OR_RETURN(std::string user, OwnUser());
-  ProvisionerParts parts{host, desk, std::move(system), std::move(user), version->has_runtime};
+  ASSIGN_OR_RETURN(std::string user, OwnUserName());
+  ProvisionerParts parts{
+      host, desk, std::move(system), std::move(user), geteuid() == 0, version->has_runtime};
   ASSIGN_OR_RETURN(auto made, SlurmProvisioner::Create(std::move(parts), std::move(parsed)));
   return std::unique_ptr<sdk::Provisioner>(std::move(made));
 }

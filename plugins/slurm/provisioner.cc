@@ -46,6 +46,7 @@ sdk::Description DescribeAgents(const engine::EngineOptions& agent, const SlurmO
     description.sandbox.bounded.emplace_back(path);
   }
   description.node_options = NodeOptionNames();
+  description.runs_as_users = options.mapped_users;
   for (auto& handler : description.handlers) {
     const auto profile = options.profiles.find(handler.name);
     handler.queue_at_start =
@@ -61,6 +62,10 @@ std::string OwnHostName() {
 
 AllocationFact FactOf(const Pod& pod) { return pod.ended ? *pod.ended : LivingFact(pod); }
 
+std::optional<FileOwner> IdOf(const std::optional<JobUser>& user) {
+  return user ? std::optional<FileOwner>(user->id) : std::nullopt;
+}
+
 json JobJson(const Job& job) {
   return {{"id", job.identity.id},  {"state", job.state},         {"reason", job.reason},
           {"host", job.batch_host}, {"exit_code", job.exit.code}, {"signal", job.exit.signal}};
@@ -75,15 +80,16 @@ SlurmProvisioner::SlurmProvisioner(ProvisionerParts parts, SlurmOptions options)
       began_(clock_.Steady()),
       engine_(AgentEngine(options_)),
       description_(DescribeAgents(engine_, options_)),
-      folder_(options_.job_folder, parts_.host.lineage()),
+      folder_(options_.job_folder, parts_.host.lineage(), options_.mapped_users),
       journal_(parts_.host.data_folder() + "/jobs"),
       observer_(*parts_.commands, clock_,
                 {.lineage = parts_.host.lineage(),
-                 .user = parts_.user,
+                 .user = parts_.sees_all ? "" : parts_.user,
                  .message_timeout = options_.message_timeout}),
       folder_claims_(folder_, parts_.desk, clock_),
       binding_claims_(parts_.desk, clock_, [this](const SandboxId& id) { return BroughtTo(id); }),
-      cancellations_(*parts_.commands, clock_, parts_.host.lineage(), parts_.user),
+      cancellations_(*parts_.commands, clock_, parts_.host.lineage(),
+                     parts_.sees_all ? "" : parts_.user),
       steps_("slurm", kLanes, kMostSteps) {
   if (options_.transport != Transport::kDirect) {
     RelaysOptions relays;
@@ -183,14 +189,15 @@ Result<std::vector<JournalEntry>> SlurmProvisioner::FindAll() {
   if (layers_ == nullptr) {
     // Two sites of one user in one JobFolder must not have the same.
     const std::string folder = options_.job_folder + "/layers-" + parts_.host.lineage().str();
-    const bool root = geteuid() == 0;
-    ASSIGN_OR_RETURN(layers_,
-                     JobLayers::Create({.root = folder,
-                                        .owner = {geteuid(), getegid()},
-                                        .owners = root ? LayerOwners::kKept : LayerOwners::kOne},
-                                       clock_, parts_.host.log()));
+    ASSIGN_OR_RETURN(layers_, UserLayers::Create(folder, clock_, parts_.host.log()));
   }
   RETURN_IF_ERROR(AdoptOrphans(entries));
+  for (const JournalEntry& entry : entries) {
+    if (!entry.record.user) continue;
+    const Status may = CheckMayActAs(entry.record.user->id);
+    if (!may.ok())
+      return may.WithContext("there are jobs of user \"" + entry.record.user->name + "\"");
+  }
   return entries;
 }
 
@@ -207,6 +214,8 @@ Status SlurmProvisioner::AdoptOrphans(std::vector<JournalEntry>& entries) {
     entry.record.submissions = 1;
     entry.record.since = clock_.WallNanos() / 1'000'000'000;
     entry.record.orphan = true;
+    ASSIGN_OR_RETURN(const auto owner, folder_.OwnerOf(id));
+    if (owner) entry.record.user = JobUserOf(*owner);
     ASSIGN_OR_RETURN(const bool shared, folder_.IsShared(id));
     entry.record.folderless = !shared;
     RETURN_IF_ERROR(journal_.Write(entry.record));
@@ -217,8 +226,14 @@ Status SlurmProvisioner::AdoptOrphans(std::vector<JournalEntry>& entries) {
   return {};
 }
 
+void SlurmProvisioner::WatchSandbox(const JobRecord& record) {
+  std::optional<uint32_t> user;
+  if (parts_.sees_all) user = record.user ? record.user->id.uid : geteuid();
+  observer_.Watch(record.sandbox, user);
+}
+
 void SlurmProvisioner::WatchJobs(const JobRecord& record) {
-  observer_.Watch(record.sandbox);
+  WatchSandbox(record);
   if (record.stage == Stage::kDoubt) observer_.Doubt(record.sandbox);
   if (record.job != 0) {
     observer_.Know(record.sandbox, {record.job, JobName(parts_.host.lineage(), record.sandbox), 0});
@@ -226,6 +241,27 @@ void SlurmProvisioner::WatchJobs(const JobRecord& record) {
 }
 
 // --- what the site asks for
+
+// Nothing: the plugin's own. `name`: AllocationSpec::user.
+Result<std::optional<JobUser>> SlurmProvisioner::UserFor(const std::string& name) const {
+  if (name.empty() && options_.mapped_users && !options_.allow_root_agents) {
+    return PermissionDenied(
+        "this site runs each pod's job as a user of its own, and its policy (Users) names none for "
+        "this pod");
+  }
+  if (name.empty()) return std::optional<JobUser>();
+  if (!options_.mapped_users) {
+    return FailedPrecondition("the site's policy (Users) names user \"" + name +
+                              "\" for this pod, and the option \"JobUser\" is not mapped");
+  }
+  ASSIGN_OR_RETURN(JobUser user, FindJobUser(name));
+  return std::optional<JobUser>(std::move(user));
+}
+
+// As SLURM's commands take one.
+std::string SlurmProvisioner::UserWord(const Pod& pod) const {
+  return pod.record.user ? std::to_string(pod.record.user->id.uid) : parts_.user;
+}
 
 Result<JobOptions> SlurmProvisioner::OptionsOf(const sdk::AllocationSpec& spec) const {
   const auto profile = options_.profiles.find(spec.handler);
@@ -242,6 +278,7 @@ Result<JobOptions> SlurmProvisioner::OptionsOf(const sdk::AllocationSpec& spec) 
 }
 
 Status SlurmProvisioner::Check(const sdk::AllocationSpec& spec) {
+  RETURN_IF_ERROR(UserFor(spec.user).status());
   RETURN_IF_ERROR(OptionsOf(spec).status());
   // What its agent would refuse hours later.
   const sdk::SandboxSpec sandbox{spec.id, spec.node, spec.handler, spec.config, spec.node_options};
@@ -251,7 +288,6 @@ Status SlurmProvisioner::Check(const sdk::AllocationSpec& spec) {
 Status SlurmProvisioner::Submit(const Call&, const sdk::AllocationSpec& spec) {
   if (!IsFullId(spec.id.str())) return InvalidArgument("the sandbox id is not 64 hex digits");
   RETURN_IF_ERROR(CheckRecovered());
-  ASSIGN_OR_RETURN(JobOptions job_options, OptionsOf(spec));
   {
     const MutexLock lock(mutex_);
     if (chased_.count(spec.id) != 0) {
@@ -264,16 +300,17 @@ Status SlurmProvisioner::Submit(const Call&, const sdk::AllocationSpec& spec) {
     if (found != pods_.end()) return {};
   }
   JobRecord record;
+  ASSIGN_OR_RETURN(record.user, UserFor(spec.user));
+  ASSIGN_OR_RETURN(record.options, OptionsOf(spec));
   record.sandbox = spec.id;
   record.node = spec.node;
   record.handler = spec.handler;
   const auto& metadata = spec.config.metadata();
   record.comment = JobComment(OwnHostName(), spec.node.str(), metadata.namespace_(),
                               metadata.name(), metadata.uid());
-  record.options = std::move(job_options);
   record.folderless = !options_.shared_folder;
   RETURN_IF_ERROR(journal_.Write(record));
-  observer_.Watch(spec.id);  // before its first job
+  WatchSandbox(record);  // before its first job
   {
     const MutexLock lock(mutex_);
     pods_[spec.id].pod.record = std::move(record);
@@ -338,15 +375,19 @@ Status SlurmProvisioner::CheckRecovered() {
   return recovered_ ? Status() : Unavailable("the jobs of earlier days are not found yet");
 }
 
-Status SlurmProvisioner::PrepareImage(const Call& call, const sdk::UnpackedImage& image) {
+Status SlurmProvisioner::PrepareImage(const Call& call, const std::string& user,
+                                      const sdk::UnpackedImage& image) {
   RETURN_IF_ERROR(CheckRecovered());
-  return layers_->Prepare(call, image);
+  ASSIGN_OR_RETURN(const auto whose, UserFor(user));
+  return layers_->Prepare(call, IdOf(whose), image);
 }
 
-Result<sdk::UnpackedImage> SlurmProvisioner::HoldImage(const ContainerId& holder,
+Result<sdk::UnpackedImage> SlurmProvisioner::HoldImage(const std::string& user,
+                                                       const ContainerId& holder,
                                                        const sdk::UnpackedImage& image) {
   RETURN_IF_ERROR(CheckRecovered());
-  return layers_->Hold(holder, image);
+  ASSIGN_OR_RETURN(const auto whose, UserFor(user));
+  return layers_->Hold(IdOf(whose), holder, image);
 }
 
 void SlurmProvisioner::ReleaseImages(const ContainerId& holder) {
@@ -369,6 +410,7 @@ Result<std::string> SlurmProvisioner::Inspect(const Call&, const SandboxId& id) 
   const json value = {{"job", fact.allocation},
                       {"message", fact.message},
                       {"reason", fact.reason},
+                      {"user", pod.record.user ? pod.record.user->name : parts_.user},
                       {"ended", pod.ended.has_value()},
                       {"released", pod.released},
                       {"jobs", jobs},

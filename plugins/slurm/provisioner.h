@@ -32,13 +32,13 @@
 #include "slurm/deliveries.h"
 #include "slurm/fence.h"
 #include "slurm/job_folder.h"
-#include "slurm/job_layers.h"
 #include "slurm/journal.h"
 #include "slurm/observer.h"
 #include "slurm/options.h"
 #include "slurm/pod_life.h"
 #include "slurm/relays.h"
 #include "slurm/submission.h"
+#include "slurm/user_layers.h"
 
 namespace interlink::slurm {
 
@@ -46,7 +46,8 @@ struct ProvisionerParts {
   sdk::Host& host;       // outlives the provisioner
   sdk::AgentDesk& desk;  // too
   std::unique_ptr<Commands> commands;
-  std::string user;           // whose jobs
+  std::string user;           // this process's own
+  bool sees_all = false;      // this process is root: squeue tells it of every user's jobs
   bool runtime_none = false;  // Submission::runtime_none
   bool own_thread = true;     // false: the caller looks (Look), as tests do
 };
@@ -66,8 +67,9 @@ class SlurmProvisioner final : public sdk::Provisioner {
   Status Release(const Call& call, const SandboxId& id) override;
   Status Remove(const Call& call, const SandboxId& id) override;
   bool SharesLayers() const override { return options_.shared_folder; }
-  Status PrepareImage(const Call& call, const sdk::UnpackedImage& image) override;
-  Result<sdk::UnpackedImage> HoldImage(const ContainerId& holder,
+  Status PrepareImage(const Call& call, const std::string& user,
+                      const sdk::UnpackedImage& image) override;
+  Result<sdk::UnpackedImage> HoldImage(const std::string& user, const ContainerId& holder,
                                        const sdk::UnpackedImage& image) override;
   void ReleaseImages(const ContainerId& holder) override;
   Result<std::string> Inspect(const Call& call, const SandboxId& id) override;
@@ -84,6 +86,9 @@ class SlurmProvisioner final : public sdk::Provisioner {
   };
   SlurmProvisioner(ProvisionerParts parts, SlurmOptions options);
 
+  Result<std::optional<JobUser>> UserFor(const std::string& name) const;
+  std::string UserWord(const Pod& pod) const;
+  void WatchSandbox(const JobRecord& record);
   Result<JobOptions> OptionsOf(const sdk::AllocationSpec& spec) const;
   Result<std::vector<JournalEntry>> FindAll();
   Status AdoptOrphans(std::vector<JournalEntry>& entries);
@@ -154,7 +159,7 @@ class SlurmProvisioner final : public sdk::Provisioner {
   Observer observer_;
   // Recover makes both.
   std::string agent_;  // as compute nodes see it
-  std::unique_ptr<JobLayers> layers_;
+  std::unique_ptr<UserLayers> layers_;
   std::unique_ptr<Relays> relays_;  // null: agents reach the hub by themselves
   // Of pods with a shared folder, and without.
   FolderClaims folder_claims_;

@@ -25,7 +25,9 @@ void SlurmProvisioner::TendDeliveries() {
       if (!pod.record.folderless || over || pod.bound || !pod.seen) continue;
       for (const Job& job : pod.seen->jobs) {
         if (!Runs(job) || job.batch_host.empty()) continue;
-        wanted[id].push_back({job.identity.id, job.start_time, job.batch_host});
+        DeliveryTarget target{job.identity.id, job.start_time, job.batch_host};
+        if (pod.record.user) target.user = pod.record.user->id;
+        wanted[id].push_back(std::move(target));
       }
     }
   }

@@ -52,7 +52,7 @@ void SlurmProvisioner::CancelNow(const Pod& pod) {
   if (pod.record.submissions == 0 || !reached_) return;
   const SandboxId& id = pod.record.sandbox;
   const Status cancelled = CancelJobs(Call::WithTimeout(kCommandWithin), *parts_.commands,
-                                      JobName(parts_.host.lineage(), id), parts_.user);
+                                      JobName(parts_.host.lineage(), id), UserWord(pod));
   if (!cancelled.ok()) {
     parts_.host.log().Debug("a cancellation is repeated later",
                             {{"sandbox", id.str()}, {"why", cancelled.message()}});
@@ -271,7 +271,7 @@ std::optional<Job> SlurmProvisioner::AccountedJob(const Pod& pod) {
   if (pod.record.submissions == 0) return {};
   const std::string name = JobName(parts_.host.lineage(), pod.record.sandbox);
   const auto rows =
-      AskAccounting(Call::WithTimeout(kCommandWithin), *parts_.commands, parts_.user, {name},
+      AskAccounting(Call::WithTimeout(kCommandWithin), *parts_.commands, UserWord(pod), {name},
                     std::max<int64_t>(0, pod.record.since - kAccountingMargin));
   if (!rows.ok()) {
     // Many sites have none; it would only have told how the job ended.

@@ -59,7 +59,12 @@ void SlurmProvisioner::TendRelays() {
 }
 
 RelayTarget SlurmProvisioner::RelayOf(const Pod& pod) const {
-  RelayTarget target{pod.runner->job, pod.runner->host, pod.runner->nonce, "", agent_, false};
+  RelayTarget target;
+  target.job = pod.runner->job;
+  target.host = pod.runner->host;
+  target.nonce = pod.runner->nonce;
+  target.agent = agent_;
+  if (pod.record.user) target.user = pod.record.user->id;
   const Job* runs = RunningJob(pod);
   target.runs = runs != nullptr && runs->identity.id == target.job;
   target.claim_folder = folder_.PodFolder(pod.record.sandbox);
@@ -79,7 +84,7 @@ bool SlurmProvisioner::WantsRelay(const SandboxId& id, const std::optional<Stead
 
 Status SlurmProvisioner::FindRunner(Pod& pod) {
   if (pod.record.folderless) return FindBound(pod);
-  ASSIGN_OR_RETURN(const auto claim, ReadClaim(folder_.PodFolder(pod.record.sandbox)));
+  ASSIGN_OR_RETURN(const auto claim, folder_claims_.Read(pod));
   // Its script has just begun, or the site has taken it.
   if (!claim || claim->IsSite()) {
     pod.due = clock_.Steady() + kClaimSoon;

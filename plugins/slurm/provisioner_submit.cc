@@ -17,8 +17,12 @@ constexpr int64_t kNanosPerSecondOfSubmit = 1'000'000'000;
 Status SlurmProvisioner::SubmitOnce(Pod& pod) {
   const SandboxId id = pod.record.sandbox;
   const sdk::AgentTicket ticket = parts_.desk.TicketFor(id);
-  if (pod.record.submissions == 0)
-    RETURN_IF_ERROR(folder_.MakePod(id, ticket, !pod.record.folderless));
+  if (pod.record.submissions == 0) {
+    // Jobs without a shared folder see none of it.
+    std::optional<FileOwner> owner;
+    if (pod.record.user && !pod.record.folderless) owner = pod.record.user->id;
+    RETURN_IF_ERROR(folder_.MakePod(id, ticket, !pod.record.folderless, owner));
+  }
   const Submission submission = SubmissionOf(pod, ticket);
   JobRecord begun = pod.record;
   begun.stage = Stage::kDoubt;
@@ -28,7 +32,7 @@ Status SlurmProvisioner::SubmitOnce(Pod& pod) {
   pod.record = std::move(begun);
   const auto outcome =
       slurm::Submit(Call::WithTimeout(kSubmitWithin), *parts_.commands, submission);
-  observer_.Watch(id);
+  WatchSandbox(pod.record);
   {
     // What was seen before says nothing of this job.
     const MutexLock lock(mutex_);
@@ -61,7 +65,7 @@ Submission SlurmProvisioner::SubmissionOf(const Pod& pod, const sdk::AgentTicket
   }
   if (options_.transport == Transport::kSrun) command.transport = "relay";
   if (options_.transport == Transport::kAuto) command.transport = "auto";
-  command.allow_root = options_.allow_root_agents;
+  command.allow_root = options_.allow_root_agents && !pod.record.user;
   command.handler = pod.record.handler;
   const auto profile = options_.profiles.find(pod.record.handler);
   if (profile != options_.profiles.end()) {
@@ -71,6 +75,7 @@ Submission SlurmProvisioner::SubmissionOf(const Pod& pod, const sdk::AgentTicket
   submission.job_name = JobName(parts_.host.lineage(), pod.record.sandbox);
   submission.comment = pod.record.comment;
   submission.options = pod.record.options;
+  if (pod.record.user) submission.user = pod.record.user->id;
   if (pod.record.folderless) {
     submission.lone = {options_.state_folder, options_.begin_within, AgentWords(command)};
   } else {

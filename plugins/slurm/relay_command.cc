@@ -18,8 +18,8 @@ Result<std::vector<std::string>> RelayCommandWords(const RelayCommand& command) 
   if (!IsJobNonce(command.nonce)) {
     return DataLoss("the pod's claim has no nonce of 32 hex digits");
   }
-  ASSIGN_OR_RETURN(auto words,
-                   StepWords({command.job, command.host, "interlink-relay", command.runtime_none}));
+  ASSIGN_OR_RETURN(auto words, StepWords({command.job, command.host, "interlink-relay",
+                                          command.runtime_none, command.user}));
   words.insert(words.end(), {"/bin/sh", "-c", kRelayScript, command.claim_folder, command.nonce,
                              command.agent, command.state_folder, command.greeting});
   return words;

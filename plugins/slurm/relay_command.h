@@ -6,10 +6,12 @@
 #define INTERLINK_PLUGINS_SLURM_RELAY_COMMAND_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/status.h"
+#include "slurm/file_owner.h"
 
 namespace interlink::slurm {
 
@@ -22,6 +24,7 @@ struct RelayCommand {
   std::string state_folder;  // of compute nodes: AgentCommand's
   std::string greeting;      // the first line of the step's stdout
   bool runtime_none = false;
+  std::optional<FileOwner> user;  // Step::user
 };
 
 // The words of srun. kDataLoss: a claim that no job script has written.

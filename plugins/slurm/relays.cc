@@ -226,6 +226,7 @@ void Relays::Start(const SandboxId& id, Relay& relay) {
   command.state_folder = options_.state_folder;
   command.greeting = "interlink-relay-" + RandomHex(16);
   command.runtime_none = options_.runtime_none;
+  command.user = relay.target.user;
   const auto words = RelayCommandWords(command);
   auto srun = words.ok() ? parts_.commands.Start(*words) : Result<Started>(words.status());
   if (!srun.ok()) {

@@ -13,6 +13,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -34,6 +35,7 @@ struct RelayTarget {
   std::string claim_folder;  // RelayCommand's
   std::string agent;         // as compute nodes see it
   bool runs = true;          // false: what there is goes on, but SLURM would start no step now
+  std::optional<FileOwner> user = {};  // Step::user
 
   friend bool operator==(const RelayTarget&, const RelayTarget&) = default;
 };

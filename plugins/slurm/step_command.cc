@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
+
+#include "slurm/commands.h"
 
 namespace interlink::slurm {
 namespace {
@@ -50,6 +53,7 @@ Result<std::vector<std::string>> StepWords(const Step& step) {
       "--job-name=" + step.name,
   };
   if (step.runtime_none) words.emplace_back("--runtime=none");
+  if (step.user) words = AsUser(*step.user, std::move(words));
   return words;
 }
 

@@ -6,11 +6,13 @@
 #define INTERLINK_PLUGINS_SLURM_STEP_COMMAND_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/status.h"
+#include "slurm/file_owner.h"
 
 namespace interlink::slurm {
 
@@ -18,7 +20,8 @@ struct Step {
   uint64_t job = 0;
   std::string host;  // the job's first machine, as SLURM names it
   std::string name;
-  bool runtime_none = false;  // Submission::runtime_none
+  bool runtime_none = false;      // Submission::runtime_none
+  std::optional<FileOwner> user;  // whose job; nothing: this process's own user's
 };
 
 // kDataLoss: the host is not a machine's name. An option of srun would read it otherwise.

@@ -67,6 +67,7 @@ std::vector<std::string> SubmitArguments(const Submission& submission) {
     argv.push_back(std::move(argument));
   }
   if (submission.runtime_none) argv.emplace_back("--runtime=none");
+  if (submission.user) argv = AsUser(*submission.user, std::move(argv));
   return argv;
 }
 

@@ -11,6 +11,7 @@
 #include "base/call.h"
 #include "base/status.h"
 #include "slurm/commands.h"
+#include "slurm/file_owner.h"
 #include "slurm/job_options.h"
 #include "slurm/job_script.h"
 #include "slurm/lone_script.h"
@@ -23,6 +24,7 @@ struct Submission {
   JobOptions options;
   JobScript script;
   std::optional<LoneScript> lone;  // of a job without a shared folder: instead of `script`
+  std::optional<FileOwner> user;   // who submits it, and whose it is; nothing: this process's own
   bool runtime_none =
       false;  // this sbatch knows --runtime: the site's default must not wrap our agent
 };

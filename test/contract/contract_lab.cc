@@ -60,7 +60,7 @@ Status ContractLab::Create(const SandboxId& sandbox, const ContainerId& id, cons
   config.mutable_metadata()->set_name("c" + id.str().substr(0, 6));
   config.mutable_image()->set_image(image);
   for (const std::string& word : command) config.add_command(word);
-  const Status prepared = backend_->PrepareImage(call(), image);
+  const Status prepared = backend_->PrepareImage(call(), sandbox, image);
   if (!prepared.ok()) return prepared;
   runtime::v1::PodSandboxConfig pod;
   pod.mutable_metadata()->set_name("pod");

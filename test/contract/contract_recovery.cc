@@ -60,7 +60,7 @@ TEST_CASE("The image of a mount is held with the container's own, and told after
   mount.mutable_image()->set_image("volume:1");
   const runtime::v1::PodSandboxConfig pod;
   const std::map<std::string, std::string> images = {{"volume:1", "sha256:volume"}};
-  REQUIRE(lab.backend().PrepareImage(lab.call(), "sha256:volume").ok());
+  REQUIRE(lab.backend().PrepareImage(lab.call(), sandbox, "sha256:volume").ok());
   const Status made = lab.backend().CreateContainer(
       lab.call(), {id, sandbox, lab.node(), lab.subject().image(), config, pod, images});
   INFO(made.ToString());

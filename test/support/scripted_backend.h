@@ -24,6 +24,7 @@ struct World {
     State state = State::kPending;
     std::string config;
     std::map<std::string, std::string> node_options = {};
+    std::string user = {};
   };
   struct Unit {
     NodeId node;
@@ -39,6 +40,7 @@ struct World {
   std::map<std::string, int> starts GUARDED_BY(mutex);  // of sandboxes and containers, by id
   std::set<std::string> prepared GUARDED_BY(mutex);     // images
   bool takes_contents = false;
+  bool runs_as_users = false;                                            // of the next backend
   std::map<ContainerId, sdk::MountContents> contents GUARDED_BY(mutex);  // as they came last
   int updates GUARDED_BY(mutex) = 0;                                     // calls of UpdateContents
   bool silent GUARDED_BY(mutex) = false;                 // accepts and never reports
@@ -74,6 +76,7 @@ class ScriptedBackend final : public sdk::Backend {
       : world_(world), host_(host), handler_(std::move(handler)) {
     description_.plugin = "scripted";
     description_.handlers = {{.name = handler_, .takes_contents = world_.takes_contents}};
+    description_.runs_as_users = world_.runs_as_users;
     description_.node_options = {"SCRIPTED_QUEUE", "SCRIPTED_RANK"};
     description_.sandbox.honoured = {"metadata", "labels", "annotations"};
     description_.container.honoured = {"metadata", "image", "command", "mounts", "linux.resources"};
@@ -101,7 +104,7 @@ class ScriptedBackend final : public sdk::Backend {
       if (world_.pods.contains(spec.id)) return {};
       ++world_.starts[spec.id.str()];
       World::Pod pod{spec.node, world_.silent ? World::State::kPending : World::State::kUp,
-                     spec.config.SerializeAsString(), spec.node_options};
+                     spec.config.SerializeAsString(), spec.node_options, spec.user};
       world_.pods[spec.id] = pod;
       if (!world_.silent) facts.push_back(FactLocked(spec.id, pod));
     }
@@ -140,7 +143,7 @@ class ScriptedBackend final : public sdk::Backend {
                        const runtime::v1::LinuxContainerResources&) override {
     return {};
   }
-  Status PrepareImage(const Call&, const std::string& image_id) override {
+  Status PrepareImage(const Call&, const SandboxId&, const std::string& image_id) override {
     RETURN_IF_ERROR(Failure("PrepareImage"));
     MutexLock lock(world_.mutex);
     world_.prepared.insert(image_id);

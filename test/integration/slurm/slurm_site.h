@@ -72,7 +72,7 @@ struct SlurmSite {
     provisioner.reset();
     auto made =
         SlurmProvisioner::Create({site, site, std::make_unique<SystemCommands>(cluster.options()),
-                                  cluster.user(), false, true},
+                                  cluster.user(), false, false, true},
                                  options);
     REQUIRE(made.ok());
     provisioner = *std::move(made);

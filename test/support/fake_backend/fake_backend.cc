@@ -236,7 +236,7 @@ Status FakeBackend::UpdateSandbox(const Call&, const NodeId&, const SandboxId& i
   return Find(id) == nullptr ? NotFound("no sandbox \"" + id.str() + "\"") : Status::Ok();
 }
 
-Status FakeBackend::PrepareImage(const Call&, const std::string&) { return {}; }
+Status FakeBackend::PrepareImage(const Call&, const SandboxId&, const std::string&) { return {}; }
 
 Status FakeBackend::CreateContainer(const Call&, const sdk::ContainerSpec& spec) {
   MutexLock lock(mutex_);

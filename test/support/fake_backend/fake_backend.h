@@ -34,7 +34,8 @@ class FakeBackend final : public sdk::Backend {
   Status UpdateSandbox(const Call& call, const NodeId& node, const SandboxId& id,
                        const runtime::v1::LinuxContainerResources& resources,
                        const runtime::v1::LinuxContainerResources& overhead) override;
-  Status PrepareImage(const Call& call, const std::string& image_id) override;
+  Status PrepareImage(const Call& call, const SandboxId& sandbox,
+                      const std::string& image_id) override;
   Status CreateContainer(const Call& call, const sdk::ContainerSpec& spec) override;
   Status StartContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id) override;
   Status StopContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id,

@@ -66,10 +66,10 @@ class ScriptedProvisioner final : public sdk::Provisioner {
   Status Submit(const Call&, const sdk::AllocationSpec&) override { return outside_.Ask("Submit"); }
   Status Release(const Call&, const SandboxId&) override { return outside_.Ask("Release"); }
   Status Remove(const Call&, const SandboxId&) override { return outside_.Ask("Remove"); }
-  Status PrepareImage(const Call&, const sdk::UnpackedImage&) override {
+  Status PrepareImage(const Call&, const std::string&, const sdk::UnpackedImage&) override {
     return outside_.Ask("PrepareImage");
   }
-  Result<sdk::UnpackedImage> HoldImage(const ContainerId&,
+  Result<sdk::UnpackedImage> HoldImage(const std::string&, const ContainerId&,
                                        const sdk::UnpackedImage& image) override {
     RETURN_IF_ERROR(outside_.Ask("HoldImage"));
     sdk::UnpackedImage copy = image;

@@ -11,6 +11,14 @@ class ScriptedAdmission final : public site::Admission {
   Status MayRun(const site::Caller&, const interlink::v1::RunSandboxRequest& pod) const override {
     return Answer("run " + pod.config().metadata().name());
   }
+  std::string UserOf(const site::Caller&, const interlink::v1::RunSandboxRequest&) const override {
+    MutexLock lock(mutex_);
+    return user_;
+  }
+  void SetUser(const std::string& user) {
+    MutexLock lock(mutex_);
+    user_ = user;
+  }
   Status MayCreate(const site::Caller&, const interlink::v1::RunSandboxRequest& pod,
                    const interlink::v1::CreateContainerRequest& container,
                    const std::vector<runtime::v1::Image>& images) const override {
@@ -59,6 +67,7 @@ class ScriptedAdmission final : public site::Admission {
   mutable Mutex mutex_;
   mutable std::vector<std::string> asked_ GUARDED_BY(mutex_);
   mutable std::string held_ GUARDED_BY(mutex_);
+  std::string user_ GUARDED_BY(mutex_);
 };
 
 using Asked = std::vector<std::string>;
@@ -154,6 +163,29 @@ TEST_CASE_METHOD(AdmissionFixture, "A refused pod leaves nothing, and its id may
   admission.refuses = false;
   CHECK(lab.Run(pod, lab.PodBody("p")).ok());
   CHECK(admission.TakeAsked() == Asked{"run p", "run p"});
+}
+
+TEST_CASE_METHOD(AdmissionFixture,
+                 "A pod's user is chosen once, and a backend that has one user is told none") {
+  admission.SetUser("alice");
+  const auto refused = lab.Run(pod, lab.PodBody("p"));
+  CHECK(refused.status().code() == Code::kFailedPrecondition);
+  CHECK(refused.status().message().find("run as user \"alice\", and handler \"test\"") !=
+        std::string::npos);
+  CHECK(lab.site->ListSandboxes(NodeId("n1")).empty());
+
+  lab.world.runs_as_users = true;
+  lab.Restart();
+  REQUIRE(lab.LinkNode().ok());
+  REQUIRE(lab.Run(pod, lab.PodBody("p")).ok());
+  const auto user = [this] {
+    MutexLock lock(lab.world.mutex);
+    return lab.world.pods.at(pod).user;
+  };
+  CHECK(user() == "alice");
+  admission.SetUser("bob");
+  CHECK(lab.Run(pod, lab.PodBody("p")).ok());
+  CHECK(user() == "alice");
 }
 
 TEST_CASE_METHOD(AdmissionFixture, "A refused container leaves nothing in its pod") {

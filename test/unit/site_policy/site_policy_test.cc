@@ -47,6 +47,20 @@ TEST_CASE("A refusal is told as such, with the site's reason") {
   CHECK(lab.rules().MayUse(lab.caller, site::Admission::Use::kExec, lab.pod, nullptr).ok());
 }
 
+TEST_CASE("A pod's user is chosen by who asks and by what the pod says") {
+  PolicyLab lab(Rule({Action::kRun}));
+  CHECK(lab.rules().UserOf(lab.caller, lab.pod).empty());
+  auth::MappedUser user;
+  user.nodes = {"n1"};
+  user.namespaces = {"team"};
+  user.handlers = {"hpc"};
+  user.user = "alice";
+  lab.policy = auth::Policy({Rule({Action::kRun})}, {}, {user});
+  CHECK(lab.rules().UserOf(lab.caller, lab.pod) == "alice");
+  lab.pod.mutable_config()->mutable_metadata()->set_namespace_("other");
+  CHECK(lab.rules().UserOf(lab.caller, lab.pod).empty());
+}
+
 TEST_CASE("Each use is an action of its own") {
   using Use = site::Admission::Use;
   const auto [use, action] =

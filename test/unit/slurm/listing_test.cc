@@ -14,7 +14,7 @@ namespace {
 constexpr const char* kMark = "0123456789abcdef";
 
 std::string Line(const std::string& fields, const std::string& name) {
-  return fields + "|" + name + "|" + kMark + "\n";
+  return fields + "|1001|" + name + "|" + kMark + "\n";
 }
 
 }  // namespace
@@ -35,6 +35,7 @@ TEST_CASE("A list of squeue is read with all that it says") {
   CHECK(running.start_time == 1795860148);
   CHECK(running.end_time == 0);
   CHECK(running.batch_host == "n1");
+  CHECK(running.user == 1001);
   CHECK(jobs->at(1).reason == "Resources");
   CHECK(jobs->at(1).restarts == 2);
   CHECK(jobs->at(1).batch_host.empty());
@@ -68,6 +69,7 @@ TEST_CASE("An answer that is garbled anywhere is refused whole, with the place")
       Line("7|RUNNING|None|0|0|2026-01-02T03:04:05|5|NONE|n1", "a"), Line("7|RUNNING|None|0", "a"),
       Line("7|RUNNING|None|65536|0|5|5|NONE|n1", "a"),
       Line("7|RUNNING|None|0|0|5|soon|NONE|n1", "a"),
+      std::string("7|RUNNING|None|0|0|5|5|NONE|n1|alice|a|") + kMark + "\n",
       std::string("7|RUNNING|None|0|0|5|5|NONE|n1|a|"), std::string("7|RUNN"));
 
   const auto jobs = ParseJobList(good + bad, kMark);

@@ -61,6 +61,7 @@ class Cluster {
     std::string name;
     std::string state;
     int64_t submit;
+    uint32_t user = 1001;
   };
   std::vector<Listed> jobs;
   bool down = false;
@@ -77,7 +78,7 @@ class Cluster {
     std::string text;
     for (const Listed& job : jobs) {
       text += std::to_string(job.id) + "|" + job.state + "|None|0|0|" + std::to_string(job.submit) +
-              "|N/A|N/A|n/a|" + job.name + "|" + mark + "\n";
+              "|N/A|N/A|n/a|" + std::to_string(job.user) + "|" + job.name + "|" + mark + "\n";
     }
     return text;
   }

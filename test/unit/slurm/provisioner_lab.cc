@@ -39,8 +39,8 @@ Status ProvisionerLab::TryStart() {
   auto fake = std::make_unique<test::FakeCommands>();
   commands = fake.get();
   commands->answer = [this](const test::FakeCommands::Ran& ran) { return Answered(ran); };
-  auto made =
-      SlurmProvisioner::Create({site, site, std::move(fake), "alice", false, false}, options);
+  auto made = SlurmProvisioner::Create(
+      {site, site, std::move(fake), "alice", sees_all, false, false}, options);
   if (!made.ok()) return made.status();
   provisioner = *std::move(made);
   const auto facts = provisioner->Recover(Soon());
@@ -75,7 +75,7 @@ void ProvisionerLab::Pass(Duration time) {
   provisioner->Look();
 }
 
-Status ProvisionerLab::Submit(const SandboxId& id) {
+Status ProvisionerLab::Submit(const SandboxId& id, const std::string& user) {
   runtime::v1::PodSandboxConfig config;
   config.mutable_metadata()->set_name("pod");
   config.mutable_metadata()->set_namespace_("default");
@@ -84,7 +84,7 @@ Status ProvisionerLab::Submit(const SandboxId& id) {
       config.mutable_linux()->mutable_security_context()->mutable_namespace_options();
   namespaces->set_pid(runtime::v1::CONTAINER);
   (*config.mutable_annotations())["slurm.interlink.io/time"] = "30";
-  const sdk::AllocationSpec spec{id, NodeId("node"), "hpc", config, {{"SLURM_QOS", "long"}}};
+  const sdk::AllocationSpec spec{id, NodeId("node"), "hpc", config, {{"SLURM_QOS", "long"}}, user};
   RETURN_IF_ERROR(provisioner->Check(spec));
   return provisioner->Submit(Soon(), spec);
 }
@@ -135,12 +135,13 @@ void ProvisionerLab::MakeHopeless(uint64_t id) {
   }
 }
 
-uint64_t ProvisionerLab::AddJob(const std::string& name, const std::string& state) {
+uint64_t ProvisionerLab::AddJob(const std::string& name, const std::string& state, uint32_t user) {
   const MutexLock lock(mutex_);
   Job job;
   job.id = next_job_++;
   job.name = name;
   job.state = state;
+  job.user = user;
   jobs_.push_back(job);
   return job.id;
 }
@@ -172,7 +173,10 @@ void ProvisionerLab::Say(const SandboxId& id, const std::string& file, const std
 }
 
 Result<Answer> ProvisionerLab::Answered(const test::FakeCommands::Ran& ran) {
-  const std::string& command = ran.argv[0];
+  // Behind the words of AsUser.
+  const bool as_user = ran.argv[0] == "setpriv";
+  const std::string& command =
+      as_user ? *(std::find(ran.argv.begin(), ran.argv.end(), "--") + 1) : ran.argv[0];
   const MutexLock lock(mutex_);
   if (down) {
     return Answer{1, 0, "",
@@ -187,7 +191,9 @@ Result<Answer> ProvisionerLab::Answered(const test::FakeCommands::Ran& ran) {
   if (command == "sacct") return Answer{accounted.empty() ? 1 : 0, 0, accounted, "no accounting\n"};
   const std::string name = ValueOf(ran.argv, "--name=");
   for (Job& job : jobs_) {
-    if (job.name == name && job.state == "PENDING") job.state = "CANCELLED";
+    const std::string user = ValueOf(ran.argv, "--user=");
+    const bool theirs = user == "alice" || user == std::to_string(job.user);
+    if (job.name == name && theirs && job.state == "PENDING") job.state = "CANCELLED";
   }
   return Answer{};
 }
@@ -197,6 +203,8 @@ Result<Answer> ProvisionerLab::Sbatch(const test::FakeCommands::Ran& ran) {
   job.id = next_job_;
   job.name = ValueOf(ran.argv, "--job-name=");
   job.submit = clock.WallNanos() / 1'000'000'000;
+  const std::string user = ValueOf(ran.argv, "--reuid=");
+  if (!user.empty()) job.user = static_cast<uint32_t>(std::stoul(user));
   if (sbatch_makes_job) {
     jobs_.push_back(job);
     ++next_job_;
@@ -217,8 +225,8 @@ std::string ProvisionerLab::Listing(const std::string& format) {
   std::string text;
   for (const Job& job : jobs_) {
     text += std::to_string(job.id) + "|" + job.state + "|" + job.reason + "|" + job.exit + "|0|" +
-            std::to_string(job.submit) + "|0|" + std::to_string(job.end) + "|n1|" + job.name + "|" +
-            mark + "\n";
+            std::to_string(job.submit) + "|0|" + std::to_string(job.end) + "|n1|" +
+            std::to_string(job.user) + "|" + job.name + "|" + mark + "\n";
   }
   return text;
 }

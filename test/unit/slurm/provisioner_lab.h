@@ -32,6 +32,7 @@ class ProvisionerLab {
     std::string exit = "0:0";
     int64_t submit = 100;
     int64_t end = 0;
+    uint32_t user = 0;
   };
 
   ProvisionerLab();
@@ -46,7 +47,8 @@ class ProvisionerLab {
   // Looks for so long; what is not there then will not come.
   void Pass(Duration time);
 
-  Status Submit(const SandboxId& id);
+  // `user`: AllocationSpec::user.
+  Status Submit(const SandboxId& id, const std::string& user = "");
   Fact Latest(const SandboxId& id);
   bool Ended(const SandboxId& id) { return Latest(id).state == Fact::State::kEnded; }
   // The end, which must come.
@@ -61,7 +63,7 @@ class ProvisionerLab {
   // Unix seconds: when it ended, or while it runs its limit.
   void SetJobEnd(uint64_t id, int64_t end);
   void MakeHopeless(uint64_t id);
-  uint64_t AddJob(const std::string& name, const std::string& state = "PENDING");
+  uint64_t AddJob(const std::string& name, const std::string& state = "PENDING", uint32_t user = 0);
   void ForgetJobs();
   std::vector<Job> Jobs();
   // As the job's script: it has the claim now, or not.
@@ -83,6 +85,7 @@ class ProvisionerLab {
   // What the next sbatch does besides, and answers.
   std::atomic<bool> sbatch_makes_job = true;
   std::optional<Result<Answer>> sbatch_answer;
+  bool sees_all = false;           // of the next start: ProvisionerParts::sees_all
   std::atomic<bool> down = false;  // no controller
   std::atomic<bool> liar = false;  // squeue says nothing, with success
   std::string accounted;           // what sacct prints

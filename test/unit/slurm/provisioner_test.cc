@@ -397,9 +397,9 @@ TEST_CASE("An image's layers are copied to where jobs read them, and held throug
   REQUIRE(MakeDirectories(image.layers[0] + "/etc", 0755).ok());
   const ContainerId holder(std::string(64, 'e'));
   lab.Start();
-  CHECK(lab.provisioner->HoldImage(holder, image).status().code() == Code::kFailedPrecondition);
-  REQUIRE(lab.provisioner->PrepareImage(Soon(), image).ok());
-  const auto held = lab.provisioner->HoldImage(holder, image);
+  CHECK(lab.provisioner->HoldImage("", holder, image).status().code() == Code::kFailedPrecondition);
+  REQUIRE(lab.provisioner->PrepareImage(Soon(), "", image).ok());
+  const auto held = lab.provisioner->HoldImage("", holder, image);
   REQUIRE(held.ok());
   REQUIRE(held->layers.size() == 1);
   CHECK(held->layers[0].find(lab.job_folder + "/layers-" + lab.site.lineage().str() + "/") == 0);

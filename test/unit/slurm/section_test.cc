@@ -112,6 +112,7 @@ TEST_CASE("Each option has its place") {
                                {"MessageTimeout", "30"},
                                {"BeginWithin", "60"},
                                {"AllowRootAgents", "true"},
+                               {"JobUser", "mapped"},
                                {"Queue", "at-run"},
                                {"Handlers.hpc.Partition", "gpu,cpu"},
                                {"Handlers.hpc.Memory", "4G"},
@@ -160,6 +161,7 @@ TEST_CASE("What is wrong is refused with its place and what would be right") {
       {"MessageTimeout", "0", "from 1 to 600"},
       {"BeginWithin", "9", "from 10 to 86400"},
       {"AllowRootAgents", "yes", "true or false"},
+      {"JobUser", "alice", "own or mapped"},
       {"Queue", "late", "at-run or at-start"},
       {"Handlers.hpc.Queue", "", "at-run or at-start"},
       {"SharedPaths[0]", "/home", "unknown option"},
@@ -201,6 +203,16 @@ TEST_CASE("Jobs of root need an allowance by name") {
   CHECK(CheckUser(options, 0).message().find("AllowRootAgents") != std::string::npos);
   options.allow_root_agents = true;
   CHECK(CheckUser(options, 0).ok());
+}
+
+TEST_CASE("Only root can run jobs of others, and needs no other allowance for them") {
+  auto options = *Parsed({{"JobUser", "mapped"}});
+  CHECK(CheckUser(options, 0).ok());
+  CHECK(CheckUser(options, 1000).code() == Code::kPermissionDenied);
+  CHECK(CheckUser(options, 1000).message().find("JobUser") != std::string::npos);
+  options = *Parsed({{"JobUser", "own"}});
+  CHECK_FALSE(options.mapped_users);
+  CHECK(CheckUser(options, 1000).ok());
 }
 
 TEST_CASE("An agent gets nonce, job and a folder of its own, which goes when it has ended") {
