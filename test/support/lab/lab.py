@@ -34,7 +34,7 @@ USAGE = """A complete private system in a folder.
      [--kubernetes [--gates NAME=true,...] [--privileged]]
      [--plugin slurm [--accounting] [--enforce] [--slurm KEY=VALUE]... [--lease DURATION] [--transport WAY]
        [--no-shared-folder]
-       [--only-cluster | --site-user USER]]
+       [--only-cluster | --site-user USER | --map-user NAMESPACE=USER...]]
                         makes DIR and starts all in it; prints the socket and file names
                         --conformance: what critest needs; its images, and kernel settings of this machine until down
                         --peer: containerd with crun beside it, same registry and network, to compare with
@@ -50,6 +50,8 @@ USAGE = """A complete private system in a folder.
                         --no-shared-folder: the plugin's SharedFolder is false, and compute nodes see an empty folder in the
                         place of its JobFolder.
                         --site-user: the site is this ordinary user's, and so are its jobs; it has no handler local
+                        --map-user: the site is root's, and jobs of pods of that namespace are that user's; no other
+                        pod is taken by the handler slurm
   test/lab env DIR [N]  shell exports for node N (default 1): CONTAINER_RUNTIME_ENDPOINT, CRI_CONFIG_FILE, LAB_...;
                         with Kubernetes also KUBECONFIG, and PATH with kubectl
   test/lab status DIR   the processes, and whether they answer
@@ -182,6 +184,8 @@ class Lab:
 
     def configure(self):
         settings.write(self.dir + "/site.yaml", settings.site_config(self.state))
+        if self.state["map_users"]:
+            settings.write(self.dir + "/policy.yaml", settings.policy(self.state))
         for n in range(1, self.state["nodes"] + 1):
             settings.write(f"{self.dir}/node-{n}.yaml", settings.node_config(self.state, n))
             settings.write(f"{self.dir}/crictl-{n}.yaml", settings.crictl_config(self.state, n))
@@ -273,6 +277,8 @@ def check_usage(args, folder):
         raise LabError("--no-shared-folder belongs to --plugin slurm, without --only-cluster and --fake")
     if args.site_user and (args.plugin != "slurm" or args.only_cluster or args.fake):
         raise LabError("--site-user belongs to --plugin slurm, without --only-cluster and --fake")
+    if args.map_user and (args.plugin != "slurm" or args.only_cluster or args.fake or args.site_user):
+        raise LabError("--map-user belongs to --plugin slurm, without --only-cluster, --fake and --site-user")
     check_site_user(args.site_user)
     if args.only_cluster and (args.kubernetes or args.peer or args.conformance or args.fake or args.nodes > 1):
         raise LabError("--only-cluster starts nothing of --kubernetes, --peer, --conformance, --fake and --nodes")
@@ -300,7 +306,7 @@ def up(args):
     lab = Lab({
         "dir": folder, "tag": tag, "build": build, "fake": args.fake, "nodes": args.nodes, "verbose": args.verbose,
         "masquerade": args.masquerade, "conformance": args.conformance, "peer": args.peer, "bridge": "il" + tag,
-        "network": "lab-" + tag, "only_cluster": args.only_cluster, "site_user": args.site_user,
+        "network": "lab-" + tag, "only_cluster": args.only_cluster, "site_user": args.site_user, "map_users": dict(pair.split("=", 1) for pair in args.map_user),
         "subnet": settings.choose_subnet(tag), "registry_port": settings.free_port(),
         "site_port": settings.free_port(), "operator_port": settings.free_port(), "agents_port": settings.free_port(),
         "kubernetes": kubernetes.choose(tag, args.gates, args.privileged) if args.kubernetes else None,
@@ -483,6 +489,7 @@ def main():
             command.add_argument("--no-shared-folder", action="store_true")
             command.add_argument("--only-cluster", action="store_true")
             command.add_argument("--site-user", default="")
+            command.add_argument("--map-user", action="append", default=[], metavar="NAMESPACE=USER")
             command.add_argument("--build")
             command.add_argument("--verbose", action="store_true")
         else:

@@ -73,11 +73,23 @@ TLS:
   CACertFile: "{d}/pki/ca.crt"
 DataRootFolder: "{d}/site"
 VerboseLogging: {str(state['verbose']).lower()}
-{agents(state)}Images:
+{agents(state)}{f'Policy: {{File: "{d}/policy.yaml"}}' + chr(10) if state['map_users'] else ''}Images:
   DefaultRegistry: "docker.io"
   Mirrors:
 {mirrors}{'DefaultHandler: "slurm"' + chr(10) if runs_jobs(state) else ''}Plugins:
 {fake_plugin(state) if state['fake'] else '' if state['site_user'] else local_plugin(state)}{slurm_plugin(state) if runs_jobs(state) else ''}"""
+
+
+def policy(state):
+    """Everybody may have everything; whose a pod's job is follows from its namespace."""
+    users = "".join(f"  - {{Name: {space}, Namespaces: [{space}], Handlers: [slurm], User: {user}}}\n" for space, user in state["map_users"].items())
+    return f"""Rules:
+  - Name: all
+    May: [run, create, update, exec, exec-sync, attach, port-forward, pull]
+    HostNamespaces: true
+    HostPaths: ["/"]
+Users:
+{users}"""
 
 
 def runs_jobs(state):
@@ -118,7 +130,8 @@ def slurm_plugin(state):
       LeaveWithin: 12
       BeginWithin: 60
       Transport: {state['slurm']['transport']}
-      AllowRootAgents: {str(os.geteuid() == 0 and not state['site_user']).lower()}
+      AllowRootAgents: {str(os.geteuid() == 0 and not state['site_user'] and not state['map_users']).lower()}
+      JobUser: {'mapped' if state['map_users'] else 'own'}
 """
 
 

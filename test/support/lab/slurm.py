@@ -110,8 +110,9 @@ class Slurm:
             os.makedirs(f"{self.dir}/{folder}")
         if os.geteuid() == 0:  # jobs of other users find munge's socket and their own folder
             os.chmod(self.state["dir"], 0o711)
-            os.chmod(self.dir + "/jobs", 0o1777)
-            os.chmod(self.dir + "/unshared", 0o1777)
+            mode = 0o755 if self.state["map_users"] else 0o1777  # there the site lets each user into his own
+            os.chmod(self.dir + "/jobs", mode)
+            os.chmod(self.dir + "/unshared", mode)
             os.chmod(self.dir + "/local", 0o1777)
         with open(os.open(self.dir + "/munge/key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as key:
             key.write(os.urandom(1024))

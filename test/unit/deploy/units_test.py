@@ -63,6 +63,14 @@ class Units(unittest.TestCase):
         self.assertEqual(unit["NoNewPrivileges"], ["yes"])
         self.assertNotIn("root", unit["User"])
 
+    def test_a_site_of_mapped_users_can_become_them_and_little_else(self):
+        unit = read("interlink-api-mapped.conf")
+        capabilities = set(unit["CapabilityBoundingSet"][0].split())
+        self.assertLessEqual({"CAP_SETUID", "CAP_SETGID", "CAP_CHOWN"}, capabilities)
+        self.assertEqual(capabilities & {"CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SYS_PTRACE", "CAP_SYS_MODULE"}, set())
+        self.assertEqual(unit["NoNewPrivileges"], ["yes"])
+        self.assertEqual(unit["ProtectSystem"], ["strict"])
+
     def test_both_start_again_and_check_first(self):
         for name in ("interlink-cri", "interlink-api"):
             unit = read(name + ".service")
