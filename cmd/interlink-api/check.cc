@@ -6,6 +6,7 @@
 #include "auth/deny_list.h"
 #include "base/timer.h"
 #include "commands.h"
+#include "daemon/exit_code.h"
 #include "loader/loader.h"
 #include "parts.h"
 #include "policy.h"
@@ -94,7 +95,7 @@ Status CheckPlugin(const config::ApiConfig& config, const config::PluginConfig& 
 int Check(const config::ApiConfig& config) {
   const auto fail = [](const Status& status) {
     std::cerr << "interlink-api: " << status.message() << "\n";
-    return ExitCodeOf(status);
+    return cmd_daemon::ExitCodeOf(status);
   };
   std::cout << "configuration " << config.file << " is valid\n";
   if (const Status status = CheckCertificate(config); !status.ok()) return fail(status);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/print.h"
+#include "daemon/exit_code.h"
 #include "interlink/v1/link.pb.h"
 #include "net/http_client.h"
 #include "net/io.h"
@@ -22,7 +23,7 @@ constexpr auto kAsk = std::chrono::seconds(30);
 
 int Fail(const Status& status) {
   std::cerr << "interlink-api: " << status.message() << "\n";
-  return ExitCodeOf(status);
+  return cmd_daemon::ExitCodeOf(status);
 }
 
 // One request to the running daemon: its JSON answer.
@@ -81,22 +82,6 @@ void PrintNodes(const interlink::v1::NodeList& list) {
 
 }  // namespace
 
-int ExitCodeOf(const Status& status) {
-  switch (status.code()) {
-    case Code::kOk:
-      return 0;
-    case Code::kInvalidArgument:
-    case Code::kFailedPrecondition:
-    case Code::kNotFound:
-    case Code::kPermissionDenied:
-    case Code::kUnauthenticated:
-    case Code::kAlreadyExists:
-      return 2;
-    default:
-      return 1;
-  }
-}
-
 int PrintDefaults() {
   config::ApiConfig config;
   std::cout << config::PrintYaml(config::ApiKeys(&config),
@@ -141,17 +126,6 @@ int Reload(const config::ApiConfig& config) {
   if (!answer.ok()) return Fail(answer.status());
   std::cout << *answer;
   return 0;
-}
-
-int VerifyAudit(const config::AuditConfig& audit, std::vector<std::string> keys) {
-  if (keys.empty() && !audit.signing_key_file.empty()) keys.push_back(audit.signing_key_file);
-  const Status status = auth::PrintAuditReport(audit.folder, keys, std::cout);
-  return status.ok() ? 0 : Fail(status);
-}
-
-int ShowAudit(const config::AuditConfig& audit, const auth::AuditFilter& filter) {
-  const Status status = auth::PrintAudit(audit.folder, filter, std::cout);
-  return status.ok() ? 0 : Fail(status);
 }
 
 }  // namespace interlink::cmd_api

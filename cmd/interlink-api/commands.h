@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "auth/audit_print.h"
 #include "base/status.h"
 #include "config/api_config.h"
 
@@ -34,14 +33,6 @@ int Reload(const config::ApiConfig& config);
 int CheckPolicy(const std::string& file);
 int ExplainPolicy(const std::string& file, const std::string& request);
 int PrintPolicyReference();  // docs/config-policy.md
-
-// Of an audit log: whether it is whole and signed by one of `keys` (by Audit.SigningKeyFile when
-// there are none); what it says. The daemon may write it meanwhile.
-int VerifyAudit(const config::AuditConfig& audit, std::vector<std::string> keys);
-int ShowAudit(const config::AuditConfig& audit, const auth::AuditFilter& filter);
-
-// The exit code for an error: 2 when a person must act, else 1.
-int ExitCodeOf(const Status& status);
 
 }  // namespace interlink::cmd_api
 

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "commands.h"
+#include "daemon/audit_commands.h"
 
 namespace {
 
@@ -64,22 +65,8 @@ int main(int argc, char** argv) {
   auto* forget = app.add_subcommand("forget", "declare a sandbox or container dead");
   std::string dead;
   forget->add_option("--dead", dead, "its full id")->required();
-  auto* audit = app.add_subcommand("audit", "the audit log of this daemon")->require_subcommand(1);
-  std::string audit_folder;
-  std::vector<std::string> audit_keys;
-  interlink::auth::AuditFilter filter;
-  auto* verify = audit->add_subcommand("verify", "whether it is whole and signed");
-  verify->add_option("--key", audit_keys,
-                     "a key that may have signed it, PEM (default: Audit.SigningKeyFile)");
-  auto* show = audit->add_subcommand("show", "what it says");
-  for (auto* command : {verify, show})
-    command->add_option("--folder", audit_folder, "where it is (default: Audit.Folder)");
-  show->add_option("--node", filter.node, "only this node");
-  show->add_option("--id", filter.id,
-                   "only this sandbox, container or request; its beginning is enough");
-  show->add_option("--since", filter.since, "only from this time on, as 2026-11-29T10:00");
-  show->add_flag("--denied", filter.denied, "only what was denied");
-  show->add_flag("--json", filter.json, "the lines as they are, for programs");
+  const interlink::cmd_daemon::AuditCommands audit(app, "interlink-api",
+                                                   interlink::cmd_daemon::AuditOf::kSite);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -95,10 +82,7 @@ int main(int argc, char** argv) {
   if (policy_reference->parsed()) return PrintPolicyReference();
   if (config->parsed() && reference) return PrintReference();
   if (config->parsed() && defaults) return PrintDefaults();
-  interlink::config::AuditConfig elsewhere;
-  elsewhere.folder = audit_folder;
-  if (verify->parsed() && !audit_folder.empty()) return VerifyAudit(elsewhere, audit_keys);
-  if (show->parsed() && !audit_folder.empty()) return ShowAudit(elsewhere, filter);
+  if (audit.parsed() && audit.names_folder()) return audit.Run({});
   const auto environment = CollectEnvironment();
   const auto loaded = interlink::config::LoadApiConfig(config_file, environment);
   if (!loaded.ok()) {
@@ -106,8 +90,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   if (config->parsed()) return PrintConfig(*loaded);
-  if (verify->parsed()) return VerifyAudit(loaded->audit, audit_keys);
-  if (show->parsed()) return ShowAudit(loaded->audit, filter);
+  if (audit.parsed()) return audit.Run(loaded->audit);
   if (check->parsed()) return Check(*loaded);
   if (list->parsed() || status->parsed()) return ListNodes(*loaded, json);
   if (takeover->parsed()) return Takeover(*loaded, name);

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "commands.h"
 #include "config/policy_rules.h"
+#include "daemon/exit_code.h"
 #include "images/reference.h"
 
 namespace interlink::cmd_api {
@@ -14,7 +15,7 @@ constexpr size_t kMaxFile = 1U << 20U;
 
 int FailPolicy(const Status& status) {
   std::cerr << "interlink-api: " << status.message() << "\n";
-  return ExitCodeOf(status);
+  return cmd_daemon::ExitCodeOf(status);
 }
 
 Result<auth::Policy> PolicyOf(const std::string& file) {

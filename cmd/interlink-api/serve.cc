@@ -1,5 +1,4 @@
 // The daemon: builds the objects, wires them, waits for a signal, takes them down in order.
-#include <csignal>
 #include <iostream>
 #include <optional>
 
@@ -14,6 +13,9 @@
 #include "base/timer.h"
 #include "commands.h"
 #include "config/reload.h"
+#include "daemon/exit_code.h"
+#include "daemon/reload_format.h"
+#include "daemon/signals.h"
 #include "images/image_store.h"
 #include "images/net_transport.h"
 #include "loader/loader.h"
@@ -32,16 +34,6 @@ namespace interlink::cmd_api {
 namespace {
 
 constexpr auto kDrain = std::chrono::seconds(5);
-
-sigset_t BlockSignals() {
-  signal(SIGPIPE,
-         SIG_IGN);  // NOLINT: a peer that leaves is an error of a write, not the end of the daemon
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  return set;
-}
 
 site::Options SiteOptions(const config::ApiConfig& config) {
   site::Options options;
@@ -155,38 +147,9 @@ std::vector<config::ReloadedPart> PartsOf(auth::WatchedTls* certificates, auth::
   return parts;
 }
 
-config::Reloader<config::ApiConfig>::Format ReloadFormat(const std::string& file,
-                                                         const config::Environment& environment,
-                                                         telemetry::DaemonLog& log) {
-  return {.load = [file, environment] { return config::LoadApiConfig(file, environment); },
-          .keys = config::ApiKeys,
-          .live = {"VerboseLogging", "ErrorsOnlyLogging"},
-          .take =
-              [&log](const config::ApiConfig& fresh, config::ApiConfig* running) {
-                running->verbose_logging = fresh.verbose_logging;
-                running->errors_only_logging = fresh.errors_only_logging;
-                log.SetLevel(
-                    {.verbose = fresh.verbose_logging, .errors_only = fresh.errors_only_logging});
-              }};
-}
-
-// Until one that ends the daemon.
-void HandleSignals(const sigset_t& signals, config::Reloader<config::ApiConfig>& reloader,
-                   Log& log) {
-  int number = 0;
-  while (sigwait(&signals, &number) == 0 && number == SIGHUP) {
-    const auto done = reloader.Reload();
-    if (done.ok()) {
-      log.Info("reloaded", {{"what", *done}});
-    } else {
-      log.Error("not reloaded", {{"reason", done.status().message()}});
-    }
-  }
-}
-
 Status Run(const config::ApiConfig& config, const config::Environment& environment,
            telemetry::DaemonLog& log) {
-  const sigset_t signals = BlockSignals();
+  const sigset_t signals = cmd_daemon::BlockSignals();
   RaiseOpenFilesLimit(log);
   StayOutOfCoreDumps(log);
   RETURN_IF_ERROR(MakeDirectories(config.data_root_folder, 0700));
@@ -244,7 +207,10 @@ Status Run(const config::ApiConfig& config, const config::Environment& environme
                                                 rules ? &*rules : nullptr}));
   RETURN_IF_ERROR(LoadPlugins(config, *agents, *site, log));
   config::Reloader<config::ApiConfig> reloader(
-      config, ReloadFormat(config.file, environment, log),
+      config,
+      cmd_daemon::ReloadFormat<config::ApiConfig>(
+          [file = config.file, environment] { return config::LoadApiConfig(file, environment); },
+          config::ApiKeys, log),
       PartsOf(certificates ? &*certificates : nullptr, tokens.file.get(), policy.get(),
               denied.get()));
   rest::Edge edge(
@@ -258,7 +224,8 @@ Status Run(const config::ApiConfig& config, const config::Environment& environme
   site->Start();
   const Status listening = Listen(config, tls, io, edge, log);
   if (listening.ok()) {
-    HandleSignals(signals, reloader, log);
+    cmd_daemon::AwaitEnd(
+        signals, [&reloader] { return reloader.Reload(); }, log);
     log.Info("stopping: what runs goes on", {});
   }
   edge.Stop(kDrain);
@@ -277,7 +244,7 @@ int Serve(const config::ApiConfig& config, const config::Environment& environmen
   const Status status = Run(config, environment, *log);
   if (!status.ok()) {
     std::cerr << "interlink-api: " << status.message() << "\n";
-    return ExitCodeOf(status);
+    return cmd_daemon::ExitCodeOf(status);
   }
   return 0;
 }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/timer.h"
 #include "config/print.h"
+#include "daemon/exit_code.h"
 #include "net/http_client.h"
 #include "net/io.h"
 #include "net/url.h"
@@ -25,7 +26,7 @@ constexpr int64_t kDay = 24 * 3600;
 
 int Fail(const Status& status) {
   std::cerr << "interlink-cri: " << status.message() << "\n";
-  return ExitCodeOf(status);
+  return cmd_daemon::ExitCodeOf(status);
 }
 
 // One request to the running daemon.
@@ -167,17 +168,6 @@ int Wipe(const config::CriConfig& config, const std::string& forget_site) {
   const std::string target =
       forget_site.empty() ? "/wipe" : "/wipe?forget=" + net::PercentEncode(forget_site);
   return AskDaemon(config, "POST", target, std::chrono::minutes(5));
-}
-
-int VerifyAudit(const config::AuditConfig& audit, std::vector<std::string> keys) {
-  if (keys.empty() && !audit.signing_key_file.empty()) keys.push_back(audit.signing_key_file);
-  const Status status = auth::PrintAuditReport(audit.folder, keys, std::cout);
-  return status.ok() ? 0 : Fail(status);
-}
-
-int ShowAudit(const config::AuditConfig& audit, const auth::AuditFilter& filter) {
-  const Status status = auth::PrintAudit(audit.folder, filter, std::cout);
-  return status.ok() ? 0 : Fail(status);
 }
 
 }  // namespace interlink::cmd_cri

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "auth/audit_print.h"
 #include "config/cri_config.h"
 
 namespace interlink::cmd_cri {
@@ -23,11 +22,6 @@ int Check(const config::CriConfig& config, bool online);
 int ShowStatus(const config::CriConfig& config);
 int Reload(const config::CriConfig& config);
 int Wipe(const config::CriConfig& config, const std::string& forget_site);
-
-// Of an audit log: whether it is whole and signed by one of `keys` (by Audit.SigningKeyFile when
-// there are none); what it says. The daemon may write it meanwhile.
-int VerifyAudit(const config::AuditConfig& audit, std::vector<std::string> keys);
-int ShowAudit(const config::AuditConfig& audit, const auth::AuditFilter& filter);
 
 }  // namespace interlink::cmd_cri
 

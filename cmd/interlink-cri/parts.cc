@@ -48,20 +48,4 @@ bool AreTestedTogether(const std::string& a, const std::string& b) {
   return major_minor(a) == major_minor(b);
 }
 
-int ExitCodeOf(const Status& status) {
-  switch (status.code()) {
-    case Code::kOk:
-      return 0;
-    case Code::kInvalidArgument:
-    case Code::kFailedPrecondition:
-    case Code::kNotFound:
-    case Code::kPermissionDenied:
-    case Code::kUnauthenticated:
-    case Code::kAlreadyExists:
-      return 2;
-    default:
-      return 1;
-  }
-}
-
 }  // namespace interlink::cmd_cri

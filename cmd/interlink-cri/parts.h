@@ -38,9 +38,6 @@ Result<NodeTokens> OpenTokens(const config::CriConfig& config, net::Io& io, Time
 // compatible; other pairs are possible but not tested.
 bool AreTestedTogether(const std::string& a, const std::string& b);
 
-// The exit code for an error: 2 when a person must act, else 1.
-int ExitCodeOf(const Status& status);
-
 }  // namespace interlink::cmd_cri
 
 #endif  // INTERLINK_CMD_INTERLINK_CRI_PARTS_H_

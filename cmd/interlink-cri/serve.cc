@@ -1,5 +1,4 @@
 // The daemon: builds the objects, wires them, waits for a signal, takes them down in order.
-#include <csignal>
 #include <iostream>
 #include <memory>
 #include <utility>
@@ -14,6 +13,9 @@
 #include "cri/http.h"
 #include "cri/server.h"
 #include "cri_log/cri_log.h"
+#include "daemon/exit_code.h"
+#include "daemon/reload_format.h"
+#include "daemon/signals.h"
 #include "kubelet_volumes/kubelet_volumes.h"
 #include "net/io.h"
 #include "node/node.h"
@@ -29,16 +31,6 @@ namespace interlink::cmd_cri {
 namespace {
 
 constexpr auto kDrain = std::chrono::seconds(5);
-
-sigset_t BlockSignals() {
-  signal(SIGPIPE,
-         SIG_IGN);  // NOLINT: a peer that leaves is an error of a write, not the end of the daemon
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  return set;
-}
 
 node::Options NodeOptions(const config::CriConfig& config, const std::string& site) {
   node::Options options;
@@ -91,38 +83,9 @@ Result<Certificates> OpenCertificates(const config::CriConfig& config, Timer& ti
   return certificates;
 }
 
-config::Reloader<config::CriConfig>::Format ReloadFormat(const std::string& file,
-                                                         const config::Environment& environment,
-                                                         telemetry::DaemonLog& log) {
-  return {.load = [file, environment] { return config::LoadCriConfig(file, environment); },
-          .keys = config::CriKeys,
-          .live = {"VerboseLogging", "ErrorsOnlyLogging"},
-          .take =
-              [&log](const config::CriConfig& fresh, config::CriConfig* running) {
-                running->verbose_logging = fresh.verbose_logging;
-                running->errors_only_logging = fresh.errors_only_logging;
-                log.SetLevel(
-                    {.verbose = fresh.verbose_logging, .errors_only = fresh.errors_only_logging});
-              }};
-}
-
-// Until one that ends the daemon.
-void HandleSignals(const sigset_t& signals, config::Reloader<config::CriConfig>& reloader,
-                   Log& log) {
-  int number = 0;
-  while (sigwait(&signals, &number) == 0 && number == SIGHUP) {
-    const auto done = reloader.Reload();
-    if (done.ok()) {
-      log.Info("reloaded", {{"what", *done}});
-    } else {
-      log.Error("not reloaded", {{"reason", done.status().message()}});
-    }
-  }
-}
-
 Status Run(const config::CriConfig& config, const config::Environment& environment,
            telemetry::DaemonLog& log) {
-  const sigset_t signals = BlockSignals();
+  const sigset_t signals = cmd_daemon::BlockSignals();
   RaiseOpenFilesLimit(log);
   StayOutOfCoreDumps(log);
   StayWithinSystemCalls(log);
@@ -159,8 +122,12 @@ Status Run(const config::CriConfig& config, const config::Environment& environme
   }
   node->Start();
   (*streams)->Start(node->sessions());
-  config::Reloader<config::CriConfig> reloader(config, ReloadFormat(config.file, environment, log),
-                                               certificates.parts());
+  config::Reloader<config::CriConfig> reloader(
+      config,
+      cmd_daemon::ReloadFormat<config::CriConfig>(
+          [file = config.file, environment] { return config::LoadCriConfig(file, environment); },
+          config::CriKeys, log),
+      certificates.parts());
   const auto http = cri::HttpOf(
       {*node, [&metrics] { return metrics->Expose(); }, [&reloader] { return reloader.Reload(); }});
   auto server = cri::Server::Start({config.socket_file, config.cri.request_timeout},
@@ -173,7 +140,8 @@ Status Run(const config::CriConfig& config, const config::Environment& environme
   log.Info(
       "serving",
       {{"socket", config.socket_file}, {"site", endpoint.Name()}, {"version", INTERLINK_VERSION}});
-  HandleSignals(signals, reloader, log);
+  cmd_daemon::AwaitEnd(
+      signals, [&reloader] { return reloader.Reload(); }, log);
   log.Info("stopping: what runs at the site goes on", {});
   logs->SetDurable({});
   // Sessions while the node can still end them at the site.
@@ -198,7 +166,7 @@ int Serve(const config::CriConfig& config, const config::Environment& environmen
   const Status status = Run(config, environment, *log);
   if (!status.ok()) {
     std::cerr << "interlink-cri: " << status.message() << "\n";
-    return ExitCodeOf(status);
+    return cmd_daemon::ExitCodeOf(status);
   }
   return 0;
 }
