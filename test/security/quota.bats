@@ -6,10 +6,7 @@ source "$BATS_TEST_DIRNAME/../system/own_site.bash"
 
 setup_file() {
   own_lab
-  export POLICY=$LAB_DIR/policy.yaml
-  write_quota "Sandboxes: 1"
-  printf 'Policy:\n  File: "%s"\n' "$POLICY" >>"$LAB_SITE_CONFIG"
-  restart_site
+  begin_policy < <(quota "Sandboxes: 1")
   crictl pull "$BUSYBOX" >&2
 }
 teardown_file() { end_own_lab; }
@@ -18,36 +15,20 @@ teardown() {
   remove_all
 }
 
-restart_site() {
-  lab stop-site "$LAB_DIR" >&2
-  lab start-site "$LAB_DIR" >&2
-  eventually 20 site_is_reachable
+quota() { # LIMITS
+  echo "Rules:"
+  echo "  - {Name: all, May: [run, create, update, exec, exec-sync, attach, port-forward, pull]}"
+  echo "Quotas:"
+  echo "  - {Name: small, Nodes: [\"$LAB_NODE_NAME\"], $1}"
 }
-write_quota() {
-  {
-    echo "Rules:"
-    echo "  - {Name: all, May: [run, create, update, exec, exec-sync, attach, port-forward, pull]}"
-    echo "Quotas:"
-    echo "  - {Name: small, Nodes: [\"$LAB_NODE_NAME\"], $1}"
-  } >"$POLICY.new"
-  mv "$POLICY.new" "$POLICY"
-}
-reads() { grep -c "the policy was read again" "$LAB_SITE_LOG" || true; }
-read_more() { [ "$(reads)" -gt "$1" ]; }
-# The same, in force when it returns.
-use_quota() {
-  local before
-  before=$(reads)
-  write_quota "$1"
-  eventually 10 read_more "$before"
-}
+use_quota() { quota "$1" | exchange_policy; }
 
 @test "a pod beyond the quota is refused by name and leaves nothing; one that has ended makes room, also after a restart" {
   use_quota "Sandboxes: 1"
   first=$(start_pod first)
   refused "quota .*small.*: node .*$LAB_NODE_NAME.* has 1 of 1 sandboxes: end some" start_pod second
   same "$first" "$(crictl pods -q --no-trunc)"
-  restart_site
+  restart_lab_site
   refused "has 1 of 1 sandboxes" start_pod second
   crictl stopp "$first"
   second=$(start_pod second)
@@ -95,7 +76,8 @@ use_quota() {
 @test "a quota that is wrong changes nothing, and the log says where" {
   use_quota "Sandboxes: 0"
   before=$(grep -c "the policy cannot be used" "$LAB_SITE_LOG" || true)
-  write_quota "Sandbox: 100"
+  quota "Sandbox: 100" >"$POLICY.new"
+  mv "$POLICY.new" "$POLICY"
   wrong_once_more() { [ "$(grep -c "the policy cannot be used" "$LAB_SITE_LOG")" -gt "$before" ]; }
   eventually 10 wrong_once_more
   grep "the policy cannot be used" "$LAB_SITE_LOG" | has 'policy.yaml:4: unknown key .*Sandbox.*Sandboxes'
