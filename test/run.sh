@@ -241,12 +241,13 @@ suite_security() {
   grep -aE '^# ([0-9]+ (pods in|hostile)|(before|while|after|p99|interlink-api:) )' "$logs/security.tap" | sed 's/^# /    /' || true
 }
 suite_slurm() { # a real SLURM, started by the tests
-  local plugin
+  local plugin files=(test/slurm)
+  [ -z "${INTERLINK_SHORT:-}" ] || files=(test/slurm/{pods,queue,mapped_users,storm}.bats)
   build "$preset"
   ctests "$preset" slurm-plugin -L '^slurm$'
   plugin=$counted
   tools crictl storm
-  STORM_PODS=${STORM_PODS:-$([ -n "${INTERLINK_SHORT:-}" ] && echo 20 || echo 200)} bats_files slurm test/slurm
+  STORM_PODS=${STORM_PODS:-$([ -n "${INTERLINK_SHORT:-}" ] && echo 20 || echo 200)} bats_files slurm "${files[@]}"
   grep -aE '^# (seed|[0-9]+ ran)' "$logs/slurm.tap" | sed 's/^# /    /' || true
   counted="plugin $plugin; lab $counted"
   plugin=$counted

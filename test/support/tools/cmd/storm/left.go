@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,16 +30,20 @@ func awaitNothingLeft(told *cri.Site, limit time.Duration) []string {
 	return left
 }
 
+// Folders in which each pod or container has something of its own; those that stay are folders of this list themselves.
+var perPod = []string{"slurm/jobs/pods", "site/plugins/slurm/agent-pods", "site/plugins/slurm/agent-pods/contents",
+	"site/plugins/slurm/jobs", "site/agents/bound", "site/images/holds"}
+
 func nowLeft(told *cri.Site) []string {
 	left := append(sandboxesAtSite(told), jobs()...)
-	for _, folder := range []string{"slurm/jobs/pods", "site/plugins/slurm/agent-pods", "site/plugins/slurm/jobs", "site/agents/bound",
-		"site/images/holds"} {
+	for _, folder := range perPod {
 		entries, err := os.ReadDir(filepath.Join(*dir, folder))
 		if err != nil {
 			left = append(left, err.Error())
 		}
 		for _, entry := range entries {
-			if entry.Name()[0] != '.' { // the mark of a file system that is mounted stays
+			stays := entry.Name()[0] == '.' || slices.Contains(perPod, folder+"/"+entry.Name())
+			if !stays { // the mark of a file system that is mounted does
 				left = append(left, folder+"/"+entry.Name())
 			}
 		}
