@@ -17,6 +17,7 @@
 #include "engine/plan_sandbox.h"
 #include "engine/seccomp_file.h"
 #include "engine/seccomp_profile.h"
+#include "interlink/v1/volume.pb.h"
 #include "runtime/v1/api.pb.h"
 
 namespace interlink::engine {
@@ -166,14 +167,26 @@ Status CheckUser(const ResolvedUser& user, const IdRange& users) {
                          std::to_string(users.length) + " ids");
 }
 
+// A pod's fsGroup comes as one of its supplemental groups: the one to which kubelet has given its
+// volumes. Here they are the container's own user's, who can do what that group could.
+bool IsGroupOfVolume(int64_t group, const MountContents& contents) {
+  return std::any_of(contents.begin(), contents.end(), [group](const auto& content) {
+    const interlink::v1::MountContent& one = *content.second;
+    if (one.has_pod_folder()) return one.pod_folder().gid() == group;
+    return one.has_snapshot() && one.snapshot().entries_size() > 0 &&
+           one.snapshot().entries(0).gid() == group;
+  });
+}
+
 // With one id there is one group. Those that the image gives its user are not asked for by anybody.
 Status KeepOneGroup(const runtime::v1::LinuxContainerSecurityContext& security,
-                    ResolvedUser& user) {
+                    const MountContents& contents, ResolvedUser& user) {
   for (const int64_t group : security.supplemental_groups()) {
-    if (group == user.gid) continue;
+    if (group == user.gid || (group != 0 && IsGroupOfVolume(group, contents))) continue;
     return Unimplemented("supplemental_groups: a site without root cannot give group " +
                          std::to_string(group) + " beside the container's own, " +
-                         std::to_string(user.gid));
+                         std::to_string(user.gid) +
+                         "; a pod's fsGroup is taken by containers that mount a volume of it");
   }
   user.groups = {user.gid};
   return {};
@@ -435,7 +448,7 @@ Result<std::string> PlanContainer(const ContainerPlace& place, const ContainerCo
   ASSIGN_OR_RETURN(inputs.user, ResolveUser(UserRequestOf(place, security), passwd, group));
   const bool one_id = place.options.rootless && place.own_ids == 1;
   if (one_id) {
-    RETURN_IF_ERROR(KeepOneGroup(security, inputs.user));
+    RETURN_IF_ERROR(KeepOneGroup(security, place.contents, inputs.user));
   } else {
     const IdRange own{0, place.own_ids};
     RETURN_IF_ERROR(CheckUser(inputs.user, place.options.rootless ? own : place.pod.users));

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "engine/engine.h"
 #include "engine/oci_spec.h"
+#include "runtime/v1/api.pb.h"
 #include "shim/cri_log.h"
 #include "shim/layout.h"
 
@@ -92,6 +93,18 @@ std::string DroppedLine(uint64_t bytes, const std::string& next_line) {
   shim::FormatLogTime(parsed && line.time_ns > 0 ? line.time_ns - 1 : 0, time);
   return std::string(time, sizeof time) + " stderr F [interlink: " + std::to_string(bytes) +
          " bytes of log were dropped: nobody read them in time]\n";
+}
+
+// Asked for, and not the process's: the volumes of such a group are its own user's instead.
+std::vector<int64_t> GroupsOfVolumesOnly(const ContainerRecord& record) {
+  runtime::v1::ContainerConfig config;
+  std::vector<int64_t> groups;
+  if (!config.ParseFromString(record.config)) return groups;
+  for (const int64_t group : config.linux().security_context().supplemental_groups()) {
+    const auto& had = record.user.groups;
+    if (std::find(had.begin(), had.end(), group) == had.end()) groups.push_back(group);
+  }
+  return groups;
 }
 
 }  // namespace
@@ -204,6 +217,8 @@ Result<std::string> Engine::Inspect(const Call&, const SandboxId& sandbox,
     info = {{"sandboxID", sandbox.str()},      {"pid", state.ok() ? state->pid : 0},
             {"cgroup", record.cgroup},         {"folder", pod->folder.Container(container)},
             {"runtimeType", options_.runtime}, {"runtimeSpec", parse(spec.value_or(""))}};
+    const auto groups = GroupsOfVolumesOnly(record);
+    if (!groups.empty()) info["groupsOfVolumesOnly"] = groups;
   }
   return info.dump(-1, ' ', false, json::error_handler_t::replace);
 }

@@ -60,6 +60,7 @@ struct Bench {
   CgroupFeatures features;
   bool recursive_read_only = true;
   VolumeRoots volumes;
+  MountContents contents;
   std::string proc;
   uint32_t own_ids = 1;
 
@@ -68,7 +69,7 @@ struct Bench {
     return {options,    pod_folder, pod,
             pod_config, image,      own_capabilities,
             false,      features,   recursive_read_only,
-            volumes,    {},         {},
+            volumes,    contents,   {},
             proc,       own_ids};
   }
 };

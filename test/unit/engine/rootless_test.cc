@@ -5,6 +5,7 @@
 #include "contract/config_text.h"
 #include "engine/engine.h"
 #include "engine/plan_sandbox.h"
+#include "interlink/v1/volume.pb.h"
 #include "unit/engine/bench.h"
 
 namespace interlink::engine {
@@ -146,6 +147,33 @@ TEST_CASE("Without root a group beside the container's own is refused by its num
   CHECK(refused.status().code() == Code::kUnimplemented);
   CHECK_THAT(refused.status().message(),
              Catch::Contains("supplemental_groups") && Catch::Contains("3000"));
+}
+
+TEST_CASE("Without root the group of a pod's volumes is not missed: they are the container's own") {
+  RootlessBench bench;
+  bench.security().mutable_run_as_user()->set_value(1000);
+  bench.security().add_supplemental_groups(5000);
+  const bool folder = GENERATE(true, false);
+  auto volume = std::make_shared<interlink::v1::MountContent>();
+  if (folder) {
+    volume->mutable_pod_folder()->set_gid(5000);
+  } else {
+    volume->mutable_snapshot()->add_entries()->set_gid(5000);
+  }
+  bench.contents["/k/volume"] = volume;
+
+  REQUIRE(bench.Plan().ok());
+  CHECK(bench.record.user.groups == std::vector<uint32_t>{0});
+
+  bench.security().add_supplemental_groups(5001);
+  CHECK_THAT(bench.Plan().status().message(), Catch::Contains("5001"));
+  bench.security().clear_supplemental_groups();
+  bench.security().add_supplemental_groups(0);
+  bench.security().mutable_run_as_group()->set_value(7);
+  auto of_root = std::make_shared<interlink::v1::MountContent>();
+  of_root->mutable_pod_folder()->set_gid(0);
+  bench.contents["/k/other"] = of_root;
+  CHECK_FALSE(bench.Plan().ok());
 }
 
 TEST_CASE("Without root a container sees the proc of the pid namespace that it joins") {
