@@ -22,6 +22,21 @@ teardown() {
     '.linux.security_context = (.linux.security_context + {run_as_user: {value: 1000}, supplemental_groups: [3000]})' true
 }
 
+@test "a pod's fsGroup: its volumes can be written, and the group is shown as theirs only" {
+  scratch=$LAB_KUBELET/pods/grouped/volumes/kubernetes.io~empty-dir/scratch
+  mkdir -p "$scratch"
+  chgrp 5000 "$scratch"
+  chmod 2770 "$scratch"
+  pod=$(start_job_pod grouped)
+  asks() { echo ".mounts = [{host_path: \"$scratch\", container_path: \"/scratch\"}] | .linux.security_context = (.linux.security_context + {run_as_user: {value: 1000}, supplemental_groups: [$1]})"; }
+  id=$(start_in_job "$pod" c grouped "$(asks 5000)" sh -c 'echo written >/scratch/file && cat /scratch/file')
+  eventually 30 is_exited "$id"
+  same 0 "$(exit_code "$id")"
+  same written "$(log_of "$id")"
+  same "[5000]" "$(crictl inspect "$id" | jq -c .info.groupsOfVolumesOnly)"
+  refused "supplemental_groups.*5001" create_in_job "$pod" d grouped "$(asks 5001)" true
+}
+
 @test "its site has no handler of the machine itself" {
   none bash -c 'crictl info | jq -r ".runtimeHandlers[].name" | grep -x local'
 }

@@ -56,23 +56,6 @@ hush
   same "" "$(ls -A "$folder/volumes/kubernetes.io~empty-dir/scratch")" "the node's emptyDir"
 }
 
-@test "a pod's fsGroup: its volumes can be written, and the group is shown as theirs only" {
-  folder=$(kubelet_volumes grouped)
-  scratch=$folder/volumes/kubernetes.io~empty-dir/scratch
-  chgrp 5000 "$scratch"
-  chmod 2770 "$scratch"
-  pod=$(start_job_pod grouped)
-  mount=".mounts = [{host_path: \"$scratch\", container_path: \"/scratch\"}]"
-  id=$(start_in_job "$pod" c grouped "$mount | .linux.security_context = (.linux.security_context + {run_as_user: {value: 1000}, supplemental_groups: [5000]})" \
-    sh -c 'echo written >/scratch/file && cat /scratch/file')
-  eventually 30 is_exited "$id"
-  same 0 "$(exit_code "$id")"
-  same written "$(log_of "$id")"
-  same "[5000]" "$(crictl inspect "$id" | jq -c '.. | .groupsOfVolumesOnly? // empty' | head -n 1)"
-  refused "supplemental_groups.*5001" create_in_job "$pod" d grouped \
-    "$mount | .linux.security_context = (.linux.security_context + {run_as_user: {value: 1000}, supplemental_groups: [5001]})" true
-}
-
 @test "nothing of a Secret stays at the site or on the compute node" {
   folder=$(kubelet_volumes secret)
   echo canary-$$-secret >"$folder/volumes/kubernetes.io~secret/key/password"
