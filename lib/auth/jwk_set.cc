@@ -14,8 +14,8 @@
 #include <optional>
 #include <utility>
 
-#include "auth/base64url.h"
 #include "auth/strict_json.h"
+#include "base/base64url.h"
 
 namespace interlink::auth {
 namespace {

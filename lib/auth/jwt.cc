@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "auth/base64url.h"
 #include "auth/strict_json.h"
+#include "base/base64url.h"
 
 namespace interlink::auth {
 namespace {

@@ -19,7 +19,8 @@ bool SpeaksOf(const MappedUser& user, const PolicyRequest& pod) {
                         });
   return in_group && Speaks(user.nodes, pod.node) && Speaks(user.issuers, pod.issuer) &&
          Speaks(user.subjects, pod.subject) && Speaks(user.tenants, pod.tenant) &&
-         Speaks(user.namespaces, pod.pod_namespace) && Speaks(user.handlers, pod.handler);
+         Speaks(user.namespaces, pod.pod_namespace) &&
+         Speaks(user.service_accounts, pod.service_account) && Speaks(user.handlers, pod.handler);
 }
 
 }  // namespace

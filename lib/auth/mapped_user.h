@@ -20,6 +20,7 @@ struct MappedUser {
   std::vector<std::string> groups;  // one of the token's groups
   std::vector<std::string> tenants;
   std::vector<std::string> namespaces;
+  std::vector<std::string> service_accounts;
   std::vector<std::string> handlers;
   std::string user;  // a name of the site's user database
 };

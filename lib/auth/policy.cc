@@ -56,12 +56,13 @@ bool IsBelow(std::string_view folder, std::string_view path) {
 
 // Whether the rule speaks of whoever asks. "": it does.
 std::string WhyNotWho(const PolicyRule& rule, const PolicyRequest& request) {
-  const std::array<std::tuple<const char*, const std::vector<std::string>*, const std::string*>, 5>
+  const std::array<std::tuple<const char*, const std::vector<std::string>*, const std::string*>, 6>
       texts = {{{"node", &rule.nodes, &request.node},
                 {"issuer", &rule.issuers, &request.issuer},
                 {"subject", &rule.subjects, &request.subject},
                 {"tenant", &rule.tenants, &request.tenant},
-                {"namespace", &rule.namespaces, &request.pod_namespace}}};
+                {"namespace", &rule.namespaces, &request.pod_namespace},
+                {"service account", &rule.service_accounts, &request.service_account}}};
   for (const auto& [what, patterns, text] : texts) {
     if (patterns->empty() || MatchesOneOf(*patterns, *text)) continue;
     return text->empty() ? std::string("it names ") + what + "s, and the request has none"

@@ -42,6 +42,7 @@ struct PolicyRequest {
   std::vector<std::string> groups;
   // By the node's word.
   std::string pod_namespace;
+  std::string service_account;
   std::string handler;
   std::map<std::string, std::string> annotations;  // of the pod; of run
   // Of create and pull: the names of the image, with registry; one is enough.
@@ -71,6 +72,7 @@ struct PolicyRule {
   std::vector<std::string> groups;  // one of the token's groups
   std::vector<std::string> tenants;
   std::vector<std::string> namespaces;
+  std::vector<std::string> service_accounts;
   // What.
   std::set<Action> may;
   std::vector<std::string> handlers;

@@ -7,9 +7,9 @@
 #include <string>
 #include <string_view>
 
-#include "auth/base64url.h"
 #include "auth/jwk_set.h"
 #include "auth/jwt.h"
+#include "base/base64url.h"
 #include "net/base64.h"
 
 namespace interlink::auth {

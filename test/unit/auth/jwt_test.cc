@@ -7,8 +7,8 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
-#include "auth/base64url.h"
 #include "auth/jwk_set.h"
+#include "base/base64url.h"
 #include "token_issuer.h"
 
 namespace interlink::auth {

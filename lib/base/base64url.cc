@@ -1,24 +1,24 @@
-#include "auth/base64url.h"
+#include "base/base64url.h"
 
 #include <array>
 #include <cstdint>
 
-namespace interlink::auth {
+namespace interlink {
 namespace {
 
-constexpr int kNone = -1;
-constexpr std::string_view kDigits =
+constexpr int kNoDigit = -1;
+constexpr std::string_view kBase64UrlDigits =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-constexpr std::array<int, 256> Values() {
+constexpr std::array<int, 256> Base64UrlValues() {
   std::array<int, 256> values{};
-  for (int& value : values) value = kNone;
-  for (size_t i = 0; i < kDigits.size(); ++i)
-    values[static_cast<unsigned char>(kDigits[i])] = static_cast<int>(i);
+  for (int& value : values) value = kNoDigit;
+  for (size_t i = 0; i < kBase64UrlDigits.size(); ++i)
+    values[static_cast<unsigned char>(kBase64UrlDigits[i])] = static_cast<int>(i);
   return values;
 }
 
-constexpr std::array<int, 256> kValues = Values();
+constexpr std::array<int, 256> kBase64UrlValues = Base64UrlValues();
 
 }  // namespace
 
@@ -29,8 +29,8 @@ Result<std::string> DecodeBase64Url(std::string_view text) {
   uint32_t bits = 0;
   int count = 0;
   for (const char c : text) {
-    const int value = kValues[static_cast<unsigned char>(c)];
-    if (value == kNone) return InvalidArgument("no base64url: a character is none of it");
+    const int value = kBase64UrlValues[static_cast<unsigned char>(c)];
+    if (value == kNoDigit) return InvalidArgument("no base64url: a character is none of it");
     bits = (bits << 6U) | static_cast<uint32_t>(value);
     count += 6;
     if (count < 8) continue;
@@ -42,4 +42,4 @@ Result<std::string> DecodeBase64Url(std::string_view text) {
   return bytes;
 }
 
-}  // namespace interlink::auth
+}  // namespace interlink
