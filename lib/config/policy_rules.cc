@@ -118,6 +118,11 @@ Keys RuleKeys(PolicyRule* r) {
       PatternsKey("Tenants", &r->tenants, "The token's tenant. Default: any, or none."),
       PatternsKey("Namespaces", &r->namespaces,
                   "Namespaces of pods, by the node's word. Default: any."),
+      PatternsKey(
+          "ServiceAccounts", &r->service_accounts,
+          "Service accounts of pods that run at a site on another machine than their node's, "
+          "by the node's word, which reads them in the token that kubelet mounts. Default: "
+          "any, or none."),
       ActionsKey("May", &r->may,
                  "run: a pod; create: a container; update: resources of what runs; exec: a command "
                  "with a stream; exec-sync: one without (probes); attach; port-forward; pull: an "
@@ -260,6 +265,7 @@ Keys RequestKeys(PolicyRequest* r) {
       TextKey("Tenant", &r->tenant, "Of its token."),
       TextListKey("Groups", &r->groups, "Of its token."),
       TextKey("Namespace", &r->pod_namespace, "Of the pod."),
+      TextKey("ServiceAccount", &r->service_account, "Of the pod."),
       TextKey("Handler", &r->handler, "The handler that runs it."),
       AnnotationsKey(&r->annotations),
       TextListKey("Images", &r->images, "Names of the image."),

@@ -24,6 +24,10 @@ Keys UserKeys(MappedUser* u) {
       PatternsKey("Namespaces", &u->namespaces,
                   "Namespaces of pods, by the node's word: name the Nodes or Tenants that may say "
                   "so beside them. Default: any."),
+      PatternsKey(
+          "ServiceAccounts", &u->service_accounts,
+          "Service accounts of pods, by the node's word, which reads them in the token that "
+          "kubelet mounts (automountServiceAccountToken). Default: any, or none."),
       PatternsKey("Handlers", &u->handlers,
                   "Handlers that can run pods as other users. Default: any."),
       TextKey("User", &u->user,
@@ -62,7 +66,7 @@ Result<MappedUser> ReadUser(const Value& item, const std::string& path) {
 bool SpeaksOfAll(const MappedUser& user) {
   return user.nodes.empty() && user.issuers.empty() && user.subjects.empty() &&
          user.groups.empty() && user.tenants.empty() && user.namespaces.empty() &&
-         user.handlers.empty();
+         user.service_accounts.empty() && user.handlers.empty();
 }
 
 // One behind another that speaks of every pod is never the first.

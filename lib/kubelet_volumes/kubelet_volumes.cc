@@ -9,10 +9,13 @@
 #include <cerrno>
 #include <climits>
 #include <ctime>
+#include <filesystem>
 #include <string_view>
 #include <vector>
 
+#include "base/file.h"
 #include "base/unique_fd.h"
+#include "kubelet_volumes/service_account.h"
 #include "kubelet_volumes/snapshot.h"
 #include "wire/volume_digest.h"
 
@@ -24,9 +27,10 @@ using node::TakenMount;
 constexpr int kTries = 3;
 constexpr mode_t kFolderBits = 03777;
 constexpr const char* kEmptyDir = "kubernetes.io~empty-dir";
+constexpr const char* kProjected = "kubernetes.io~projected";
 constexpr std::array<std::string_view, 4> kCopied = {
-    "kubernetes.io~configmap", "kubernetes.io~secret", "kubernetes.io~projected",
-    "kubernetes.io~downward-api"};
+    "kubernetes.io~configmap", "kubernetes.io~secret", kProjected, "kubernetes.io~downward-api"};
+constexpr size_t kMaxToken = 16384;
 
 std::vector<std::string> Parts(const std::string& path) {
   std::vector<std::string> parts;
@@ -116,6 +120,22 @@ class KubeletFolder final : public node::KubeletVolumes {
     }
     const std::string kind = parts[0] == "volumes" && parts.size() > 1 ? parts[1] : parts[0];
     return DoesNotTravel("\"" + host_path + "\" (" + kind + ")");
+  }
+
+  std::string ServiceAccountOf(const std::string& pod_uid,
+                               const std::string& pod_namespace) const override {
+    if (!IsPart(pod_uid) || pod_uid.find('/') != std::string::npos) return "";
+    const std::string volumes = PodFolder(pod_uid) + "volumes/" + kProjected;
+    std::error_code error;
+    std::filesystem::directory_iterator it(volumes, error);
+    for (; !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
+      // Through kubelet's own links.
+      const auto token = ReadFile(it->path().string() + "/token", kMaxToken);
+      if (!token.ok()) continue;
+      std::string name = ServiceAccountIn(*token, {pod_uid, pod_namespace});
+      if (!name.empty()) return name;
+    }
+    return "";
   }
 
   std::optional<std::string> Mark(const std::string& host_path,

@@ -16,7 +16,9 @@ namespace interlink::kubelet_volumes {
 //   volumes/kubernetes.io~empty-dir/NAME                  folder of the pod
 //   volume-subpaths/NAME/CONTAINER/N                      snapshot, of those volumes of which there
 //   are any
-// Everything else is refused by its kind. `folder`: absolute.
+// Everything else is refused by its kind. A pod's service account is that of the file `token` of a
+// projected volume (service_account.h), which kubelet mounts before it asks for a sandbox.
+// `folder`: absolute.
 std::unique_ptr<node::KubeletVolumes> Open(std::string folder);
 
 }  // namespace interlink::kubelet_volumes

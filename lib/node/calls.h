@@ -37,7 +37,11 @@ class LiveNode::SandboxCalls final : public Sandboxes {
 
  private:
   using Accept = std::function<void(Status)>;
+  // A new pod of a site on another machine: what kubelet keeps says whose it is.
+  bool NeedsAccountLocked(const runtime::v1::RunPodSandboxRequest& request) const
+      REQUIRES_LOCK(node_.mutex_);
   Status RunLocked(const Call& call, const runtime::v1::RunPodSandboxRequest& request,
+                   const std::string& service_account,
                    const Reply<runtime::v1::RunPodSandboxResponse>& reply)
       REQUIRES_LOCK(node_.mutex_);
   Status JoinLocked(const Call& call, Sandbox& sandbox,

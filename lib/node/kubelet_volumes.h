@@ -34,6 +34,10 @@ class KubeletVolumes {
   // it.
   virtual Result<TakenMount> Take(const std::string& host_path,
                                   const std::string& pod_uid) const = 0;
+  // The pod's service account, as the token says that kubelet mounts for it; empty: it mounts none.
+  // Reads files: for step threads.
+  virtual std::string ServiceAccountOf(const std::string& pod_uid,
+                                       const std::string& pod_namespace) const = 0;
   // Another one whenever kubelet may have changed what Take would take as a snapshot. Nothing: it
   // never does (a subPath), there is nothing, or it is not the pod's. Reads no file.
   virtual std::optional<std::string> Mark(const std::string& host_path,

@@ -33,14 +33,42 @@ Status Check(const RunPodSandboxRequest& request) {
 void LiveNode::SandboxCalls::Run(const Call& call, const RunPodSandboxRequest& request,
                                  Reply<RunPodSandboxResponse> reply) {
   Status why = Check(request);
+  bool needs_account = false;
   if (why.ok()) {
     MutexLock lock(node_.mutex_);
-    why = node_.stopping_ ? ShuttingDown() : RunLocked(call, request, reply);
+    needs_account = NeedsAccountLocked(request);
+    if (node_.stopping_) {
+      why = ShuttingDown();
+    } else if (!needs_account) {
+      why = RunLocked(call, request, "", reply);
+    }
   }
-  if (!why.ok()) reply(why);
+  if (!why.ok()) return reply(why);
+  if (!needs_account) return;
+  const std::string& uid = request.config().metadata().uid();
+  node_.PostOrFail<RunPodSandboxResponse>(
+      "account/" + uid, std::move(reply),
+      [this, call, request](Reply<RunPodSandboxResponse> later) {
+        const auto& metadata = request.config().metadata();
+        const std::string account =
+            node_.ports_.volumes.ServiceAccountOf(metadata.uid(), metadata.namespace_());
+        Status refused;
+        {
+          MutexLock lock(node_.mutex_);
+          refused = node_.stopping_ ? ShuttingDown() : RunLocked(call, request, account, later);
+        }
+        if (!refused.ok()) later(refused);
+      });
+}
+
+bool LiveNode::SandboxCalls::NeedsAccountLocked(const RunPodSandboxRequest& request) const {
+  if (node_.tables_.pod_names.contains(NameOf(request.config().metadata()))) return false;
+  const auto handler = node_.HandlerLocked(request.runtime_handler());
+  return handler.ok() && node_.TakesContentsLocked(*handler);
 }
 
 Status LiveNode::SandboxCalls::RunLocked(const Call& call, const RunPodSandboxRequest& request,
+                                         const std::string& service_account,
                                          const Reply<RunPodSandboxResponse>& reply) {
   const auto name = NameOf(request.config().metadata());
   if (const auto known = node_.tables_.pod_names.find(name);
@@ -60,6 +88,7 @@ Status LiveNode::SandboxCalls::RunLocked(const Call& call, const RunPodSandboxRe
   body.set_created_ns(node_.MintCreatedLocked());
   // Part of the bytes that identify the request: a change of the configuration is for later pods.
   for (const auto& [key, value] : for_plugin) (*body.mutable_plugin_config())[key] = value;
+  body.set_service_account(service_account);
   interlink::v1::StoredNodeSandbox stored;
   stored.set_version(1);
   stored.set_id(id.str());

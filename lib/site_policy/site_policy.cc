@@ -21,6 +21,7 @@ PolicyRequest RequestOf(Action action, const site::Caller& caller,
     request.groups = caller.token->groups;
   }
   request.pod_namespace = pod.config().metadata().namespace_();
+  request.service_account = pod.service_account();
   request.handler = pod.handler();
   return request;
 }

@@ -2,6 +2,7 @@
 # The site's policy, by the real crictl: each verb refused by name, what runs left alone, a change taken while it serves.
 source "$BATS_TEST_DIRNAME/../system/common.bash"
 source "$BATS_TEST_DIRNAME/../system/own_site.bash"
+source "$BATS_TEST_DIRNAME/../system/policy.bash"
 
 setup_file() {
   own_lab

@@ -2,7 +2,7 @@
 # Quotas of the policy, by the real crictl: what is too much is refused by name and leaves nothing, ends are always taken,
 # a restart of the site forgets nothing.
 source "$BATS_TEST_DIRNAME/../system/common.bash"
-source "$BATS_TEST_DIRNAME/../system/own_site.bash"
+source "$BATS_TEST_DIRNAME/../system/policy.bash"
 
 setup_file() {
   own_lab
@@ -82,5 +82,5 @@ use_quota() { quota "$1" | exchange_policy; }
   eventually 10 wrong_once_more
   grep "the policy cannot be used" "$LAB_SITE_LOG" | has 'policy.yaml:4: unknown key .*Sandbox.*Sandboxes'
   refused "has 0 of 0 sandboxes" start_pod none
-  refused "unknown key" api policy check "$POLICY"
+  refused "unknown key" "$LAB_BUILD/bin/interlink-api" policy check "$POLICY"
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # A site of root whose policy says whose each pod's job is (JobUser: mapped): by namespace, games, mail or nobody.
 source "$BATS_TEST_DIRNAME/slurm.bash"
+source "$BATS_TEST_DIRNAME/../system/policy.bash"
 
 setup_file() {
   runuser -u games -- test -x "$PROJECT/test/lab" || skip "user games cannot read $PROJECT"
@@ -68,6 +69,20 @@ sleeper() { pgrep -f "^sleep $1\$"; }
   crictl start "$id" >/dev/null
   eventually 10 sleeper 47111
   same root "$(user_of "$(sleeper 47111)")"
+}
+
+@test "a pod's service account, as the token says that kubelet mounts for it, chooses the user" {
+  export POLICY=$LAB_DIR/policy.yaml
+  sed 's/^Users:$/&\n  - {Name: by-account, Namespaces: [team], ServiceAccounts: [runner], User: mail}/' "$POLICY" >"$BATS_TEST_TMPDIR/policy"
+  exchange_policy <"$BATS_TEST_TMPDIR/policy"
+  "$LAB_BUILD/bin/interlink-api" policy explain "$POLICY" <(printf 'Action: run\nNamespace: team\nServiceAccount: runner\nHandler: slurm\n') | has 'runs as user "mail", by "by-account"'
+  payload() { printf '{"kubernetes.io":{"namespace":"team","pod":{"uid":"%s"},"serviceaccount":{"name":"runner"}}}' "$1" | basenc --base64url -w 0 | tr -d =; }
+  exchange "$LAB_KUBELET/pods/account/volumes/kubernetes.io~projected/kube-api-access-x" token "e30.$(payload account).c2ln"
+  pod=$(start_pod_of account team)
+  same mail "$(user_of "$(agent_of "$pod")")"
+  # A token of another pod is none of this one's.
+  exchange "$LAB_KUBELET/pods/borrowed/volumes/kubernetes.io~projected/kube-api-access-x" token "e30.$(payload account).c2ln"
+  refused "names none for this pod" start_pod_of borrowed team
 }
 
 @test "one user's pods are closed to another: folder, token, image layers, state" {

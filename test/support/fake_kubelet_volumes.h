@@ -50,6 +50,16 @@ class FakeKubeletVolumes final : public node::KubeletVolumes {
     taken.source.set_snapshot("sha256:" + found->second);
     return taken;
   }
+  // By uid.
+  void SetServiceAccount(const std::string& uid, const std::string& name) {
+    MutexLock lock(mutex_);
+    accounts_[uid] = name;
+  }
+  std::string ServiceAccountOf(const std::string& pod_uid, const std::string&) const override {
+    MutexLock lock(mutex_);
+    const auto found = accounts_.find(pod_uid);
+    return found == accounts_.end() ? "" : found->second;
+  }
   std::optional<std::string> Mark(const std::string& host_path, const std::string&) const override {
     MutexLock lock(mutex_);
     const auto found = changes_.find(host_path);
@@ -58,6 +68,7 @@ class FakeKubeletVolumes final : public node::KubeletVolumes {
 
  private:
   mutable Mutex mutex_;
+  std::map<std::string, std::string> accounts_ GUARDED_BY(mutex_);
   std::map<std::string, Status> fail_ GUARDED_BY(mutex_);
   std::map<std::string, int> changes_ GUARDED_BY(mutex_);
   std::map<std::string, std::string> volumes_ GUARDED_BY(mutex_);

@@ -43,27 +43,3 @@ EOF
 
 # The status of GET /v1/info with the node's certificate and what else curl is told.
 ask() { curl -sS --max-time 10 --cacert "$LAB_PKI/ca.crt" --cert "$LAB_PKI/node-1.crt" --key "$LAB_PKI/node-1.key" -o "$BATS_TEST_TMPDIR/body" -w '%{http_code}' "$@" "$url/v1/info"; }
-
-# --- a policy of the lab's site; its text comes on stdin
-
-restart_lab_site() {
-  lab stop-site "$LAB_DIR" >&2
-  lab start-site "$LAB_DIR" >&2
-  eventually 20 site_is_reachable
-}
-begin_policy() {
-  export POLICY=$LAB_DIR/policy.yaml
-  cat >"$POLICY"
-  printf 'Policy:\n  File: "%s"\n' "$POLICY" >>"$LAB_SITE_CONFIG"
-  restart_lab_site
-}
-# Another one, in force when it returns.
-exchange_policy() {
-  local before
-  before=$(policy_reads)
-  cat >"$POLICY.new"
-  mv "$POLICY.new" "$POLICY"
-  eventually 10 policy_was_read_since "$before"
-}
-policy_reads() { grep -c "the policy was read again" "$LAB_SITE_LOG" || true; }
-policy_was_read_since() { [ "$(policy_reads)" -gt "$1" ]; }

@@ -19,6 +19,7 @@ TEST_CASE("The first user that speaks of a pod is its own") {
     Subjects: ["node:*"]
     Tenants: [physics]
     Namespaces: [physics, "ml-*"]
+    ServiceAccounts: [runner]
     User: "phys-01@example.org"
   - {Name: rest, User: guest}
 )");
@@ -32,8 +33,10 @@ TEST_CASE("The first user that speaks of a pod is its own") {
   pod.subject = "node:1";
   pod.tenant = "physics";
   pod.pod_namespace = "ml-a";
+  pod.service_account = "runner";
   CHECK(chosen() == "phys-01@example.org");
-  for (std::string* one : {&pod.node, &pod.issuer, &pod.subject, &pod.tenant, &pod.pod_namespace}) {
+  for (std::string* one : {&pod.node, &pod.issuer, &pod.subject, &pod.tenant, &pod.pod_namespace,
+                           &pod.service_account}) {
     const std::string kept = std::exchange(*one, "other");
     CHECK(chosen() == "guest");
     *one = kept;

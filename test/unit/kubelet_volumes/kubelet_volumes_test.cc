@@ -191,5 +191,37 @@ TEST_CASE("a volume that is too large, or holds what is no file, is refused by n
   }
 }
 
+TEST_CASE(
+    "a pod's service account is that of the token that kubelet mounts for it, and no other's") {
+  const Kubelet kubelet;
+  const auto account = [&] { return kubelet.volumes->ServiceAccountOf("u", "team"); };
+  CHECK(account().empty());
+  const std::string volume = kubelet.Pod("volumes/kubernetes.io~projected/kube-api-access-x");
+  REQUIRE(MakeDirectories(volume + "/..2026", 0755).ok());
+  REQUIRE(symlink("..2026", (volume + "/..data").c_str()) == 0);
+  REQUIRE(symlink("..data/token", (volume + "/token").c_str()) == 0);
+  CHECK(account().empty());
+  // Payloads of {"kubernetes.io":{"namespace":"team","pod":{"name":"p","uid":UID},
+  // "serviceaccount":{"name":"runner","uid":"s"}}}.
+  const auto write = [&](const std::string& token) {
+    Kubelet::Write(volume + "/..2026/token", token);
+  };
+  const std::string bound =
+      "eyJrdWJlcm5ldGVzLmlvIjp7Im5hbWVzcGFjZSI6InRlYW0iLCJwb2QiOnsibmFtZSI6InAiLCJ1aWQiOiJ1In0s"
+      "InNlcnZpY2VhY2NvdW50Ijp7Im5hbWUiOiJydW5uZXIiLCJ1aWQiOiJzIn19fQ";
+  write("e30." + bound + ".c2ln");
+  CHECK(account() == "runner");
+  CHECK(kubelet.volumes->ServiceAccountOf("u", "other").empty());
+  CHECK(kubelet.volumes->ServiceAccountOf("..", "team").empty());
+  const std::string text = GENERATE_COPY(
+      std::string(""), std::string("a.b"), std::string("e30.e30.c2ln"), "e30." + bound,
+      "e30." + bound.substr(1) + ".c2ln", std::string("e30.W10.c2ln"), std::string(20000, 'a'),
+      // Of the pod "v".
+      std::string("e30.eyJrdWJlcm5ldGVzLmlvIjp7Im5hbWVzcGFjZSI6InRlYW0iLCJwb2QiOnsidWlkIjoidiJ9LCJ"
+                  "zZXJ2aWNlYWNjb3VudCI6eyJuYW1lIjoicnVubmVyIn19fQ.c2ln"));
+  write(text);
+  CHECK(account().empty());
+}
+
 }  // namespace
 }  // namespace interlink::kubelet_volumes

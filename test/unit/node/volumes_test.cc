@@ -111,5 +111,32 @@ TEST_CASE("nothing is taken for a site that has the files itself, nor from other
   CHECK(lab.site.Calls("PutVolume") == 0);
 }
 
+std::string AccountSent(NodeLab& lab, const SandboxId& id) {
+  interlink::v1::RunSandboxRequest body;
+  REQUIRE(body.ParseFromString(lab.site.Bodies(id.str()).front()));
+  return body.service_account();
+}
+
+TEST_CASE(
+    "a site on another machine is told a pod's service account, and a repeat tells the same") {
+  VolumesLab lab;
+  lab.volumes.SetServiceAccount("uid-a", "runner");
+  const SandboxId pod = lab.Ready("a");
+  CHECK(AccountSent(lab, pod) == "runner");
+  CHECK(AccountSent(lab, lab.Ready("b")).empty());
+
+  lab.volumes.SetServiceAccount("uid-a", "another");
+  const auto again = lab.Run(NodeLab::Pod("a"));
+  REQUIRE(again.ok());
+  CHECK(*again == pod);
+  CHECK(AccountSent(lab, pod) == "runner");
+}
+
+TEST_CASE("a site of kubelet's own machine is told no service account") {
+  NodeLab lab;
+  lab.volumes.SetServiceAccount("uid-a", "runner");
+  CHECK(AccountSent(lab, lab.Ready("a")).empty());
+}
+
 }  // namespace
 }  // namespace interlink::test

@@ -53,9 +53,12 @@ TEST_CASE("A pod's user is chosen by who asks and by what the pod says") {
   auth::MappedUser user;
   user.nodes = {"n1"};
   user.namespaces = {"team"};
+  user.service_accounts = {"runner"};
   user.handlers = {"hpc"};
   user.user = "alice";
   lab.policy = auth::Policy({Rule({Action::kRun})}, {}, {user});
+  CHECK(lab.rules().UserOf(lab.caller, lab.pod).empty());
+  lab.pod.set_service_account("runner");
   CHECK(lab.rules().UserOf(lab.caller, lab.pod) == "alice");
   lab.pod.mutable_config()->mutable_metadata()->set_namespace_("other");
   CHECK(lab.rules().UserOf(lab.caller, lab.pod).empty());

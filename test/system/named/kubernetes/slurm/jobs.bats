@@ -3,6 +3,7 @@
 # asks again 10 to 15 s later; a queue takes longer.
 source "$BATS_TEST_DIRNAME/../kube.bash"
 source "$PROJECT/test/slurm/slurm.bash"
+source "$PROJECT/test/system/policy.bash"
 
 teardown() {
   lab start-site "$LAB_DIR" 2>/dev/null || true
@@ -191,14 +192,12 @@ is_up_at_site() { site GET "/v1/sandboxes/$1" | jq -e '.seen == "SEEN_UP"' >/dev
 @test "a partition that SLURM does not know is told in SLURM's words" {
   cp "$LAB_SITE_CONFIG" "$BATS_TEST_TMPDIR/site.yaml"
   sed -i 's/^      LeaveWithin: 12$/&\n      Rules: {Partition: {Pod: true}}/' "$LAB_SITE_CONFIG"
-  lab stop-site "$LAB_DIR"
-  lab start-site "$LAB_DIR"
+  restart_lab_site
   apply_pod astray '.metadata.annotations = {"slurm.interlink.io/partition": "nowhere"}' true
   eventually 45 event_says astray 'SLURM refuses the job: .*[Ii]nvalid partition'
   kubectl delete pod astray --timeout=30s >/dev/null
   cp "$BATS_TEST_TMPDIR/site.yaml" "$LAB_SITE_CONFIG"
-  lab stop-site "$LAB_DIR"
-  lab start-site "$LAB_DIR"
+  restart_lab_site
 }
 
 @test "a job that ends while no call waits: the next call is told why, the one after has a new job" {
@@ -233,6 +232,26 @@ volume() { echo "(.spec.volumes += [{name: \"$1\"} + $2]) | (.spec.containers[].
   while ((${#claims} % 4)); do claims=$claims=; done
   same "system:serviceaccount:default:default files" "$(base64 -d <<<"$claims" | jq -r '"\(.sub) \(.["kubernetes.io"].pod.name)"')"
   one_job files
+}
+
+@test "the site's policy knows a pod's service account from the token that kubelet mounts" {
+  cp "$LAB_SITE_CONFIG" "$BATS_TEST_TMPDIR/site.yaml"
+  begin_policy <<'EOF'
+Rules:
+  - {Name: default-only, ServiceAccounts: [default], May: [run, create, pull]}
+EOF
+  mounts='.spec.automountServiceAccountToken = true'
+  apply_pod known "$mounts" true
+  await 60 known .status.phase Succeeded
+  kubectl create serviceaccount other >/dev/null
+  apply_pod strange "$mounts | .spec.serviceAccountName = \"other\"" true
+  eventually 30 event_says strange 'it does not name service account "other"'
+  apply_pod without . true
+  eventually 30 event_says without 'it names service accounts, and the request has none'
+  kubectl delete pod known strange without --timeout=60s >/dev/null
+  kubectl delete serviceaccount other >/dev/null
+  cp "$BATS_TEST_TMPDIR/site.yaml" "$LAB_SITE_CONFIG"
+  restart_lab_site
 }
 
 # Kubelet looks at a pod's volumes every 60 to 90 s.
