@@ -13,6 +13,8 @@ int CommandUnpin(int argc, char** argv);
 int CommandInit(int argc, char** argv);
 int CommandDial(int argc, char** argv);
 int CommandSupervise(int argc, char** argv);
+int CommandChRun(int argc, char** argv);
+int CommandInside(int argc, char** argv);
 
 }  // namespace interlink::shim
 

@@ -6,9 +6,9 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "commands.h"
+#include "console.h"
 #include "shim/layout.h"
 #include "system.h"
 
@@ -51,26 +51,6 @@ Outcome ConnectLoopback(uint16_t port, Fd& connected) {
   v6.sin6_addr = in6addr_loopback;
   if (ConnectTo(reinterpret_cast<sockaddr*>(&v6), sizeof v6, connected).ok()) return {};
   return first;
-}
-
-Outcome SendDescriptor(int socket_fd, int fd) {
-  char byte = 0;
-  iovec part{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  if (sendmsg(socket_fd, &message, MSG_NOSIGNAL) != 1) {
-    return Outcome::Errno(errno, "send the descriptor");
-  }
-  return {};
 }
 
 }  // namespace

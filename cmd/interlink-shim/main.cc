@@ -22,6 +22,7 @@ constexpr struct {
     {"oci", CommandOci},         {"pin", CommandPin},
     {"unpin", CommandUnpin},     {"init", CommandInit},
     {"dial", CommandDial},       {"supervise", CommandSupervise},
+    {"ch-run", CommandChRun},    {"inside", CommandInside},
     {"version", CommandVersion},
 };
 
@@ -35,6 +36,7 @@ int main(int argc, char** argv) {
       if (command.name == argv[1]) return command.run(argc - 2, argv + 2);
     }
   }
-  return Complain(kCommandUsage,
-                  "usage: interlink-shim run|end|oci|pin|unpin|init|dial|supervise|version ...");
+  return Complain(
+      kCommandUsage,
+      "usage: interlink-shim run|end|oci|pin|unpin|init|dial|supervise|ch-run|version ...");
 }

@@ -28,7 +28,7 @@ bool HybridCgroups() {
 }
 
 void RedirectOrDie(int from, int to) {
-  const int source = from >= 0 ? from : open("/dev/null", O_RDWR);
+  const int source = from >= 0 ? from : open("/dev/null", O_RDWR | O_CLOEXEC);
   if (source < 0 || dup2(source, to) < 0) _exit(126);
 }
 

@@ -47,7 +47,7 @@ inline constexpr int kCommandOk = 0;
 inline constexpr int kCommandFailed = 1;
 inline constexpr int kCommandUsage = 2;
 inline constexpr int kCommandExists = 3;   // run: this directory was used; pin: already pinned
-inline constexpr int kCommandRefused = 4;  // dial: nothing listens
+inline constexpr int kCommandRefused = 4;  // dial: nothing listens; ch-run try: it cannot
 
 // The offset that log.ack or log.start holds; 0 when it was never written. `fd`: the open file.
 inline uint64_t ReadLogOffset(int fd) {
