@@ -9,14 +9,12 @@
 #include <filesystem>
 
 #include "base/file.h"
-#include "engine/apparmor.h"
 #include "engine/command.h"
 #include "engine/devices.h"
 #include "engine/host_path.h"
 #include "engine/mount_rules.h"
+#include "engine/plan_filters.h"
 #include "engine/plan_sandbox.h"
-#include "engine/seccomp_file.h"
-#include "engine/seccomp_profile.h"
 #include "interlink/v1/volume.pb.h"
 #include "runtime/v1/api.pb.h"
 
@@ -24,62 +22,12 @@ namespace interlink::engine {
 namespace {
 
 using runtime::v1::ContainerConfig;
-using runtime::v1::SecurityProfile;
 
 constexpr size_t kMaxUserFile = 4U << 20U;
 
 template <typename Words>
 std::vector<std::string> Strings(const Words& words) {
   return {words.begin(), words.end()};
-}
-
-// The file of a Localhost profile: in kubelet's folder of them, or where pods may mount from.
-Result<std::string> SeccompFile(const ContainerPlace& place, const std::string& path) {
-  if (!place.options.kubelet_host) {
-    return Unimplemented(
-        "seccomp.localhost_ref names a file of the node, and this site is another machine "
-        "(KubeletHost is not set): use RuntimeDefault or Unconfined");
-  }
-  if (path.empty()) return InvalidArgument("seccomp.localhost_ref names no profile");
-  std::vector<std::string> folders = PolicyOf(place.options, place.pod.handler).allowed_host_paths;
-  folders.push_back(place.options.kubelet_folder + "/seccomp");
-  auto resolved = AllowedHostPath(path, folders);
-  if (!resolved.ok()) return resolved.status().WithContext("seccomp.localhost_ref");
-  return resolved;
-}
-
-Status CheckSeccomp(const ContainerPlace& place,
-                    const runtime::v1::LinuxContainerSecurityContext& security) {
-  const auto& profile = security.seccomp();
-  if (security.privileged()) return {};  // no filter, whatever is asked for: as everywhere
-  if (profile.profile_type() == SecurityProfile::Localhost) {
-    return SeccompFile(place, profile.localhost_ref()).status();
-  }
-  if (profile.localhost_ref().empty()) return {};
-  return InvalidArgument("seccomp.localhost_ref is set without profile_type Localhost");
-}
-
-// The value of linux.seccomp; "" for none.
-Result<std::string> Seccomp(const ContainerPlace& place,
-                            const runtime::v1::LinuxContainerSecurityContext& security,
-                            CapabilitySet bounding) {
-  if (!security.has_seccomp() || security.privileged()) return std::string();
-  const auto& profile = security.seccomp();
-  if (profile.profile_type() == SecurityProfile::RuntimeDefault) {
-    return DefaultSeccompProfile(bounding);
-  }
-  if (profile.profile_type() != SecurityProfile::Localhost) return std::string();
-  ASSIGN_OR_RETURN(const std::string path, SeccompFile(place, profile.localhost_ref()));
-  auto read = ReadSeccompProfile(path);
-  if (!read.ok()) return read.status().WithContext("seccomp.localhost_ref");
-  return read;
-}
-
-Result<std::string> AppArmor(const runtime::v1::LinuxContainerSecurityContext& security) {
-  ASSIGN_OR_RETURN(const AppArmorRequest request, AppArmorRequestOf(security));
-  if (request.kind == AppArmorRequest::Kind::kUnconfined) return std::string();
-  ASSIGN_OR_RETURN(const auto loaded, LoadedAppArmorProfiles("/"));
-  return AppArmorProfile(request, security.privileged(), loaded);
 }
 
 // The mounts that a pod of this machine's kubelet needs always: its own volumes.
@@ -403,8 +351,7 @@ Status CheckContainer(const ContainerPlace& place, const ContainerConfig& config
   const Policy policy = PolicyOf(place.options, place.pod.handler);
   const auto& security = config.linux().security_context();
   RETURN_IF_ERROR(CheckNamespaces(place, security.namespace_options(), policy));
-  RETURN_IF_ERROR(CheckSeccomp(place, security));
-  RETURN_IF_ERROR(AppArmor(security).status());
+  RETURN_IF_ERROR(CheckFilters(place, security));
   if (security.privileged()) {
     if (!policy.allow_privileged) {
       return PermissionDenied("privileged: AllowPrivileged of this handler is not set");
@@ -480,8 +427,8 @@ Result<std::string> PlanContainer(const ContainerPlace& place, const ContainerCo
   inputs.read_only_paths = Strings(security.readonly_paths());
   // Fewer of them open the machine's /proc and /sys to the container's root.
   inputs.own_paths_only = PolicyOf(place.options, place.pod.handler).allow_privileged;
-  ASSIGN_OR_RETURN(inputs.seccomp, Seccomp(place, security, inputs.capabilities.bounding));
-  ASSIGN_OR_RETURN(inputs.apparmor, AppArmor(security));
+  ASSIGN_OR_RETURN(inputs.seccomp, SeccompOf(place, security, inputs.capabilities.bounding));
+  ASSIGN_OR_RETURN(inputs.apparmor, AppArmorOf(security));
   inputs.cgroup = record.cgroup;
   inputs.features = place.features;
   record.user = inputs.user;

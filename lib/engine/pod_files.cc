@@ -172,18 +172,18 @@ auto Load(const std::string& path, Parse parse) -> Result<decltype(parse(json())
 }
 
 // Words of runtimes and plugins may hold any bytes.
-std::string Dump(const json& value) {
+std::string RecordBytes(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 }  // namespace
 
 Status Save(const PodFolder& folder, const PodRecord& record) {
-  return WriteFileAtomically(folder.RecordFile(), Dump(ToJson(record)), 0600);
+  return WriteFileAtomically(folder.RecordFile(), RecordBytes(ToJson(record)), 0600);
 }
 
 Status Save(const PodFolder& folder, const ContainerRecord& record) {
-  return WriteFileAtomically(folder.ContainerFile(record.id), Dump(ToJson(record)), 0600);
+  return WriteFileAtomically(folder.ContainerFile(record.id), RecordBytes(ToJson(record)), 0600);
 }
 
 Result<PodRecord> LoadPod(const PodFolder& folder) { return Load(folder.RecordFile(), PodFrom); }
