@@ -27,7 +27,10 @@ int main(int argc, char** argv) {
   run->add_option("--state", options.state,
                   "folder of the containers, on a local file system (default: FOLDER/state)");
   run->add_option("--allocation", options.allocation, "what the scheduler gave, e.g. its job id");
-  run->add_option("--runtime", options.runtime, "the OCI runtime (default: /usr/bin/crun)");
+  run->add_option("--engine", options.engine,
+                  "what makes containers: crun (default) or ch-run, without root");
+  run->add_option("--runtime", options.runtime,
+                  "the engine's program (default: /usr/bin/ and its name)");
   auto* handler = run->add_option("--handler", options.handler, "of the pod, for --allow-...");
   run->add_option("--allow-host-path", options.allowed_host_paths,
                   "a path of this machine that the pod may mount, with everything below")

@@ -19,7 +19,8 @@ struct RunOptions {
   std::string folder;  // the pod's
   std::string state;   // of containers: a local file system; empty: FOLDER/state
   std::string allocation;
-  std::string runtime = "/usr/bin/crun";
+  std::string engine = "crun";
+  std::string runtime;  // empty: the engine's own
   int leave_within_seconds = 25;
   int shim_lease_seconds = 0;  // 0: none
   std::string handler;

@@ -18,6 +18,7 @@
 #include "agent/two_ways.h"
 #include "base/file.h"
 #include "embedded_shim.h"
+#include "engine/container_engines.h"
 #include "engine/engine.h"
 #include "engine/pod_files.h"
 #include "engine/runtime_check.h"
@@ -76,6 +77,23 @@ std::string StateFolder(const RunOptions& options) {
   return options.state.empty() ? options.folder + "/state" : options.state;
 }
 
+Result<const engine::ContainerEngine*> EngineOf(const RunOptions& options) {
+  const engine::ContainerEngine* engine = engine::FindContainerEngine(options.engine);
+  if (engine == nullptr) {
+    return InvalidArgument("--engine is " + engine::ContainerEngineNames() + ", not \"" +
+                           options.engine + "\"");
+  }
+  if (options.allow_root && !engine->all_ids) {
+    return InvalidArgument("--engine " + options.engine +
+                           " gives a container one id only, and --allow-root all");
+  }
+  return engine;
+}
+
+std::string RuntimeOf(const RunOptions& options, const engine::ContainerEngine& engine) {
+  return options.runtime.empty() ? engine.program : options.runtime;
+}
+
 std::vector<std::string> SuperviseWords(const RunOptions& options, const std::string& shim) {
   std::vector<std::string> words = {shim, "supervise"};
   if (options.allow_root) words.emplace_back("--allow-root");
@@ -98,10 +116,16 @@ int LeaveUnfit(const RunOptions& options, const Status& why) {
 
 // Becomes `interlink-shim supervise`, which starts this program again with --supervised.
 int BecomeSupervised(const RunOptions& options, char** argv) {
+  const auto engine = EngineOf(options);
+  if (!engine.ok()) return Complain(kRefused, engine.status());
   const auto shim = UnpackShim(StateFolder(options) + "/bin");
   if (!shim.ok()) return Complain(kRefused, shim.status());
   std::vector<std::string> words = SuperviseWords(options, *shim);
-  const Status fit = engine::CheckRuntime(Call::WithTimeout(kTry), words, options.runtime);
+  const std::string trial = StateFolder(options) + "/trial";
+  const Status made = MakeDirectories(trial, 0700);
+  if (!made.ok()) return Complain(kRefused, made);
+  const Status fit = engine::CheckRuntime(Call::WithTimeout(kTry), words, **engine,
+                                          {*shim, RuntimeOf(options, **engine), trial, false});
   if (!fit.ok()) return LeaveUnfit(options, fit);
   std::array<char, PATH_MAX> self{};
   const ssize_t size = readlink("/proc/self/exe", self.data(), self.size() - 1);
@@ -195,7 +219,9 @@ Result<int> Serve(const RunOptions& options, const Secrets& secrets, const sigse
   engine_options.plugin = "agent";
   engine_options.state_folder = state + "/pods";
   engine_options.shim = shim;
-  engine_options.runtime = options.runtime;
+  ASSIGN_OR_RETURN(const engine::ContainerEngine* engine, EngineOf(options));
+  engine_options.engine = options.engine;
+  engine_options.runtime = RuntimeOf(options, *engine);
   engine_options.rootless = true;
   engine_options.policies[options.handler].allowed_host_paths = options.allowed_host_paths;
   engine_options.allocation_memory_bytes = options.memory_mib << kMebibyteShift;

@@ -143,6 +143,10 @@ Status Engine::MakeContainer(const PodView& pod, const sdk::ContainerSpec& spec,
       const std::string config,
       PlanContainer(place, spec.config, root, pid_namespace.path, record, host_mounts));
   RETURN_IF_ERROR(WriteFileAtomically(folder.Bundle(spec.id) + "/config.json", config, 0600));
+  if (maker_.launch != nullptr) {
+    ASSIGN_OR_RETURN(const std::string launch, maker_.launch(config));
+    RETURN_IF_ERROR(WriteFileAtomically(folder.Bundle(spec.id) + "/launch", launch, 0600));
+  }
   RETURN_IF_ERROR(Save(folder, record));
   RunRequest run;
   run.folder = folder.Shim(spec.id);

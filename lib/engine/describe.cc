@@ -1,5 +1,8 @@
 // What the engine honours of CRI, field by field. What is in no list is refused by the site; what
 // is here and not possible in a combination is refused by plan_*.cc.
+#include <algorithm>
+
+#include "engine/container_engines.h"
 #include "engine/engine.h"
 
 namespace interlink::engine {
@@ -63,7 +66,9 @@ sdk::FieldLists ContainerFields(const EngineFeatures& features, bool rootless) {
                     "stdin_once",
                     "tty",
                     "stop_signal",
-                    "linux.security_context.capabilities",
+                    "linux.security_context.capabilities.add_capabilities",
+                    "linux.security_context.capabilities.drop_capabilities",
+                    "linux.security_context.capabilities.add_ambient_capabilities",
                     "linux.security_context.privileged",
                     "linux.security_context.namespace_options.network",
                     "linux.security_context.namespace_options.pid",
@@ -92,6 +97,15 @@ sdk::FieldLists ContainerFields(const EngineFeatures& features, bool rootless) {
   return lists;
 }
 
+// What the container engine cannot do is not honoured.
+void TakeOut(const EngineOptions& options, std::vector<std::string>& honoured) {
+  const ContainerEngine* engine = FindContainerEngine(options.engine);
+  if (engine == nullptr) return;  // Engine::Create says so
+  std::erase_if(honoured, [engine](const std::string& path) {
+    return std::find(engine->lacks.begin(), engine->lacks.end(), path) != engine->lacks.end();
+  });
+}
+
 }  // namespace
 
 sdk::Description DescribeEngine(const EngineOptions& options, const EngineFeatures& features) {
@@ -110,6 +124,8 @@ sdk::Description DescribeEngine(const EngineOptions& options, const EngineFeatur
   }
   description.sandbox = SandboxFields(options.kubelet_host, features);
   description.container = ContainerFields(features, options.rootless);
+  TakeOut(options, description.sandbox.honoured);
+  TakeOut(options, description.container.honoured);
   return description;
 }
 

@@ -43,7 +43,8 @@ State StateOf(PodPhase phase) {
   return State::kPending;
 }
 
-EngineFeatures ProbeFeatures(sdk::Host& host, const EngineOptions& options) {
+EngineFeatures ProbeFeatures(sdk::Host& host, const EngineOptions& options,
+                             const ContainerEngine& maker) {
   EngineFeatures features;
   features.recursive_read_only = CanMountRecursivelyReadOnly();
   if (options.rootless) {
@@ -51,7 +52,7 @@ EngineFeatures ProbeFeatures(sdk::Host& host, const EngineOptions& options) {
     features.own_ids = OwnIds();
     return features;
   }
-  const ShimClient shim(options.shim, options.runtime);
+  const ShimClient shim(options.shim, maker, options.runtime);
   const Status users =
       ProbeUserNamespaces(shim, options.state_folder + "/" + host.lineage().str() + "/probe");
   features.user_namespaces = users.ok();
@@ -74,6 +75,14 @@ Result<std::unique_ptr<sdk::Backend>> Engine::Create(sdk::Host& host, EngineOpti
     return InvalidArgument(
         "an engine without root cannot serve the pods of this machine's kubelet");
   }
+  const ContainerEngine* maker = FindContainerEngine(options.engine);
+  if (maker == nullptr) {
+    return InvalidArgument("there is no container engine \"" + options.engine + "\": it is " +
+                           ContainerEngineNames());
+  }
+  if (maker->rootless && !options.rootless) {
+    return InvalidArgument("engine " + options.engine + " runs containers without root only");
+  }
   if (access(options.shim.c_str(), X_OK) != 0) {
     return FailedPrecondition("interlink-shim is not at \"" + options.shim + "\"");
   }
@@ -81,27 +90,33 @@ Result<std::unique_ptr<sdk::Backend>> Engine::Create(sdk::Host& host, EngineOpti
   if (!cgroups.ok()) return cgroups.status();
   ASSIGN_OR_RETURN(const CapabilitySet own, OwnBoundingSet());
   ASSIGN_OR_RETURN(const CapabilitySet effective, OwnEffectiveSet());
-  const EngineFeatures features = ProbeFeatures(host, options);
+  const EngineFeatures features = ProbeFeatures(host, options, *maker);
   if (options.rootless && features.own_ids == 0) {
     return FailedPrecondition(
         "this user namespace has no id 0: start it with interlink-shim supervise");
   }
+  if (features.own_ids > 1 && !maker->all_ids) {
+    return FailedPrecondition("engine " + options.engine +
+                              " gives a container one id only, and root's containers have all");
+  }
   std::unique_ptr<Engine> engine(
-      new Engine(host, std::move(options), *std::move(cgroups), own, effective, features));
+      new Engine(host, std::move(options), *maker, *std::move(cgroups), own, effective, features));
   RETURN_IF_ERROR(engine->Begin());
   return std::unique_ptr<sdk::Backend>(std::move(engine));
 }
 
-Engine::Engine(sdk::Host& host, EngineOptions options, Cgroups cgroups, CapabilitySet own,
-               CapabilitySet effective, const EngineFeatures& features)
+Engine::Engine(sdk::Host& host, EngineOptions options, const ContainerEngine& maker,
+               Cgroups cgroups, CapabilitySet own, CapabilitySet effective,
+               const EngineFeatures& features)
     : host_(host),
       options_(std::move(options)),
+      maker_(maker),
       features_(features),
       description_(DescribeEngine(options_, features_)),
       cgroups_(std::move(cgroups)),
       own_capabilities_(own),
       effective_capabilities_(effective),
-      shim_(options_.shim, options_.runtime, !options_.rootless),
+      shim_(options_.shim, maker_, options_.runtime, !options_.rootless),
       cni_(options_.cni_conf_folder, options_.cni_bin_folders),
       root_(options_.state_folder + "/" + host.lineage().str()),
       steps_("engine", options_.threads, kMaxQueued) {}

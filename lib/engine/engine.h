@@ -21,6 +21,7 @@
 #include "engine/capabilities.h"
 #include "engine/cgroup.h"
 #include "engine/cni.h"
+#include "engine/container_engines.h"
 #include "engine/image_volumes.h"
 #include "engine/options.h"
 #include "engine/pod_files.h"
@@ -122,8 +123,8 @@ class Engine final : public sdk::Backend {
     PodRecord record;
   };
 
-  Engine(sdk::Host& host, EngineOptions options, Cgroups cgroups, CapabilitySet own,
-         CapabilitySet effective, const EngineFeatures& features);
+  Engine(sdk::Host& host, EngineOptions options, const ContainerEngine& maker, Cgroups cgroups,
+         CapabilitySet own, CapabilitySet effective, const EngineFeatures& features);
   Status Begin();
 
   // Lanes.
@@ -221,6 +222,7 @@ class Engine final : public sdk::Backend {
 
   sdk::Host& host_;
   const EngineOptions options_;
+  const ContainerEngine& maker_;
   const EngineFeatures features_;
   const sdk::Description description_;
   const Cgroups cgroups_;

@@ -26,7 +26,8 @@ struct EngineOptions {
   std::map<std::string, Policy> policies;  // by handler; a handler without one may do nothing
   std::string state_folder;                // absolute; made by the engine (0700)
   std::string shim;                        // absolute path of interlink-shim
-  std::string runtime = "/usr/bin/crun";   // absolute; an OCI runtime with crun's command line
+  std::string engine = "crun";             // a row of container_engines.h
+  std::string runtime = "/usr/bin/crun";   // absolute; that engine's program
   std::string cni_conf_folder = "/etc/cni/net.d";
   std::vector<std::string> cni_bin_folders = {"/opt/cni/bin", "/usr/lib/cni"};
   std::string cgroup_root = "/interlink";  // without kubelet_host: ROOT/node/sandbox/container

@@ -14,7 +14,7 @@ class LinuxContainerSecurityContext;
 
 namespace interlink::engine {
 
-// Refused: a profile that cannot be had here; the message names the field.
+// Refused: a profile that cannot be had here, or by this engine; the message names the field.
 Status CheckFilters(const ContainerPlace& place,
                     const runtime::v1::LinuxContainerSecurityContext& security);
 

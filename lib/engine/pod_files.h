@@ -8,7 +8,7 @@
 //     cni                        ADD has begun: the network must be taken down
 //     resolv.conf hostname       bound into the containers
 //     empty/NAME                 emptyDirs of a kubelet on another machine
-//     crun/                      the runtime's own state
+//     crun/                      the container engine's own state
 //     c/CONTAINER/               0700
 //       container.json           ContainerRecord
 //       shim/                    lib/shim/layout.h: log, exit record, control socket
@@ -19,6 +19,7 @@
 //       contents/N                 snapshots of that kubelet's volumes
 //       termination-log            where it reads the termination message
 //       bundle/config.json bundle/rootfs
+//       bundle/launch            of an engine that reads no config.json
 #ifndef INTERLINK_ENGINE_POD_FILES_H_
 #define INTERLINK_ENGINE_POD_FILES_H_
 

@@ -141,7 +141,10 @@ Result<UniqueFd> Engine::OpenInShim(const Call& call, const sdk::SessionSpec& sp
   if (spec.argv.empty()) return InvalidArgument("the command to execute is empty");
   ASSIGN_OR_RETURN(const std::string config,
                    ReadFile(pod.folder.Bundle(spec.container) + "/config.json"));
-  ASSIGN_OR_RETURN(const std::string process, ExecProcess(config, spec.argv, spec.tty));
+  ASSIGN_OR_RETURN(std::string process, ExecProcess(config, spec.argv, spec.tty));
+  if (maker_.exec_launch != nullptr) {
+    ASSIGN_OR_RETURN(process, maker_.exec_launch(process));
+  }
   // The runtime has read it when the shim answers.
   const TemporaryFile file(folder + "/process." + RandomHex(8) + ".json");
   RETURN_IF_ERROR(file.Write(process));

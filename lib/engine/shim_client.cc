@@ -113,8 +113,7 @@ Result<UniqueFd> ReceiveDescriptor(int socket) {
 }  // namespace
 
 std::vector<std::string> ShimClient::RuntimeCommand(const std::string& root) const {
-  const char* manager = cgroups_ ? "--cgroup-manager=cgroupfs" : "--cgroup-manager=disabled";
-  return {runtime_, manager, "--root", root};
+  return engine_.command({shim_, runtime_, root, cgroups_});
 }
 
 Status ShimClient::Command(const Call& call, std::vector<std::string> arguments,

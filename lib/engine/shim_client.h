@@ -12,6 +12,7 @@
 #include "base/call.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
+#include "engine/container_engines.h"
 #include "engine/user_namespace.h"
 #include "shim/exit_record.h"
 #include "shim/messages.h"
@@ -58,8 +59,9 @@ struct ContainerExit {
 class ShimClient {
  public:
   // `cgroups`: the runtime makes and limits them; else it leaves them alone.
-  ShimClient(std::string shim, std::string runtime, bool cgroups = true)
-      : shim_(std::move(shim)), runtime_(std::move(runtime)), cgroups_(cgroups) {}
+  ShimClient(std::string shim, const ContainerEngine& engine, std::string runtime,
+             bool cgroups = true)
+      : shim_(std::move(shim)), engine_(engine), runtime_(std::move(runtime)), cgroups_(cgroups) {}
 
   // kAlreadyExists: pinned already. kInvalidArgument: the shim's own words.
   Status Pin(const Call& call, const PinRequest& request) const;
@@ -98,6 +100,7 @@ class ShimClient {
   std::vector<std::string> RuntimeCommand(const std::string& root) const;
 
   const std::string shim_;
+  const ContainerEngine& engine_;
   const std::string runtime_;
   const bool cgroups_;
 };

@@ -72,15 +72,16 @@ TEST_CASE("A runtime is tried before it is needed") {
     return path;
   };
   const auto why = [](const std::string& runtime, const std::vector<std::string>& launcher = {}) {
-    const Status status =
-        CheckRuntime(Call::WithTimeout(std::chrono::seconds(2)), launcher, runtime);
+    const Status status = CheckRuntime(Call::WithTimeout(std::chrono::seconds(2)), launcher,
+                                       *FindContainerEngine("crun"), {"", runtime, "", false});
     return status.ok() ? "" : status.ToString();
   };
   CHECK(why(program("[ \"$1\" = --version ] && echo 'x version 1' && echo 'spec: 1.0.0'")).empty());
-  CHECK(why(folder.File("absent")).find("there is no OCI runtime at") != std::string::npos);
+  CHECK(why(folder.File("absent")).find("there is no crun at") != std::string::npos);
   CHECK(why(program("echo true")).find("is no OCI runtime") != std::string::npos);
-  CHECK(why(program("echo 'no\nway' >&2; exit 4")).find("cannot run here: no way") !=
-        std::string::npos);
+  CHECK(
+      why(program("echo 'no\nway' >&2; exit 4")).find("cannot run here with engine crun: no way") !=
+      std::string::npos);
   CHECK(why(program("sleep 60")).find("no OCI") == std::string::npos);
   CHECK_FALSE(why(program("sleep 60")).empty());
   const std::string launcher = program("[ \"$1\" = a ] && shift && exec \"$@\"");
