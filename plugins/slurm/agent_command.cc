@@ -32,6 +32,7 @@ std::vector<std::string> AgentWords(const AgentCommand& command) {
       "run",           "--sandbox",      command.sandbox.str(),
       "--hub",         command.hub,      "--runtime",
       command.runtime, "--leave-within", std::to_string(command.leave_within.count())};
+  if (command.engine != "crun") words.insert(words.end(), {"--engine", command.engine});
   if (command.lease.count() > 0) {
     words.insert(words.end(), {"--shim-lease", std::to_string(command.lease.count())});
   } else if (command.no_lease) {

@@ -18,7 +18,8 @@ struct AgentCommand {
   std::string hub;
   std::string server_name;
   std::string transport = "direct";  // or relay, auto: interlink-agent's words
-  std::string runtime;
+  std::string engine = "crun";
+  std::string runtime;       // its program
   std::string state_folder;  // of the compute node
   std::chrono::seconds leave_within{25};
   std::chrono::seconds lease{0};  // that containers live on without an agent; 0: for ever

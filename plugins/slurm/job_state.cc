@@ -140,7 +140,7 @@ std::optional<JobView> ScriptView(const Job& job) {
     case kExitUnfit:
       return JobView{Phase::kNotBegun, kExitLost, "Error",
                      Named(job) + "cannot run containers on " + where +
-                         ": it needs user namespaces and an OCI runtime at RuntimePath",
+                         ": it needs user namespaces and the program of Engine at RuntimePath",
                      false};
     case kExitNotBrought:
       return JobView{Phase::kNotBegun, kExitLost, "Error",

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "engine/container_engines.h"
 #include "slurm/job_values.h"
 #include "slurm/numbers.h"
 #include "slurm/sbatch_flags.h"
@@ -198,6 +199,23 @@ Status ParseRuleOption(const Option& option, SlurmOptions& options) {
                          "\"; a rule has: Node, Pod, Values, Maximum");
 }
 
+Status ParseEngine(const Option& option, std::string& engine) {
+  if (engine::FindContainerEngine(option.value) == nullptr) {
+    return MalformedOption(option, engine::ContainerEngineNames());
+  }
+  engine = option.value;
+  return {};
+}
+
+// What is known only when all options are.
+Status SettleEngine(SlurmOptions& options) {
+  const engine::ContainerEngine* engine = engine::FindContainerEngine(options.engine);
+  if (options.runtime.empty()) options.runtime = engine->program;
+  if (!options.allow_root_agents || engine->all_ids) return {};
+  return InvalidArgument("the option \"Engine\" " + options.engine +
+                         " gives a container one id only, and \"AllowRootAgents\" all");
+}
+
 Status ParseOwnOption(const Option& option, SlurmOptions& options) {
   constexpr int64_t kLongest = 86400;
   const std::string& key = option.key;
@@ -206,6 +224,7 @@ Status ParseOwnOption(const Option& option, SlurmOptions& options) {
   if (key == "JobFolder") return ParsePathOption(option, options.job_folder);
   if (key == "SharedFolder") return ParseFlag(option, options.shared_folder);
   if (key == "AgentPath") return ParsePathOption(option, options.agent);
+  if (key == "Engine") return ParseEngine(option, options.engine);
   if (key == "RuntimePath") return ParsePathOption(option, options.runtime);
   if (key == "StateFolder") return ParsePathOption(option, options.state_folder);
   if (key == "LeaveWithin") return ParseSeconds(option, 10, kLongest, options.leave_within);
@@ -247,6 +266,7 @@ Result<SlurmOptions> ParseOptions(const sdk::PluginOptions& options, const std::
       RETURN_IF_ERROR(ParseOwnOption(option, parsed));
     }
   }
+  RETURN_IF_ERROR(SettleEngine(parsed).WithContext("plugin \"" + options.name + "\""));
   for (auto& [name, profile] : parsed.profiles) {
     if (!profile.at_start) profile.at_start = parsed.at_start;
   }

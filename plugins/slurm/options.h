@@ -42,9 +42,10 @@ struct SlurmOptions {
   // Compute nodes have it too, under the same path. False: they see nothing of it, and a job gets
   // what it needs through srun.
   bool shared_folder = true;
-  std::string agent;                      // absolute, on the site
-  std::string runtime = "/usr/bin/crun";  // on compute nodes
-  std::string state_folder = "/tmp";      // on compute nodes, of a local file system
+  std::string agent;                  // absolute, on the site
+  std::string engine = "crun";        // what makes containers: engine/container_engines.h
+  std::string runtime;                // its program, on compute nodes
+  std::string state_folder = "/tmp";  // on compute nodes, of a local file system
   std::chrono::seconds leave_within{25};
   std::chrono::seconds message_timeout{10};
   // From when SLURM says that a job runs to its first act, prologs included.

@@ -29,6 +29,7 @@ engine::EngineOptions AgentEngine(const SlurmOptions& options) {
   agent.plugin = "slurm";
   agent.handlers = options.handlers;
   agent.rootless = true;
+  agent.engine = options.engine;
   return agent;
 }
 

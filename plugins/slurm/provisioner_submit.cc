@@ -56,6 +56,7 @@ Submission SlurmProvisioner::SubmissionOf(const Pod& pod, const sdk::AgentTicket
   if (!pod.record.folderless) command.pod_folder = folder_.PodFolder(pod.record.sandbox);
   command.hub = ticket.hub;
   command.server_name = ticket.server_name;
+  command.engine = options_.engine;
   command.runtime = options_.runtime;
   command.state_folder = options_.state_folder;
   command.leave_within = options_.leave_within;

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <filesystem>
 
@@ -91,6 +92,7 @@ TEST_CASE("Without options but a folder there are defaults") {
   REQUIRE(options.ok());
   CHECK(options->job_folder == "/shared/jobs");
   CHECK(options->agent == "/usr/sbin/interlink-agent");
+  CHECK(options->engine == "crun");
   CHECK(options->runtime == "/usr/bin/crun");
   CHECK(options->state_folder == "/tmp");
   CHECK(options->leave_within == std::chrono::seconds(25));
@@ -100,6 +102,33 @@ TEST_CASE("Without options but a folder there are defaults") {
   CHECK(options->profiles.size() == 2);
   CHECK(options->rules.at("partition").node);
   CHECK_FALSE(options->rules.at("partition").pod);
+}
+
+TEST_CASE("The engine is one of the table's, and its program is where that usually is") {
+  const auto options = Parsed({{"Engine", "ch-run"}});
+  REQUIRE(options.ok());
+  CHECK(options->engine == "ch-run");
+  CHECK(options->runtime == "/usr/bin/ch-run");
+  CHECK(Parsed({{"RuntimePath", "/opt/ch-run"}, {"Engine", "ch-run"}})->runtime == "/opt/ch-run");
+  CHECK(Parsed({{"Engine", "enroot"}}).status().message() ==
+        "api.yaml:7: \"Engine\" must be crun or ch-run");
+  const auto refused = Parsed({{"AllowRootAgents", "true"}, {"Engine", "ch-run"}});
+  CHECK(refused.status().code() == Code::kInvalidArgument);
+  CHECK(refused.status().message().find("\"Engine\" ch-run gives a container one id only") !=
+        std::string::npos);
+}
+
+TEST_CASE("An agent is told its engine, unless it is the one that it would take") {
+  AgentCommand command;
+  command.runtime = "/usr/bin/ch-run";
+  const auto told = [&] {
+    const auto words = AgentWords(command);
+    const auto at = std::find(words.begin(), words.end(), "--engine");
+    return at == words.end() ? std::string() : *(at + 1);
+  };
+  CHECK(told().empty());
+  command.engine = "ch-run";
+  CHECK(told() == "ch-run");
 }
 
 TEST_CASE("Each option has its place") {
