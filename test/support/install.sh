@@ -10,7 +10,7 @@ build=(cmake ninja-build g++ git ccache mold pkg-config
 run=(crun containernetworking-plugins iptables nftables iproute2)
 test=(catch2 libcpp-httplib-dev bats clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev docker-registry nginx-light
   sqlite3 jq curl python3 openssl procps file util-linux binutils ca-certificates
-  slurmctld slurmd slurm-client slurmdbd munge mariadb-server-core
+  slurmctld slurmd slurm-client slurmdbd munge mariadb-server-core charliecloud-runtime
   mariadb-client-core)
 case "${1:-}" in
   "") ;;

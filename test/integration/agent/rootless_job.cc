@@ -136,6 +136,7 @@ void Job::Start(const std::vector<std::string>& more_arguments) {
         std::string("--leave-within"), std::string("15")}) {
     options.argv.push_back(word);
   }
+  if (!engine.empty()) options.argv.insert(options.argv.end(), {"--engine", engine});
   options.argv.insert(options.argv.end(), more_arguments.begin(), more_arguments.end());
   options.environment = {"PATH=/usr/bin:/bin"};
   log_ = UniqueFd(

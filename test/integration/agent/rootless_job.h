@@ -62,6 +62,7 @@ class Job {
   std::vector<std::string> layers;  // of containers, lowest first
   bool shared_pid = false;          // of the pod and its containers
   bool of_root = false;             // not an ordinary user's; needs root
+  std::string engine;               // "": the agent's own choice
 
  private:
   AgentLab& lab_;

@@ -25,6 +25,7 @@ TEST_CASE(
     "an ordinary user's container runs, is looked into, stops with its grace and tells its exit") {
   AgentLab lab;
   Job job(lab);
+  job.engine = GENERATE("crun", "ch-run");
   job.Start();
   job.RunPod();
   job.RunContainer(kFirst, kReady, 1000);
@@ -48,6 +49,7 @@ TEST_CASE(
 TEST_CASE("containers of one pod share ipc and host name, and nobody else's processes") {
   AgentLab lab;
   Job job(lab);
+  job.engine = GENERATE("crun", "ch-run");
   job.Start();
   job.RunPod();
   job.RunContainer(kFirst, kReady);
@@ -70,6 +72,7 @@ TEST_CASE("containers of one pod share ipc and host name, and nobody else's proc
 TEST_CASE("containers of a pod that shares its processes see each other's, and nobody else's") {
   AgentLab lab;
   Job job(lab);
+  job.engine = GENERATE("crun", "ch-run");
   job.shared_pid = true;
   job.Start();
   job.RunPod();
@@ -143,6 +146,7 @@ TEST_CASE("containers of root's agent have all users and groups, and no right ov
 TEST_CASE("a container that ends takes all of its processes along, and nobody else's") {
   AgentLab lab;
   Job job(lab);
+  job.engine = GENERATE("crun", "ch-run");
   job.shared_pid = true;
   job.Start();
   job.RunPod();
@@ -173,6 +177,7 @@ TEST_CASE("a container that ends takes all of its processes along, and nobody el
 TEST_CASE("a killed agent comes back with its nonce, and finds everything as it was") {
   AgentLab lab;
   Job job(lab);
+  job.engine = GENERATE("crun", "ch-run");
   job.Start();
   job.RunPod();
   job.RunContainer(kFirst, kReady);
@@ -197,6 +202,7 @@ TEST_CASE("a killed agent comes back with its nonce, and finds everything as it 
 TEST_CASE("an end that comes while the agent is dead and the site is down is told later") {
   AgentLab lab;
   Job job(lab);
+  job.engine = GENERATE("crun", "ch-run");
   job.Start();
   job.RunPod();
   job.RunContainer(kFirst, "echo ready; sleep 1; exit 4");
@@ -217,6 +223,7 @@ TEST_CASE("an end that comes while the agent is dead and the site is down is tol
 TEST_CASE("the job's end stops the containers with their grace and leaves their exits") {
   AgentLab lab;
   Job job(lab);
+  job.engine = GENERATE("crun", "ch-run");
   job.Start();
   job.RunPod();
   job.RunContainer(kFirst, kReady);
@@ -349,6 +356,7 @@ std::vector<shim::PidFile> ProcessesIn(const std::string& folder, const std::str
 TEST_CASE("containers whose agent never comes back end with their lease") {
   AgentLab lab;
   Job job(lab);
+  job.engine = GENERATE("crun", "ch-run");
   job.shared_pid = GENERATE(false, true);
   job.Start({"--shim-lease", "2"});
   job.RunPod();
@@ -370,6 +378,7 @@ TEST_CASE("containers whose agent never comes back end with their lease") {
 TEST_CASE("what one id cannot have is refused by name") {
   AgentLab lab;
   Job job(lab);
+  job.engine = GENERATE("crun", "ch-run");
   job.Start();
   REQUIRE(Eventually([&] { return lab.events.complete_reports() > 0; }));
   Command run = RunSandboxCommand();
