@@ -180,6 +180,8 @@ std::string Asks(const PolicyRequest& request) {
   if (!request.subject.empty()) text += " (token of " + Shown(request.subject) + ")";
   text += " may not " + std::string(NameOf(request.action));
   if (!request.pod_namespace.empty()) text += " in namespace " + Shown(request.pod_namespace);
+  if (!request.service_account.empty())
+    text += " as service account " + Shown(request.service_account);
   if (!request.handler.empty()) text += " with handler " + Shown(request.handler);
   return text;
 }

@@ -245,9 +245,9 @@ EOF
   await 60 known .status.phase Succeeded
   kubectl create serviceaccount other >/dev/null
   apply_pod strange "$mounts | .spec.serviceAccountName = \"other\"" true
-  eventually 30 event_says strange 'it does not name service account "other"'
+  eventually 30 event_says strange 'may not run in namespace "default" as service account "other".*: no rule'
   apply_pod without . true
-  eventually 30 event_says without 'it names service accounts, and the request has none'
+  eventually 30 event_says without 'may not run in namespace "default" with handler .*: no rule'
   kubectl delete pod known strange without --timeout=60s >/dev/null
   kubectl delete serviceaccount other >/dev/null
   cp "$BATS_TEST_TMPDIR/site.yaml" "$LAB_SITE_CONFIG"
