@@ -6,12 +6,16 @@ source "$PROJECT/test/slurm/slurm.bash"
 source "$PROJECT/test/system/policy.bash"
 
 teardown() {
+  if [ -e "$BATS_TEST_TMPDIR/site.yaml" ]; then # of a test that had another configuration
+    cp "$BATS_TEST_TMPDIR/site.yaml" "$LAB_SITE_CONFIG"
+    lab stop-site "$LAB_DIR" 2>/dev/null || true
+  fi
   lab start-site "$LAB_DIR" 2>/dev/null || true
   lab start-node "$LAB_DIR" 2>/dev/null || true
   [ -n "$(kubelet_pid)" ] || lab start-kubelet "$LAB_DIR"
   end_test
   scancel --user="$(id -un)" --name=filler
-  kubectl delete configmap -l test --timeout=30s >/dev/null || true
+  kubectl delete configmap,serviceaccount -l test --timeout=30s >/dev/null || true
   # Before the next test: nothing of this one may be counted as its. What nobody asks for any more is kept for 5 minutes.
   eventually 360 nothing_left || { squeue -t all; sandboxes_at_site; folders_left; } >&2
 }
@@ -195,9 +199,6 @@ is_up_at_site() { site GET "/v1/sandboxes/$1" | jq -e '.seen == "SEEN_UP"' >/dev
   restart_lab_site
   apply_pod astray '.metadata.annotations = {"slurm.interlink.io/partition": "nowhere"}' true
   eventually 45 event_says astray 'SLURM refuses the job: .*[Ii]nvalid partition'
-  kubectl delete pod astray --timeout=30s >/dev/null
-  cp "$BATS_TEST_TMPDIR/site.yaml" "$LAB_SITE_CONFIG"
-  restart_lab_site
 }
 
 @test "a job that ends while no call waits: the next call is told why, the one after has a new job" {
@@ -244,14 +245,11 @@ EOF
   apply_pod known "$mounts" true
   await 60 known .status.phase Succeeded
   kubectl create serviceaccount other >/dev/null
+  kubectl label serviceaccount other test=yes >/dev/null
   apply_pod strange "$mounts | .spec.serviceAccountName = \"other\"" true
   eventually 30 event_says strange 'may not run in namespace "default" as service account "other".*: no rule'
   apply_pod without . true
   eventually 30 event_says without 'may not run in namespace "default" with handler .*: no rule'
-  kubectl delete pod known strange without --timeout=60s >/dev/null
-  kubectl delete serviceaccount other >/dev/null
-  cp "$BATS_TEST_TMPDIR/site.yaml" "$LAB_SITE_CONFIG"
-  restart_lab_site
 }
 
 # Kubelet looks at a pod's volumes every 60 to 90 s.
