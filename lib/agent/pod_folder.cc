@@ -1,5 +1,7 @@
 #include "agent/pod_folder.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
@@ -15,6 +17,8 @@ constexpr size_t kMaxTermFile = 64;
 constexpr std::string_view kFileVersion = "1 ";
 constexpr uint32_t kExitVersion = 1;
 constexpr size_t kMaxRefusal = 500;
+// Some sixty files of one block.
+constexpr size_t kReserve = 256U << 10U;
 
 // The full ids among the names of a folder; what a crash left half written is not one.
 Result<std::set<std::string>> IdsIn(const std::string& folder) {
@@ -72,8 +76,7 @@ Status PodFolder::StoreTerm(uint64_t term) {
     MutexLock lock(mutex_);
     if (term == term_) return {};
   }
-  RETURN_IF_ERROR(WriteFileAtomically(
-      folder_ + "/term", std::string(kFileVersion) + std::to_string(term) + "\n", 0600));
+  RETURN_IF_ERROR(Write("/term", std::string(kFileVersion) + std::to_string(term) + "\n"));
   MutexLock lock(mutex_);
   term_ = term;
   return {};
@@ -82,7 +85,7 @@ Status PodFolder::StoreTerm(uint64_t term) {
 Status PodFolder::MarkGone(const std::string& id) {
   if (!IsFullId(id)) return InvalidArgument("the id is not 64 hex digits");
   if (IsGone(id)) return {};
-  RETURN_IF_ERROR(WriteFileAtomically(folder_ + "/gone/" + id, kFileVersion, 0600));
+  RETURN_IF_ERROR(Write("/gone/" + id, std::string(kFileVersion)));
   MutexLock lock(mutex_);
   gone_.insert(id);
   return {};
@@ -99,9 +102,10 @@ Status PodFolder::Beat() {
     MutexLock lock(mutex_);
     number = ++beats_;
   }
-  return WriteFileAtomically(
-      folder_ + "/heartbeat/beat",
-      std::string(kFileVersion) + nonce_ + " " + std::to_string(number) + "\n", 0600);
+  RETURN_IF_ERROR(Write("/heartbeat/beat",
+                        std::string(kFileVersion) + nonce_ + " " + std::to_string(number) + "\n"));
+  KeepReserve();
+  return {};
 }
 
 Status PodFolder::WriteLeft(bool ended) { return WriteWord("/left", ended); }
@@ -109,16 +113,30 @@ Status PodFolder::WriteLeft(bool ended) { return WriteWord("/left", ended); }
 Status PodFolder::WriteRefusal(const std::string& why) {
   std::string words = Utf8Prefix(why, kMaxRefusal);
   std::replace(words.begin(), words.end(), '\n', ' ');
-  return WriteFileAtomically(folder_ + "/refusal",
-                             std::string(kFileVersion) + nonce_ + " " + words + "\n", 0600);
+  return Write("/refusal", std::string(kFileVersion) + nonce_ + " " + words + "\n");
 }
 
 Status PodFolder::WriteFenced(bool ended) { return WriteWord("/fenced", ended); }
 
 Status PodFolder::WriteWord(const std::string& name, bool ended) {
-  return WriteFileAtomically(
-      folder_ + name, std::string(kFileVersion) + nonce_ + (ended ? " ended\n" : " unsure\n"),
-      0600);
+  return Write(name, std::string(kFileVersion) + nonce_ + (ended ? " ended\n" : " unsure\n"));
+}
+
+Status PodFolder::Write(const std::string& name, const std::string& bytes) {
+  const Status written = WriteFileAtomically(folder_ + name, bytes, 0600);
+  if (written.code() != Code::kResourceExhausted) return written;
+  MutexLock lock(reserve_);
+  // Gone already: another one has made room a moment ago, or there is none.
+  unlink(ReservePath().c_str());
+  return WriteFileAtomically(folder_ + name, bytes, 0600);
+}
+
+void PodFolder::KeepReserve() {
+  MutexLock lock(reserve_);
+  if (access(ReservePath().c_str(), F_OK) == 0) return;
+  // Of bytes that a file system cannot leave out. Without room there is none for it either; it is
+  // tried again.
+  static_cast<void>(WriteFileAtomically(ReservePath(), RandomHex(kReserve / 2), 0600));
 }
 
 Status PodFolder::WriteExit(const v1::Fact& fact) {
@@ -133,7 +151,7 @@ Status PodFolder::WriteExit(const v1::Fact& fact) {
   file.set_sandbox_id(sandbox_.str());
   file.set_nonce(nonce_);
   *file.mutable_fact() = fact;
-  RETURN_IF_ERROR(WriteFileAtomically(folder_ + "/exits/" + id, file.SerializeAsString(), 0600));
+  RETURN_IF_ERROR(Write("/exits/" + id, file.SerializeAsString()));
   MutexLock lock(mutex_);
   exits_.insert(id);
   return {};

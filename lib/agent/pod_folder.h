@@ -15,6 +15,8 @@
 //     fenced            the same, of one that has left because it found the folder gone
 //     refusal           "1 NONCE WORDS": the agent of that nonce has never begun, and why (one
 //     line)
+//     reserve           room: what is written here on a full disk, or beyond a quota, takes its
+//                       place; made with a beat, again and again where there was none
 #ifndef INTERLINK_AGENT_POD_FOLDER_H_
 #define INTERLINK_AGENT_POD_FOLDER_H_
 
@@ -64,10 +66,15 @@ class PodFolder {
       : folder_(std::move(folder)), sandbox_(sandbox), nonce_(std::move(nonce)) {}
   Status Load();
   Status WriteWord(const std::string& name, bool ended);
+  // Durable; on a full disk in the room of the reserve.
+  Status Write(const std::string& name, const std::string& bytes) EXCLUDES_LOCK(reserve_);
+  void KeepReserve() EXCLUDES_LOCK(reserve_);
+  std::string ReservePath() const { return folder_ + "/reserve"; }
 
   const std::string folder_;
   const SandboxId sandbox_;
   const std::string nonce_;
+  Mutex reserve_;
   Mutex mutex_;
   uint64_t term_ GUARDED_BY(mutex_) = 0;
   std::set<std::string> gone_ GUARDED_BY(mutex_);

@@ -21,6 +21,18 @@ std::string_view HostName(std::array<char, kNameLimit>& buffer) {
   return buffer.data();
 }
 
+// The site's file of PrepareClaim.
+constexpr const char* kPrepared = "/own.site";
+
+Status WriteSitesOwn(const std::string& path, const std::string& nonce) {
+  std::array<char, kNameLimit> buffer{};
+  auto boot = ReadFile("/proc/sys/kernel/random/boot_id", kClaimLimit).value_or("unknown\n");
+  return WriteFileAtomically(path,
+                             "nonce=" + nonce + "\njob=0\nrestarts=0\nhost=" +
+                                 std::string(HostName(buffer)) + "\nboot=" + boot,
+                             0600);
+}
+
 }  // namespace
 
 Result<Claim> ParseClaim(std::string_view text) {
@@ -68,19 +80,22 @@ Result<std::optional<Claim>> ReadClaim(const std::string& pod_folder) {
   return std::optional<Claim>(std::move(claim));
 }
 
+Status PrepareClaim(const std::string& pod_folder) {
+  return WriteSitesOwn(pod_folder + kPrepared, "site-" + RandomHex(16));
+}
+
 Result<Claim> TakeClaim(const std::string& pod_folder) {
-  const std::string nonce = "site-" + RandomHex(16);
-  const std::string own = pod_folder + "/own." + nonce;
-  std::array<char, kNameLimit> buffer{};
-  auto boot = ReadFile("/proc/sys/kernel/random/boot_id", kClaimLimit).value_or("unknown\n");
-  RETURN_IF_ERROR(WriteFileAtomically(own,
-                                      "nonce=" + nonce + "\njob=0\nrestarts=0\nhost=" +
-                                          std::string(HostName(buffer)) + "\nboot=" + boot,
-                                      0600));
+  std::string own = pod_folder + kPrepared;
+  const bool prepared = access(own.c_str(), F_OK) == 0;
+  if (!prepared) {
+    const std::string nonce = "site-" + RandomHex(16);
+    own = pod_folder + "/own." + nonce;
+    RETURN_IF_ERROR(WriteSitesOwn(own, nonce));
+  }
   const std::string path = pod_folder + "/claim";
   const int error = link(own.c_str(), path.c_str()) == 0 ? 0 : errno;
   // Its name goes; the claim keeps the file when it is ours.
-  unlink(own.c_str());
+  if (!prepared) unlink(own.c_str());
   ASSIGN_OR_RETURN(const std::optional<Claim> claim, ReadClaim(pod_folder));
   if (!claim) {
     return ErrnoStatus(error != 0 ? error : EAGAIN, "link \"" + path + "\"");

@@ -28,6 +28,10 @@ Result<Claim> ParseClaim(std::string_view text);
 // garbled. Else: the folder cannot be read.
 Result<std::optional<Claim>> ReadClaim(const std::string& pod_folder);
 
+// Writes what the site's claim is made of, so that to take it needs no room on the disk.
+// Idempotent.
+Status PrepareClaim(const std::string& pod_folder);
+
 // Takes the claim for the site, so that no job that waits can ever run this pod, or tells who was
 // first. Idempotent: a claim that the site has stays the site's. Durable when it returns. An error:
 // unknown whether it was taken; repeat.

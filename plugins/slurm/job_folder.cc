@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "engine/list_folder.h"
+#include "slurm/claim.h"
 
 namespace interlink::slurm {
 namespace {
@@ -142,6 +143,7 @@ Status JobFolder::WritePod(const std::string& pod, const sdk::AgentTicket& ticke
   // Before `site`, which makes it one: who finds the pod without a journal must not look for its
   // claim in the wrong place.
   if (!shared) RETURN_IF_ERROR(WriteFileAtomically(pod + kFolderlessMark, kFileVersion, 0600));
+  if (shared) RETURN_IF_ERROR(PrepareClaim(pod));
   return WriteFileAtomically(pod + "/site", kFileVersion + lineage_.str() + "\n", 0600);
 }
 

@@ -1,9 +1,11 @@
 #include "agent/pod_folder.h"
 
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <fstream>
 
 #include "base/file.h"
+#include "support/small_disk.h"
 #include "support/temporary_folder.h"
 
 namespace interlink::agent {
@@ -82,6 +84,34 @@ TEST_CASE("the last word, and the answer to a fence, say whether everything has 
 
   REQUIRE(Open(folder.path())->WriteFenced(ended).ok());
   CHECK(ReadFile(folder.File("fenced")).value_or("") == word);
+}
+
+TEST_CASE(
+    "what must be written is, on a full disk too, and room is kept again when there is some") {
+  const test::TemporaryFolder folder;
+  CHECK(test::RunOnSmallDisk(folder.path(), "1m", [&] {
+    const std::string pod = folder.File("pod");
+    test::Expect(MakeDirectories(pod + "/heartbeat", 0700).ok(), "the site's folders");
+    auto opened = PodFolder::Open(pod, kPod, kNonce);
+    test::Expect(opened.ok(), "opened");
+    PodFolder& kept = **opened;
+    test::Expect(kept.Beat().ok() && std::filesystem::exists(pod + "/reserve"), "a reserve");
+    test::FillDisk(folder.File("fill"));
+    test::Expect(!WriteFileAtomically(folder.File("other"), "x", 0600).ok(), "full for others");
+
+    v1::Fact fact;
+    fact.set_container_id(kContainer);
+    fact.set_state(v1::Fact::DOWN);
+    test::Expect(kept.StoreTerm(7).ok(), "the term");
+    test::Expect(kept.Beat().ok(), "a beat");
+    test::Expect(kept.WriteExit(fact).ok(), "an exit");
+    test::Expect(kept.MarkGone(kContainer).ok(), "a tombstone");
+    test::Expect(kept.WriteLeft(true).ok(), "the last word");
+    std::filesystem::remove(folder.File("fill"));
+    test::Expect(kept.Beat().ok() && std::filesystem::exists(pod + "/reserve"), "again");
+    const auto next = PodFolder::Open(pod, kPod, kNonce);
+    test::Expect(next.ok() && (*next)->highest_term() == 7 && (*next)->IsGone(kContainer), "kept");
+  }));
 }
 
 TEST_CASE("what could leave the folder is no id") {

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "support/small_disk.h"
 #include "support/temporary_folder.h"
 
 namespace interlink::slurm {
@@ -57,6 +58,30 @@ TEST_CASE("The site's claim leaves one file") {
     CHECK(entry.path().filename() == "claim");
   }
   CHECK(files == 1);
+}
+
+TEST_CASE("A prepared claim is taken on a full disk, and was nobody's before") {
+  test::TemporaryFolder folder;
+  CHECK(test::RunOnSmallDisk(folder.path(), "256k", [&] {
+    test::Expect(PrepareClaim(folder.path()).ok(), "prepared");
+    test::FillDisk(folder.File("fill"));
+    const auto before = ReadClaim(folder.path());
+    test::Expect(before.ok() && !before->has_value(), "nobody's");
+    const auto taken = TakeClaim(folder.path());
+    test::Expect(taken.ok() && taken->IsSite(), "taken: " + taken.status().ToString());
+    const auto again = TakeClaim(folder.path());
+    test::Expect(again.ok() && again->nonce == taken->nonce, "the same");
+  }));
+}
+
+TEST_CASE("A prepared claim of the site does not take a job's") {
+  test::TemporaryFolder folder;
+  REQUIRE(PrepareClaim(folder.path()).ok());
+  REQUIRE(WriteFileAtomically(folder.File("claim"), "nonce=a\njob=7\nrestarts=0\n", 0600).ok());
+  const auto claim = TakeClaim(folder.path());
+  REQUIRE(claim.ok());
+  CHECK_FALSE(claim->IsSite());
+  CHECK(claim->job == 7);
 }
 
 }  // namespace interlink::slurm
