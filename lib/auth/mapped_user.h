@@ -6,23 +6,15 @@
 #include <string>
 #include <vector>
 
+#include "auth/who.h"
+
 namespace interlink::auth {
 
-struct PolicyRequest;
-
-// Patterns as in rules (auth/policy.h); an empty list says nothing.
-struct MappedUser {
+struct MappedUser : WhoAsks {
   std::string name;
-  std::string where;  // "file:line"
-  std::vector<std::string> nodes;
-  std::vector<std::string> issuers;
-  std::vector<std::string> subjects;
-  std::vector<std::string> groups;  // one of the token's groups
-  std::vector<std::string> tenants;
-  std::vector<std::string> namespaces;
-  std::vector<std::string> service_accounts;
-  std::vector<std::string> handlers;
-  std::string user;  // a name of the site's user database
+  std::string where;                  // "file:line"
+  std::vector<std::string> handlers;  // patterns; empty: any
+  std::string user;                   // a name of the site's user database
 };
 
 // The first one that speaks of the pod; null: none does.

@@ -18,6 +18,13 @@ inline bool MatchesOneOf(const std::vector<std::string>& patterns, const std::st
   });
 }
 
+// Whether one of them stands for one of the texts.
+inline bool MatchesOneOf(const std::vector<std::string>& patterns,
+                         const std::vector<std::string>& texts) {
+  return std::any_of(texts.begin(), texts.end(),
+                     [&patterns](const std::string& text) { return MatchesOneOf(patterns, text); });
+}
+
 }  // namespace interlink::auth
 
 #endif  // INTERLINK_AUTH_PATTERN_H_

@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "auth/of_caller.h"
 #include "auth/pattern.h"
 
 namespace interlink::auth {
@@ -19,29 +20,6 @@ constexpr std::array<std::pair<Action, std::string_view>, 8> kActions = {
      {Action::kAttach, "attach"},
      {Action::kPortForward, "port-forward"},
      {Action::kPull, "pull"}}};
-// Of what a caller has written, in an answer.
-constexpr size_t kMaxShown = 256;
-
-bool MatchesOne(const std::vector<std::string>& patterns, const std::vector<std::string>& texts) {
-  return std::any_of(texts.begin(), texts.end(),
-                     [&patterns](const std::string& text) { return MatchesOneOf(patterns, text); });
-}
-
-std::string Shown(const std::string& text) {
-  std::string shown = "\"";
-  for (const char c : text.substr(0, kMaxShown)) {
-    const bool plain = c >= ' ' && c != 0x7f && c != '"';
-    shown += plain ? c : '?';
-  }
-  return shown + (text.size() > kMaxShown ? "...\"" : "\"");
-}
-
-std::string ShownAll(const std::vector<std::string>& texts) {
-  std::string all;
-  for (const std::string& text : texts) all += (all.empty() ? "" : ", ") + Shown(text);
-  return all.empty() ? "none" : all;
-}
-
 // `path` is `folder` or below it. A path with ".." is below nothing.
 bool IsBelow(std::string_view folder, std::string_view path) {
   while (folder.size() > 1 && folder.back() == '/') folder.remove_suffix(1);
@@ -54,35 +32,16 @@ bool IsBelow(std::string_view folder, std::string_view path) {
   return path == folder || (path.starts_with(folder) && path[folder.size()] == '/');
 }
 
-// Whether the rule speaks of whoever asks. "": it does.
-std::string WhyNotWho(const PolicyRule& rule, const PolicyRequest& request) {
-  const std::array<std::tuple<const char*, const std::vector<std::string>*, const std::string*>, 6>
-      texts = {{{"node", &rule.nodes, &request.node},
-                {"issuer", &rule.issuers, &request.issuer},
-                {"subject", &rule.subjects, &request.subject},
-                {"tenant", &rule.tenants, &request.tenant},
-                {"namespace", &rule.namespaces, &request.pod_namespace},
-                {"service account", &rule.service_accounts, &request.service_account}}};
-  for (const auto& [what, patterns, text] : texts) {
-    if (patterns->empty() || MatchesOneOf(*patterns, *text)) continue;
-    return text->empty() ? std::string("it names ") + what + "s, and the request has none"
-                         : std::string("it does not name ") + what + " " + Shown(*text);
-  }
-  if (!rule.groups.empty() && !MatchesOne(rule.groups, request.groups))
-    return "it names groups, and the request has " + ShownAll(request.groups);
-  return "";
-}
-
 std::string WhyNotImage(const PolicyRule& rule, const PolicyRequest& request) {
-  if (!rule.images.empty() && !MatchesOne(rule.images, request.images))
-    return "image " + ShownAll(request.images) + " is none of its Images";
+  if (!rule.images.empty() && !MatchesOneOf(rule.images, request.images))
+    return "image " + AllOfCaller(request.images) + " is none of its Images";
   if (rule.require_digest && request.action == Action::kPull) {
     const auto has_digest = [](const std::string& name) {
       return name.find("@sha256:") != std::string::npos;
     };
     if (!std::any_of(request.images.begin(), request.images.end(), has_digest))
       return "an image must be named with its digest (NAME@sha256:...), this one is " +
-             ShownAll(request.images);
+             AllOfCaller(request.images);
   }
   return "";
 }
@@ -141,11 +100,11 @@ std::string WhyNotMachine(const PolicyRule& rule, const PolicyRequest& request) 
     const bool below =
         std::any_of(rule.host_paths.begin(), rule.host_paths.end(),
                     [&path](const std::string& folder) { return IsBelow(folder, path); });
-    if (!below) return "host path " + Shown(path) + " is not below one of its HostPaths";
+    if (!below) return "host path " + OfCaller(path) + " is not below one of its HostPaths";
   }
   for (const std::string& device : request.devices) {
     if (!MatchesOneOf(rule.devices, device))
-      return "device " + Shown(device) + " is none of its Devices";
+      return "device " + OfCaller(device) + " is none of its Devices";
   }
   return "";
 }
@@ -154,7 +113,7 @@ std::string WhyNotAnnotations(const PolicyRule& rule, const PolicyRequest& reque
   for (const auto& [key, patterns] : rule.annotations) {
     const auto set = request.annotations.find(key);
     if (set == request.annotations.end() || MatchesOneOf(patterns, set->second)) continue;
-    return "annotation " + Shown(key) + " must not be " + Shown(set->second);
+    return "annotation " + OfCaller(key) + " must not be " + OfCaller(set->second);
   }
   return "";
 }
@@ -163,7 +122,7 @@ std::string WhyNotWhat(const PolicyRule& rule, const PolicyRequest& request) {
   // A pull is of no handler.
   if (request.action != Action::kPull && !rule.handlers.empty() &&
       !MatchesOneOf(rule.handlers, request.handler))
-    return "it does not name handler " + Shown(request.handler);
+    return "it does not name handler " + OfCaller(request.handler);
   std::string why;
   const bool has_image = request.action == Action::kCreate || request.action == Action::kPull;
   if (has_image) why = WhyNotImage(rule, request);
@@ -176,13 +135,13 @@ std::string WhyNotWhat(const PolicyRule& rule, const PolicyRequest& request) {
 }
 
 std::string Asks(const PolicyRequest& request) {
-  std::string text = "node " + Shown(request.node);
-  if (!request.subject.empty()) text += " (token of " + Shown(request.subject) + ")";
+  std::string text = "node " + OfCaller(request.node);
+  if (!request.subject.empty()) text += " (token of " + OfCaller(request.subject) + ")";
   text += " may not " + std::string(NameOf(request.action));
-  if (!request.pod_namespace.empty()) text += " in namespace " + Shown(request.pod_namespace);
+  if (!request.pod_namespace.empty()) text += " in namespace " + OfCaller(request.pod_namespace);
   if (!request.service_account.empty())
-    text += " as service account " + Shown(request.service_account);
-  if (!request.handler.empty()) text += " with handler " + Shown(request.handler);
+    text += " as service account " + OfCaller(request.service_account);
+  if (!request.handler.empty()) text += " with handler " + OfCaller(request.handler);
   return text;
 }
 
@@ -210,7 +169,7 @@ Decision Policy::Decide(const PolicyRequest& request) const {
     if (!rule.may.contains(request.action) || !WhyNotWho(rule, request).empty()) continue;
     std::string why = WhyNotWhat(rule, request);
     if (why.empty()) return {true, rule.name, ""};
-    if (nearest.empty()) nearest = ": rule " + Shown(rule.name) + " does not let it: " + why;
+    if (nearest.empty()) nearest = ": rule " + OfCaller(rule.name) + " does not let it: " + why;
   }
   if (nearest.empty()) nearest = ": no rule of this site's policy lets it";
   return {false, "", Asks(request) + nearest};

@@ -16,6 +16,7 @@
 
 #include "auth/mapped_user.h"
 #include "auth/quota.h"
+#include "auth/who.h"
 #include "base/status.h"
 
 namespace interlink::auth {
@@ -59,20 +60,11 @@ struct PolicyRequest {
   std::vector<std::string> devices;     // paths, and names of CDI
 };
 
-// Lists of patterns: `*` is any run of characters, `/` too, `?` one character, `[ab]` one of them;
-// a pattern stands for the whole text. An empty list in the first two groups says nothing, so
-// anybody and everything; an empty list in the last one lets nothing through.
-struct PolicyRule {
+// Lists of patterns as in auth/who.h. An empty list of WhoAsks and of the first group says nothing,
+// so anybody and everything; an empty list in the last one lets nothing through.
+struct PolicyRule : WhoAsks {
   std::string name;
   std::string where;  // "file:line"
-  // Who.
-  std::vector<std::string> nodes;
-  std::vector<std::string> issuers;
-  std::vector<std::string> subjects;
-  std::vector<std::string> groups;  // one of the token's groups
-  std::vector<std::string> tenants;
-  std::vector<std::string> namespaces;
-  std::vector<std::string> service_accounts;
   // What.
   std::set<Action> may;
   std::vector<std::string> handlers;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "auth/who.h"
 #include "config/print.h"
 #include "config/schema.h"
 
@@ -23,6 +24,33 @@ inline Key PatternsKey(std::string path, std::vector<std::string>* target, std::
     return read(value, where);
   };
   return key;
+}
+
+// The keys of auth::WhoAsks.
+inline Keys WhoKeys(auth::WhoAsks* who) {
+  return {
+      PatternsKey("Nodes", &who->nodes, "Nodes by their verified identity. Default: any."),
+      PatternsKey("Issuers", &who->issuers,
+                  "Who has signed the request's token. Default: any, or none."),
+      PatternsKey("Subjects", &who->subjects, "The token's claim sub. Default: any, or none."),
+      PatternsKey("Groups", &who->groups, "One of the token's groups. Default: any, or none."),
+      PatternsKey("Tenants", &who->tenants, "The token's tenant. Default: any, or none."),
+      PatternsKey("Namespaces", &who->namespaces,
+                  "Namespaces of pods, by the node's word. Default: any."),
+      PatternsKey(
+          "ServiceAccounts", &who->service_accounts,
+          "Service accounts of pods that run at a site on another machine than their node's, "
+          "by the node's word, which reads them in the token that kubelet mounts "
+          "(automountServiceAccountToken). Default: any, or none."),
+  };
+}
+
+// Name, then whom an entry speaks of, then `rest`.
+inline Keys NameAndWho(std::string* name, auth::WhoAsks* who, Keys rest) {
+  Keys keys = {TextKey("Name", name, "Stands in answers. Unique in the file. Must be set.")};
+  for (Key& key : WhoKeys(who)) keys.push_back(std::move(key));
+  for (Key& key : rest) keys.push_back(std::move(key));
+  return keys;
 }
 
 // Items with a `name` of their own and a `where`, each read by `read_one(item, path)`.

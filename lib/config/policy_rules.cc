@@ -108,53 +108,43 @@ Key ActionsKey(std::string path, std::set<Action>* target, std::string doc) {
 }
 
 Keys RuleKeys(PolicyRule* r) {
-  return {
-      TextKey("Name", &r->name, "Stands in answers. Unique in the file. Must be set."),
-      PatternsKey("Nodes", &r->nodes, "Nodes by their verified identity. Default: any."),
-      PatternsKey("Issuers", &r->issuers,
-                  "Who has signed the request's token. Default: any, or none."),
-      PatternsKey("Subjects", &r->subjects, "The token's claim sub. Default: any, or none."),
-      PatternsKey("Groups", &r->groups, "One of the token's groups. Default: any, or none."),
-      PatternsKey("Tenants", &r->tenants, "The token's tenant. Default: any, or none."),
-      PatternsKey("Namespaces", &r->namespaces,
-                  "Namespaces of pods, by the node's word. Default: any."),
-      PatternsKey(
-          "ServiceAccounts", &r->service_accounts,
-          "Service accounts of pods that run at a site on another machine than their node's, "
-          "by the node's word, which reads them in the token that kubelet mounts. Default: "
-          "any, or none."),
-      ActionsKey("May", &r->may,
-                 "run: a pod; create: a container; update: resources of what runs; exec: a command "
-                 "with a stream; exec-sync: one without (probes); attach; port-forward; pull: an "
-                 "image. Must be set."),
-      PatternsKey("Handlers", &r->handlers, "Handlers of this site. Default: any."),
-      PatternsKey(
-          "Images", &r->images,
-          "Of create and pull: names with registry, as registry.example.org/team/*. Default: "
-          "any."),
-      BooleanKey("RequireDigest", &r->require_digest,
-                 "A pull must name a digest (NAME@sha256:...)."),
-      RangeKey(
-          "RunAsUser", &r->run_as_user,
-          "As whom a container may run, inside. It must say so by number (runAsUser). Default: "
-          "any."),
-      CpusKey(
-          "CPUs", &r->milli_cpus,
-          "The most processors that a container may have as its limit, which it must have; also "
-          "when it is updated. Default: any, or no limit."),
-      MemoryKey("Memory", &r->memory,
-                "The same for memory. What a scheduler gives to a whole pod is limited by its "
-                "plugin's Allowed... keys (docs/slurm.md)."),
-      TextListMapKey("Annotations", &r->annotations,
-                     "Values that these annotations of a pod may have. Default: any."),
-      BooleanKey("Privileged", &r->privileged, "Privileged pods and containers too."),
-      BooleanKey("HostNamespaces", &r->host_namespaces,
-                 "Pods in the machine's own namespaces too (hostNetwork, hostPID, hostIPC)."),
-      PathListKey("HostPaths", &r->host_paths,
-                  "Paths of the machine that may be mounted, with all below; \"/var/lib/kubelet\" "
-                  "for the volumes of a kubelet on the site's machine. Default: none."),
-      TextListKey("Devices", &r->devices, "Devices by path or by CDI name. Default: none."),
-  };
+  return NameAndWho(
+      &r->name, r,
+      {
+          ActionsKey(
+              "May", &r->may,
+              "run: a pod; create: a container; update: resources of what runs; exec: a command "
+              "with a stream; exec-sync: one without (probes); attach; port-forward; pull: an "
+              "image. Must be set."),
+          PatternsKey("Handlers", &r->handlers, "Handlers of this site. Default: any."),
+          PatternsKey(
+              "Images", &r->images,
+              "Of create and pull: names with registry, as registry.example.org/team/*. Default: "
+              "any."),
+          BooleanKey("RequireDigest", &r->require_digest,
+                     "A pull must name a digest (NAME@sha256:...)."),
+          RangeKey(
+              "RunAsUser", &r->run_as_user,
+              "As whom a container may run, inside. It must say so by number (runAsUser). Default: "
+              "any."),
+          CpusKey("CPUs", &r->milli_cpus,
+                  "The most processors that a container may have as its limit, which it must have; "
+                  "also "
+                  "when it is updated. Default: any, or no limit."),
+          MemoryKey("Memory", &r->memory,
+                    "The same for memory. What a scheduler gives to a whole pod is limited by its "
+                    "plugin's Allowed... keys (docs/slurm.md)."),
+          TextListMapKey("Annotations", &r->annotations,
+                         "Values that these annotations of a pod may have. Default: any."),
+          BooleanKey("Privileged", &r->privileged, "Privileged pods and containers too."),
+          BooleanKey("HostNamespaces", &r->host_namespaces,
+                     "Pods in the machine's own namespaces too (hostNetwork, hostPID, hostIPC)."),
+          PathListKey(
+              "HostPaths", &r->host_paths,
+              "Paths of the machine that may be mounted, with all below; \"/var/lib/kubelet\" "
+              "for the volumes of a kubelet on the site's machine. Default: none."),
+          TextListKey("Devices", &r->devices, "Devices by path or by CDI name. Default: none."),
+      });
 }
 
 // A condition of what the rule does not let anyway was meant for something.

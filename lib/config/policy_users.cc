@@ -13,27 +13,15 @@ using auth::MappedUser;
 constexpr size_t kLongestUserName = 255;
 
 Keys UserKeys(MappedUser* u) {
-  return {
-      TextKey("Name", &u->name, "Stands in answers. Unique in the file. Must be set."),
-      PatternsKey("Nodes", &u->nodes, "Nodes by their verified identity. Default: any."),
-      PatternsKey("Issuers", &u->issuers,
-                  "Who has signed the node's token. Default: any, or none."),
-      PatternsKey("Subjects", &u->subjects, "The token's claim sub. Default: any, or none."),
-      PatternsKey("Groups", &u->groups, "One of the token's groups. Default: any, or none."),
-      PatternsKey("Tenants", &u->tenants, "The token's tenant. Default: any, or none."),
-      PatternsKey("Namespaces", &u->namespaces,
-                  "Namespaces of pods, by the node's word: name the Nodes or Tenants that may say "
-                  "so beside them. Default: any."),
-      PatternsKey(
-          "ServiceAccounts", &u->service_accounts,
-          "Service accounts of pods, by the node's word, which reads them in the token that "
-          "kubelet mounts (automountServiceAccountToken). Default: any, or none."),
-      PatternsKey("Handlers", &u->handlers,
-                  "Handlers that can run pods as other users. Default: any."),
-      TextKey("User", &u->user,
-              "A name of the site's user database, never root. It is looked up when a pod is asked "
-              "for. Must be set."),
-  };
+  return NameAndWho(
+      &u->name, u,
+      {
+          PatternsKey("Handlers", &u->handlers,
+                      "Handlers that can run pods as other users. Default: any."),
+          TextKey("User", &u->user,
+                  "A name of the site's user database, never root. It is looked up when a pod is "
+                  "asked for. Must be set."),
+      });
 }
 
 bool IsUserName(const std::string& name) {
@@ -63,11 +51,7 @@ Result<MappedUser> ReadUser(const Value& item, const std::string& path) {
   return user;
 }
 
-bool SpeaksOfAll(const MappedUser& user) {
-  return user.nodes.empty() && user.issuers.empty() && user.subjects.empty() &&
-         user.groups.empty() && user.tenants.empty() && user.namespaces.empty() &&
-         user.service_accounts.empty() && user.handlers.empty();
-}
+bool SpeaksOfAll(const MappedUser& user) { return user.IsAnybody() && user.handlers.empty(); }
 
 // One behind another that speaks of every pod is never the first.
 Status CheckReach(const std::vector<MappedUser>& users) {
@@ -88,7 +72,9 @@ Key UsersKey(std::vector<MappedUser>* target) {
   key.takes = "a list of maps";
   key.doc =
       "As which user of the site's machines a pod runs, where a plugin can do that (slurm with "
-      "JobUser: mapped). The first one that speaks of the pod holds for its life.";
+      "JobUser: mapped). The first one that speaks of the pod holds for its life. One that names "
+      "no "
+      "Nodes, Tenants, Groups or Subjects trusts the word of every node.";
   key.read = [target](const Value& value, const std::string& path) -> Status {
     RETURN_IF_ERROR(ReadNamedItems(value, path, ReadUser, target));
     return CheckReach(*target);
