@@ -22,7 +22,7 @@ std::string_view HostName(std::array<char, kNameLimit>& buffer) {
 }
 
 // The site's file of PrepareClaim.
-constexpr const char* kPrepared = "/own.site";
+constexpr const char* kPrepared = "/site-claim";
 
 Status WriteSitesOwn(const std::string& path, const std::string& nonce) {
   std::array<char, kNameLimit> buffer{};

@@ -12,7 +12,8 @@
 //         site              "1 LINEAGE": whose
 //         ca.pem token      0600: what the agent needs to call in
 //         heartbeat/        the agent beats there; renamed to `given-up`: the fence (fence.h)
-//         claim own.*       who has the pod (job_script.h); own.site: the site's, prepared
+//         claim own.*       who has the pod (job_script.h)
+//         site-claim        the site's claim, prepared (claim.h)
 //         job.log           what the job prints
 //         exits/ left ...   the agent's own (lib/agent/pod_folder.h)
 #ifndef INTERLINK_PLUGINS_SLURM_JOB_FOLDER_H_
