@@ -2,8 +2,9 @@
 //
 // Pod folder (made by the site before the submission, on a file system that all machines share):
 //   own.NONCE   who asked for the pod: nonce, job, restarts, host, boot id; one line "key=value"
-//   each claim       a hard link to the own.* of the one that has the pod, for ever job.log what
-//   the batch script and its command print
+//               each
+//   claim       a hard link to the own.* of the one that has the pod, for ever
+//   job.log     what the batch script and its command print
 //
 // Every submission of a sandbox, and every run that SLURM repeats, makes the link with a nonce of
 // its own; the link cannot be made twice, so one of them runs the pod and the others exit 113. What
