@@ -172,7 +172,9 @@ std::string SitePolicy::UserOf(const site::Caller& caller,
   const auto policy = parts_.policy();
   const auth::MappedUser* user =
       auth::FindUser(policy->users(), RequestOf(Action::kRun, caller, pod));
-  return user == nullptr ? "" : user->user;
+  if (user == nullptr) return "";
+  if (caller.ruling != nullptr) caller.ruling->Add(user->name + " (user " + user->user + ")");
+  return user->user;
 }
 
 Status SitePolicy::MayCreate(const site::Caller& caller,

@@ -51,6 +51,7 @@ TEST_CASE("A pod's user is chosen by who asks and by what the pod says") {
   PolicyLab lab(Rule({Action::kRun}));
   CHECK(lab.rules().UserOf(lab.caller, lab.pod).empty());
   auth::MappedUser user;
+  user.name = "by-namespace";
   user.nodes = {"n1"};
   user.namespaces = {"team"};
   user.service_accounts = {"runner"};
@@ -59,7 +60,9 @@ TEST_CASE("A pod's user is chosen by who asks and by what the pod says") {
   lab.policy = auth::Policy({Rule({Action::kRun})}, {}, {user});
   CHECK(lab.rules().UserOf(lab.caller, lab.pod).empty());
   lab.pod.set_service_account("runner");
+  lab.caller.ruling = std::make_shared<site::Ruling>();
   CHECK(lab.rules().UserOf(lab.caller, lab.pod) == "alice");
+  CHECK(lab.caller.ruling->rules() == "by-namespace (user alice)");
   lab.pod.mutable_config()->mutable_metadata()->set_namespace_("other");
   CHECK(lab.rules().UserOf(lab.caller, lab.pod).empty());
 }
