@@ -7,13 +7,10 @@
 #include <exception>
 #include <filesystem>
 #include <map>
-#include <regex>
-#include <set>
 #include <thread>
 
 #include "base/file.h"
 #include "slurm/job_name.h"
-#include "support/eventually.h"
 #include "unit/slurm/provisioner_lab.h"
 #include "unit/slurm/soon.h"
 
@@ -73,40 +70,6 @@ TEST_CASE("A pod is queued, granted, and ended by its job's end and its agent's 
   CHECK(end.pod_folder == lab.PodFolder(kPod));
   CHECK(Present(lab.PodFolder(kPod) + "/heartbeat"));
   CHECK(lab.Count("sbatch") == 1);
-}
-
-// The clock stands still: no name can be made of the time.
-TEST_CASE("A hundred pods in the same moment: each script, name and folder is its own pod's") {
-  constexpr size_t kPods = 100;
-  ProvisionerLab lab;
-  lab.Start();
-  std::set<std::string> ids;
-  while (ids.size() < kPods) ids.insert(MintSandboxId().str());
-  for (const std::string& id : ids) REQUIRE(lab.Submit(SandboxId(id)).ok());
-  REQUIRE(test::Eventually([&] { return lab.Count("sbatch") == kPods; }));
-
-  std::set<std::string> submitted;
-  for (const auto& ran : lab.commands->calls()) {
-    if (ran.argv.front() != "sbatch") continue;
-    const auto name = std::find_if(ran.argv.begin(), ran.argv.end(), [](const std::string& word) {
-      return word.starts_with("--job-name=");
-    });
-    REQUIRE(name != ran.argv.end());
-    const std::string id = name->substr(name->size() - kPod.str().size());
-    submitted.insert(id);
-    const bool own =
-        ran.input.find("pod='" + lab.PodFolder(SandboxId(id)) + "'\n") != std::string::npos;
-    // Its folder and its agent's words, and no other id.
-    const std::regex any_id("[0-9a-f]{64}");
-    bool others = false;
-    for (auto it = std::sregex_iterator(ran.input.begin(), ran.input.end(), any_id);
-         it != std::sregex_iterator(); ++it) {
-      others = others || it->str() != id;
-    }
-    if (!own || others) FAIL(ran.input);
-    if (PermissionsOf(lab.PodFolder(SandboxId(id)) + "/token") != 0600) FAIL(id);
-  }
-  CHECK(submitted == ids);
 }
 
 TEST_CASE("Secrets of a pod are in files of its owner only, never in a command or a script") {
