@@ -159,8 +159,13 @@ Result<std::string> Catalog::Remove(const NodeId& node, const std::string& name)
   return id;
 }
 
+Turns& Catalog::TurnOf(const ContainerId& holder) {
+  return holder_turns_[std::hash<std::string>()(holder.str()) % holder_turns_.size()];
+}
+
 Result<sdk::UnpackedImage> Catalog::Hold(const ContainerId& holder, const std::string& image_id) {
   if (!IsFullId(holder.str())) return InvalidArgument("a holder's name must be 64 hex digits");
+  const Turn turn(TurnOf(holder));
   std::shared_ptr<const LiveImage> image;
   std::string file;
   bool fresh = false;
@@ -171,21 +176,23 @@ Result<sdk::UnpackedImage> Catalog::Hold(const ContainerId& holder, const std::s
     if (found == images_.end())
       return NotFound("the image \"" + image_id + "\" is not at this site; pull it first");
     image = found->second;
+    // Before its file is there: the collector must not take the image meanwhile.
     auto& files = holds_[holder];
     const std::string hex = image->stored.id.substr(7);
     const auto [hold, added] =
         files.emplace(image->stored.id, files.empty() ? holder.str() : holder.str() + "." + hex);
     file = hold->second;
     fresh = added;
+    left_.erase(holder);
   }
   if (fresh) {
     const Status written = WriteFileAtomically(root_ + "/holds/" + file,
                                                ToJson(StoredHold{image->stored.id}), kPrivate);
     if (!written.ok()) {
       MutexLock lock(mutex_);
-      const auto held = holds_.find(holder);
-      if (held != holds_.end() && held->second.erase(image->stored.id) > 0 && held->second.empty())
-        holds_.erase(held);
+      auto& files = holds_[holder];
+      files.erase(image->stored.id);
+      if (files.empty()) holds_.erase(holder);
       return written;
     }
   }
@@ -207,6 +214,11 @@ bool Catalog::Wanted(const std::string& id) const {
 }
 
 Status Catalog::Release(const ContainerId& holder) {
+  const Turn turn(TurnOf(holder));
+  return ReleaseInTurn(holder);
+}
+
+Status Catalog::ReleaseInTurn(const ContainerId& holder) {
   std::map<std::string, std::string> files;
   {
     MutexLock lock(mutex_);
@@ -218,9 +230,12 @@ Status Catalog::Release(const ContainerId& holder) {
   for (const auto& [image, file] : files) {
     RETURN_IF_ERROR(RemoveDurably(root_ + "/holds/" + file));
     MutexLock lock(mutex_);
-    const auto found = holds_.find(holder);
-    if (found != holds_.end() && found->second.erase(image) > 0 && found->second.empty())
-      holds_.erase(found);
+    auto& held = holds_[holder];
+    held.erase(image);
+    if (held.empty()) {
+      holds_.erase(holder);
+      left_.erase(holder);
+    }
     unwanted = unwanted || !Wanted(image);
   }
   if (unwanted) Collect();
@@ -228,15 +243,19 @@ Status Catalog::Release(const ContainerId& holder) {
 }
 
 void Catalog::KeepHolders(const std::vector<ContainerId>& living) {
-  const std::set<ContainerId> keep(living.begin(), living.end());
-  std::vector<ContainerId> drop;
+  std::set<ContainerId> drop;
   {
     MutexLock lock(mutex_);
-    for (const auto& [holder, files] : holds_)
-      if (keep.count(holder) == 0) drop.push_back(holder);
+    drop = left_;
   }
+  for (const ContainerId& holder : living) drop.erase(holder);
   for (const ContainerId& holder : drop) {
-    const Status released = Release(holder);
+    const Turn turn(TurnOf(holder));
+    {
+      MutexLock lock(mutex_);
+      if (left_.count(holder) == 0) continue;  // it has held, or was released, since
+    }
+    const Status released = ReleaseInTurn(holder);
     if (!released.ok())
       log_.Warning("could not release an image",
                    {{"holder", holder.str()}, {"error", released.message()}});

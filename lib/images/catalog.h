@@ -6,6 +6,7 @@
 #ifndef INTERLINK_IMAGES_CATALOG_H_
 #define INTERLINK_IMAGES_CATALOG_H_
 
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -71,6 +72,7 @@ class Catalog {
   // --- holders
   Result<sdk::UnpackedImage> Hold(const ContainerId& holder, const std::string& image_id);
   Status Release(const ContainerId& holder);
+  // Releases what an earlier process has left, unless its holder is living or has held since.
   void KeepHolders(const std::vector<ContainerId>& living);
 
   // Deletes the images and layers that nobody has. Layers of a pull that failed stay ten minutes:
@@ -116,6 +118,9 @@ class Catalog {
       REQUIRES_LOCK(mutex_);
   // Some node refers to the image or some holder holds it.
   bool Wanted(const std::string& id) const REQUIRES_LOCK(mutex_);
+  Turns& TurnOf(const ContainerId& holder);
+  // REQUIRES: the holder's turn.
+  Status ReleaseInTurn(const ContainerId& holder);
   Status WriteReference(const NodeReference& reference);
   Status WriteImage(const NewImage& image);
   Status MoveTag(const NodeId& node, const std::string& tag, const std::string& to_image);
@@ -132,12 +137,16 @@ class Catalog {
   Log& log_;
 
   Turns turns_;  // of changes to layers, images and references
+  // Of changes to one holder: its files and what is known of them change together. Each serves
+  // many.
+  std::array<Turns, 64> holder_turns_;
   mutable Mutex mutex_;
   std::map<uint64_t, LiveLayer> layers_ GUARDED_BY(mutex_);
   std::map<std::string, std::shared_ptr<const LiveImage>> images_ GUARDED_BY(mutex_);
   std::map<std::string, NodeImages> nodes_ GUARDED_BY(mutex_);
   // By holder and image: the name of the hold's file.
   std::map<ContainerId, std::map<std::string, std::string>> holds_ GUARDED_BY(mutex_);
+  std::set<ContainerId> left_ GUARDED_BY(mutex_);  // holders that only an earlier process has known
   uint64_t next_layer_ GUARDED_BY(mutex_) = 1;
 };
 

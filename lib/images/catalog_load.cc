@@ -127,6 +127,7 @@ Status Catalog::LoadHolds() {
     if (images_.count(hold.image) == 0)
       return DataLoss("\"" + path + "\" holds an image that is gone");
     holds_[ContainerId(holder)][hold.image] = name;
+    left_.insert(ContainerId(holder));
   }
   return {};
 }

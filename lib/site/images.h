@@ -48,7 +48,8 @@ class Images {
   virtual Result<sdk::UnpackedImage> Hold(const ContainerId& holder,
                                           const std::string& image_id) = 0;
   virtual void Release(const ContainerId& holder) = 0;
-  // Drops the holds of all others: called once all backends are recovered.
+  // Drops what holders before this process have left, of all but these: called once all backends
+  // are recovered. What has been held since Open stays: its holder may be younger than the list.
   virtual void KeepHolders(const std::vector<ContainerId>& living) = 0;
 
   virtual Result<runtime::v1::FilesystemUsage> Usage() const = 0;

@@ -421,8 +421,6 @@ class LiveSite final : public Site {
       REQUIRES_LOCK(mutex_);
   void OpenHandlers(Plugin& plugin);
   void AfterAllRecovered();
-  // A hold that began after the living were counted would be dropped with those of the dead.
-  Status CheckHolder(const ContainerId& id) const;
   static bool Serves(const Plugin& plugin, const std::string& handler);
 
   // --- retention and administration (administration.cc)
@@ -479,7 +477,6 @@ class LiveSite final : public Site {
   std::deque<std::string> exec_order_ GUARDED_BY(mutex_);
   std::map<NodeId, size_t> execs_ GUARDED_BY(mutex_);  // from admission to reply
   SteadyTime measured_at_ GUARDED_BY(mutex_);
-  std::optional<std::set<ContainerId>> counted_holders_ GUARDED_BY(mutex_);
   std::map<std::string, Numbers> numbers_ GUARDED_BY(mutex_);         // by plugin
   std::map<std::string, PodNumbers> pod_numbers_ GUARDED_BY(mutex_);  // by plugin
   std::vector<PodMetricsWaiter> pod_metrics_waiting_ GUARDED_BY(mutex_);

@@ -212,20 +212,9 @@ void LiveSite::AfterAllRecovered() {
     for (const auto& plugin : plugins_) {
       if (plugin->backend == nullptr) return;
     }
-    counted_holders_ = std::set<ContainerId>(living.begin(), living.end());
   }
   ports_.images.KeepHolders(living);
-  {
-    MutexLock lock(mutex_);
-    counted_holders_.reset();
-  }
   SweepVolumes();
-}
-
-Status LiveSite::CheckHolder(const ContainerId& id) const {
-  MutexLock lock(mutex_);
-  if (!counted_holders_ || counted_holders_->contains(id)) return {};
-  return Unavailable("the images in use are being counted, try again");
 }
 
 // Work under our names without a record: the store is older than the work, or was lost. It is shown

@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <barrier>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <thread>
@@ -208,6 +210,57 @@ TEST_CASE("References and holds survive a restart") {
   bench.store->Release(holder);
   bench.store->Release(holder);
   CHECK(bench.Layers() == 0);
+}
+
+// Whoever copies an image's layers holds it under a name that no list of containers has.
+TEST_CASE("What is held by this process stays, whoever is said to be living") {
+  StoreBench bench;
+  const FakeImage made = bench.fake.PutImage(kHost, "app", "1", {Tar("a", "x")});
+  REQUIRE(bench.Pull("r.io/app:1").status().ToString() == "OK");
+  const ContainerId again = MintContainerId();
+  const ContainerId fresh = MintContainerId();
+  REQUIRE(bench.store->Hold(again, made.id).ok());
+  bench.Reopen();
+  REQUIRE(bench.store->Hold(again, made.id).ok());
+  REQUIRE(bench.store->Hold(fresh, made.id).ok());
+  bench.store->Remove(kNode, made.id).ok();
+
+  bench.store->KeepHolders({});
+
+  CHECK(bench.Layers() == 1);
+  bench.store->Release(again);
+  CHECK(bench.Layers() == 1);
+  bench.store->Release(fresh);
+  CHECK(bench.Layers() == 0);
+  CHECK(bench.Empty("holds"));
+}
+
+TEST_CASE("A hold and a release in the same moment leave no file of a hold that nobody knows") {
+  StoreBench bench;
+  const FakeImage made = bench.fake.PutImage(kHost, "app", "1", {Tar("a", "x")});
+  REQUIRE(bench.Pull("r.io/app:1").status().ToString() == "OK");
+  const std::vector<ContainerId> holders = [] {
+    std::vector<ContainerId> ids;
+    for (int i = 0; i < 200; ++i) ids.push_back(MintContainerId());
+    return ids;
+  }();
+  std::atomic<int> failed = 0;
+  std::barrier together(3);
+
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&] {
+      for (const ContainerId& holder : holders) {
+        together.arrive_and_wait();
+        failed += bench.store->Hold(holder, made.id).ok() ? 0 : 1;
+        bench.store->Release(holder);
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+
+  CHECK(failed == 0);
+  CHECK(bench.Empty("holds"));
 }
 
 // A container holds its own image and those of its image volumes.
