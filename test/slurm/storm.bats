@@ -13,11 +13,21 @@ setup_file() {
 }
 teardown_file() { end_own_lab; }
 
+# story LOG: what was wrong before all else, since whoever shows a failure cuts its end; then what the daemons said of the first
+# sandbox that it names, and the storm.
+story() {
+  local id
+  grep -E 'WRONG|^storm: ' "$1" | cut -c1-400
+  id=$(grep WRONG "$1" | grep -oE '[0-9a-f]{64}' | head -n 1) || true
+  [ -z "$id" ] || grep -h -- "${id:0:12}" "$LAB_DIR"/log/interlink-{api,cri-1}.log | sort | tail -n 30 | cut -c1-400
+  cat "$1"
+}
+
 @test "${STORM_PODS:-200} pods in a storm of kills: no duplicate, no orphan, no lost exit" {
   log=$BATS_TEST_TMPDIR/storm.log
   if ! storm -dir "$LAB_DIR" -lab "$PROJECT/test/lab" -socket "$LAB_SOCKET" -site "$LAB_SITE" -pki "$LAB_PKI" -logs "$LAB_LOGS" \
     -image "$BUSYBOX" -pods "${STORM_PODS:-200}" ${STORM_SEED:+-seed "$STORM_SEED"} -verbose >"$log" 2>&1; then
-    cat "$log" >&2
+    story "$log" >&2
     fail "the storm did harm: STORM_SEED repeats it"
   fi
   sed -nE 's/^ *[0-9.]+ (seed .* min;|[0-9]+ ran;)/# \1/p' "$log" >&3

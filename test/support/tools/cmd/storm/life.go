@@ -146,17 +146,17 @@ func (p *pod) live(s *storm) {
 		return
 	}
 	if !p.start(s) {
-		s.wrong("%s: %s", p.name, p.trouble)
+		s.wrong("%s (%s): %s", p.name, p.sandbox, p.trouble)
 		return
 	}
 	for _, c := range p.containers {
 		if len(c.ids) == 0 || p.end(s, c) {
 			continue
 		}
-		s.wrong("%s: %s", c.name, p.trouble)
+		s.wrong("%s (%s of %s): %s", c.name, strings.Join(c.ids, " "), p.sandbox, p.trouble)
 	}
 	if !p.remove(s) {
-		s.wrong("%s: %s", p.name, p.trouble)
+		s.wrong("%s (%s): %s", p.name, p.sandbox, p.trouble)
 	}
 }
 
