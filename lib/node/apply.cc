@@ -155,6 +155,7 @@ bool LiveNode::ApplyLocked(const ContainerRecord& record, Change& change) {
   fact->clear_request();
   if (record.seen() >= interlink::v1::SEEN_CREATED) container->stored.clear_snapshots();
   if (fact->started_ns() == 0) fact->set_started_ns(before.started_ns());
+  TakeTimes(Now(), *fact);
   if (WasStarted(record)) container->stored.set_started(true);
   const auto wanted_before = container->stored.wanted();
   // A restored store may have forgotten what it asked for. Only the site knows the grace then.
@@ -244,6 +245,7 @@ void LiveNode::ImportLocked(const ContainerRecord& record, Change& change) {
   stored.set_sandbox_id(record.sandbox_id());
   *stored.mutable_fact() = record;
   stored.mutable_fact()->clear_request();
+  TakeTimes(Now(), *stored.mutable_fact());
   stored.set_created_ns(record.created_ns() != 0 ? record.created_ns() : MintCreatedLocked());
   if (!record.has_request() && record.seen() == interlink::v1::SEEN_UP && !record.held()) {
     if (!listing_) {

@@ -61,6 +61,13 @@ bool WasStarted(const interlink::v1::ContainerRecord& fact) {
          fact.started_ns() != 0;
 }
 
+void TakeTimes(int64_t now_ns, interlink::v1::ContainerRecord& fact) {
+  fact.set_started_ns(std::min(fact.started_ns(), now_ns));
+  if (fact.seen() < interlink::v1::SEEN_DOWN) return;
+  const bool known = fact.finished_ns() != 0 && fact.finished_ns() < now_ns;
+  if (!known) fact.set_finished_ns(now_ns);
+}
+
 Status FailureOf(const interlink::v1::Failure& failure) {
   const bool known = failure.code() > static_cast<int>(Code::kOk) &&
                      failure.code() <= static_cast<int>(Code::kUnauthenticated);

@@ -45,6 +45,10 @@ std::vector<runtime::v1::ContainerEventType> EventsBetween(
 // True: the site's record shows that a start was committed.
 bool WasStarted(const interlink::v1::ContainerRecord& fact);
 
+// What was told of has happened: by a clock of the site that is ahead, or lacks an end's time, it
+// happened now. Told once, so that what is shown stays.
+void TakeTimes(int64_t now_ns, interlink::v1::ContainerRecord& fact);
+
 // Why something failed, as the site tells it. Never OK: a code that is none is kInternal.
 Status FailureOf(const interlink::v1::Failure& failure);
 interlink::v1::Failure FailureFrom(const Status& why);

@@ -6,7 +6,7 @@ namespace interlink::node {
 namespace {
 
 int64_t Clamp(int64_t value, int64_t low, int64_t high) {
-  return std::max(low, std::min(value == 0 ? high : value, std::max(low, high)));
+  return std::max(low, std::min(value, std::max(low, high)));
 }
 
 template <typename Map>
@@ -101,8 +101,13 @@ google::protobuf::RepeatedPtrField<runtime::v1::Mount> MountsOf(
   return mounts;
 }
 
+// Never "now": a time that moves with each question is a change to kubelet, and its back-off, which
+// counts from the end of a container, would never be over. One that never ran is shown as started
+// when it ended, one whose start was not told yet as started when it was created.
 int64_t StartedAt(const Container& container, int64_t now_ns) {
-  return Clamp(container.stored.fact().started_ns(), container.stored.created_ns(), now_ns);
+  const auto& fact = container.stored.fact();
+  const int64_t started = fact.started_ns() != 0 ? fact.started_ns() : fact.finished_ns();
+  return Clamp(started, container.stored.created_ns(), now_ns);
 }
 
 const runtime::v1::LinuxContainerResources& ResourcesOf(const Container& container) {
@@ -131,12 +136,10 @@ runtime::v1::ContainerStatus StatusOf(const Container& container, const Sandbox&
     status.set_stop_signal(runtime::v1::SIGNAL_SIGTERM);
   if (fact.has_user()) *status.mutable_user() = fact.user();
   *status.mutable_resources()->mutable_linux() = ResourcesOf(container);
-  const int64_t created = container.stored.created_ns();
   if (status.state() != runtime::v1::CONTAINER_CREATED)
     status.set_started_at(StartedAt(container, now_ns));
   if (status.state() == runtime::v1::CONTAINER_EXITED) {
-    status.set_finished_at(
-        Clamp(fact.finished_ns(), std::max(created, status.started_at()), now_ns));
+    status.set_finished_at(Clamp(fact.finished_ns(), status.started_at(), now_ns));
     status.set_exit_code(fact.exit_code());
     status.set_reason(!fact.reason().empty()  ? fact.reason()
                       : fact.exit_code() == 0 ? "Completed"

@@ -17,6 +17,7 @@ teardown() {
 
 message_of() { crictl inspect "$1" | jq -r .status.message; }
 message_has() { message_of "$1" | has "$2"; }
+times_of() { crictl inspect "$1" | jq -c '.status | [.startedAt, .finishedAt]'; }
 runs_really() { [ "$(crictl exec -s "$1" echo alive)" = alive ]; }
 is_down() { [ "$(pod_state "$1")" = SANDBOX_NOTREADY ]; }
 
@@ -29,6 +30,7 @@ is_down() { [ "$(pod_state "$1")" = SANDBOX_NOTREADY ]; }
   same CONTAINER_CREATED "$(container_state "$id")"
   crictl --timeout 10s start "$id"
   same CONTAINER_RUNNING "$(container_state "$id")"
+  same "$(times_of "$id")" "$(times_of "$id")" "its times move"
   eventually 30 message_has "$id" "queued: as job .*PENDING"
   same 1 "$(living_jobs_of "$pod" | wc -l)"
   refused "queued as job" crictl exec -s "$id" true
@@ -95,6 +97,7 @@ is_down() { [ "$(pod_state "$1")" = SANDBOX_NOTREADY ]; }
   eventually 30 message_has "$id" "queued: as job"
   crictl stop -t 5 "$id"
   same "137 CONTAINER_EXITED" "$(exit_code "$id") $(container_state "$id")"
+  same "$(times_of "$id")" "$(times_of "$id")" "its times move"
   crictl stopp "$pod"
   crictl rmp "$pod"
   same "" "$(living_jobs_of "$pod")"
@@ -107,6 +110,7 @@ is_down() { [ "$(pod_state "$1")" = SANDBOX_NOTREADY ]; }
   crictl start "$id" || true
   eventually 30 is_exited "$id"
   same "128 StartError" "$(exit_code "$id") $(exit_reason "$id")"
+  same "$(times_of "$id")" "$(times_of "$id")" "its times move"
   message_of "$id" | has -E "not available|configuration"
   eventually 30 is_down "$pod"
 }

@@ -544,6 +544,37 @@ TEST_CASE("Times are clamped between creation and now") {
   CHECK(status.started_at() == status.created_at());
   CHECK(status.finished_at() <= lab.clock.WallNanos());
   CHECK(status.finished_at() >= status.started_at());
+  lab.clock.Advance(1h);
+  CHECK(lab.StatusOf(id).finished_at() == status.finished_at());
+}
+
+// Kubelet's back-off counts from finished_at: if that were "now" it would never be over.
+TEST_CASE("Times that nobody knows do not move") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId starting = lab.Created(pod, "starting");
+  const ContainerId failed = lab.Created(pod, "failed");
+  lab.site.SetSilent(true);
+  auto start = lab.BeginStart(starting);
+  REQUIRE(Eventually([&] { return lab.Shown(starting) == kRunning; }));
+  ContainerRecord exit = Exit(lab, failed, 128);
+  exit.set_started_ns(0);
+  exit.set_finished_ns(GENERATE(0, 1, INT64_MAX));
+  lab.site.Tell(exit);
+  REQUIRE(Eventually([&] { return lab.Shown(failed) == kExited; }));
+  const auto first = lab.StatusOf(failed);
+  const int64_t since = lab.StatusOf(starting).started_at();
+
+  lab.clock.Advance(1h);
+
+  CHECK(lab.StatusOf(failed).started_at() == first.started_at());
+  CHECK(lab.StatusOf(failed).finished_at() == first.finished_at());
+  CHECK(first.started_at() >= first.created_at());
+  CHECK(first.finished_at() >= first.started_at());
+  CHECK(lab.StatusOf(starting).started_at() == since);
+  CHECK(since >= lab.StatusOf(starting).created_at());
+  lab.site.SetSilent(false);
+  static_cast<void>(NodeLab::Get(std::move(start)));
 }
 
 TEST_CASE("Reopen makes a new file only while the container runs") {
