@@ -75,7 +75,7 @@ AgentLab::AgentLab() {
   options.cert_file = certificate.cert;
   options.key_file = certificate.key;
   options.site = "test";
-  options.heartbeat = std::chrono::milliseconds(500);
+  options.heartbeat = std::chrono::seconds(30);  // a caller that says nothing is not hung up on
   StartHub();
 }
 

@@ -228,6 +228,9 @@ TEST_CASE("too many agents are sent away, for now") {
 
 TEST_CASE("a silent agent loses its stream") {
   AgentLab lab;
+  lab.StopHub();
+  lab.options.heartbeat = std::chrono::milliseconds(500);
+  lab.StartHub();
   Caller caller(lab, lab.ChannelOf(lab.pod));
   REQUIRE(caller.SayHello(caller.Hello()).ok());
 
@@ -266,9 +269,6 @@ TEST_CASE("without an agent a command fails at once") {
 
 TEST_CASE("a command that is not answered in time has an unknown outcome") {
   AgentLab lab;
-  lab.StopHub();
-  lab.options.heartbeat = std::chrono::seconds(30);
-  lab.StartHub();
   Caller caller(lab, lab.ChannelOf(lab.pod));
   REQUIRE(caller.SayHello(caller.Hello()).ok());
   Command command;
@@ -285,9 +285,6 @@ TEST_CASE("a command that is not answered in time has an unknown outcome") {
 
 TEST_CASE("a hub that was stopped answers whoever waits, and asks nobody any more") {
   AgentLab lab;
-  lab.StopHub();
-  lab.options.heartbeat = std::chrono::seconds(30);
-  lab.StartHub();
   Caller caller(lab, lab.ChannelOf(lab.pod));
   REQUIRE(caller.SayHello(caller.Hello()).ok());
   Command command;
