@@ -215,6 +215,10 @@ func (p *pod) startContainer(s *storm, c *container) {
 		if next {
 			answer, err := s.clients.Runtime.CreateContainer(ctx, &runtime.CreateContainerRequest{
 				PodSandboxId: p.sandbox, Config: p.containerConfig(s, c), SandboxConfig: p.config()})
+			if status.Code(err) == codes.AlreadyExists {
+				// The answer to an earlier call was lost, and it has ended since: kubelet finds it in its list.
+				return p.adopt(ctx, s, c)
+			}
 			if err != nil {
 				return false, err
 			}
@@ -232,6 +236,24 @@ func (p *pod) startContainer(s *storm, c *container) {
 		next = answer.Status.State == runtime.ContainerState_CONTAINER_CREATED
 		return !next, nil
 	})
+}
+
+// adopt takes the container that has this name and attempt; what it is may be looked at afterwards.
+func (p *pod) adopt(ctx context.Context, s *storm, c *container) (bool, error) {
+	answer, err := s.clients.Runtime.ListContainers(ctx, &runtime.ListContainersRequest{
+		Filter: &runtime.ContainerFilter{PodSandboxId: p.sandbox}})
+	if err != nil {
+		return false, err
+	}
+	wanted := p.containerConfig(s, c).Metadata
+	for _, item := range answer.Containers {
+		if item.Metadata.Name == wanted.Name && item.Metadata.Attempt == wanted.Attempt {
+			c.ids = append(c.ids, item.Id)
+			s.expect(item.Id)
+			return true, nil
+		}
+	}
+	return false, fmt.Errorf("%s %d is there already, and in no list", wanted.Name, wanted.Attempt)
 }
 
 func (p *pod) containerConfig(s *storm, c *container) *runtime.ContainerConfig {
