@@ -236,7 +236,7 @@ whole_agents() { find "$LAB_SLURM/local" -path '*/interlink-*/delivered'; }
   caller=$!
   eventually 60 part_of_agent
   deliver_whole
-  kill -9 $(pgrep -f "^([^ ]*/)?srun --jobid=.*interlink-delivery")
+  kill -9 $(pgrep -f "^([^ ]*/)?srun --jobid=.*interlink-delivery" | in_this_lab)
   up
   id=$(counted "$pod" cut 'exit 8')
   eventually 60 is_exited "$id"
@@ -275,16 +275,16 @@ no_pod_runs_nor_waits() { crictl pods -q >/dev/null && nothing_at_site; }
   eventually 60 pod_is_down "$pod"
 }
 
-processes_of_job() { grep -lsz "^SLURM_JOB_ID=$1$" /proc/[0-9]*/environ | cut -d/ -f3; }
 is_doubted() { crictl inspectp "$1" | has 'it has when its time limit is over'; }
 
 @test "all of a job is killed without a word: its pod has not ended before its time limit, or a person says so" {
   hopeless=1
   pod=$(start_job_pod dead '.annotations = {"slurm.interlink.io/time": "60"}')
-  id=$(counted "$pod" dead 'echo ready; sleep 4711')
+  seconds=$((100000 + RANDOM)) # its mark
+  id=$(counted "$pod" dead "echo ready; sleep $seconds")
   eventually 30 log_has "$id" ready
   # As when a machine is gone: what SLURM started, and what the agent did.
-  kill -9 $(processes_of_job "$(job_id_of "$pod")") $(pgrep -f "interlink-(agent|shim).*$pod") $(pgrep -fx "sleep 4711") 2>/dev/null || true
+  kill -9 $(processes_of_job "$(job_id_of "$pod")") $(pgrep -f "interlink-(agent|shim).*$pod") $(pgrep -fx "sleep $seconds") 2>/dev/null || true
   eventually 60 no_job
   eventually 60 is_doubted "$pod"
   same "SANDBOX_READY CONTAINER_RUNNING" "$(pod_state "$pod") $(container_state "$id")"

@@ -15,9 +15,8 @@ teardown() {
 }
 
 executes() { [ "$(crictl exec -s "$1" echo alive)" = alive ]; }
-# The srun of a pod's relay, and the process that watches it.
-relays_of() { pgrep -f "^([^ ]*/)?srun --jobid=$(job_id_of "$1") "; }
-no_relay_of_job() { none pgrep -f "^([^ ]*/)?srun --jobid=$1 "; }
+relays_of() { sruns_of_job "$(job_id_of "$1")"; }
+no_relay_of_job() { none sruns_of_job "$1"; }
 # Of the compute node.
 relay_steps() { pgrep -f "^[^ ]*/interlink-agent[^ ]* relay --socket $LAB_SLURM/"; }
 has_another_relay() { # POD PIDS

@@ -27,6 +27,21 @@ cluster_processes() { # FOLDER TAG
   return $found
 }
 
+# Of the pids on stdin those of this lab: another one has jobs of the same numbers. Fails when there are none.
+in_this_lab() {
+  local pid found=1
+  while read -r pid; do
+    if grep -qsaE "$LAB_DIR/|SLURMD_NODENAME=lab-$LAB_TAG-" "/proc/$pid/environ" "/proc/$pid/cmdline"; then
+      echo "$pid"
+      found=0
+    fi
+  done
+  return $found
+}
+# The sruns of the site that go to a job, and the processes that watch them.
+sruns_of_job() { pgrep -f "^([^ ]*/)?srun --jobid=$1 " | in_this_lab; } # JOB
+processes_of_job() { grep -lsz "^SLURM_JOB_ID=$1$" /proc/[0-9]*/environ | cut -d/ -f3 | in_this_lab; }
+
 # --- pods as jobs
 
 # Starts a lab whose site runs pods as jobs.
