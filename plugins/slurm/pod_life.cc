@@ -151,8 +151,16 @@ std::optional<Job> OwnerJob(const Pod& pod) {
   return found;
 }
 
-bool WantsCancel(const Pod& pod) {
+bool AwaitsWord(const Pod& pod, SteadyTime now) {
+  if (!pod.record.folderless || !pod.released || pod.ended || !pod.record.doom.empty())
+    return false;
+  if (!pod.word_by || now >= *pod.word_by) return false;
+  return !pod.seen || RunningJob(pod) != nullptr;
+}
+
+bool WantsCancel(const Pod& pod, SteadyTime now) {
   const bool unwanted = pod.released || pod.ended || !pod.record.doom.empty();
+  if (AwaitsWord(pod, now)) return false;
   if (!unwanted || !pod.seen) return unwanted;
   return pod.seen->in_doubt || !std::all_of(pod.seen->jobs.begin(), pod.seen->jobs.end(), IsOver);
 }

@@ -28,6 +28,11 @@ inline constexpr int kMostSubmissions = 5;
 // then nothing of it runs.
 inline constexpr auto kAfterLimit = std::chrono::minutes(10);
 
+// A pod without a shared folder that is given back: its agent is asked to go, and its job is let
+// run for so long, since a job that is cancelled takes the agent's way to the hub, and its last
+// word, with it. An agent that was killed is back within a few seconds.
+inline constexpr auto kForItsWord = std::chrono::seconds(60);
+
 // What is known of one pod. Value type.
 struct Pod {
   JobRecord record;
@@ -47,11 +52,12 @@ struct Pod {
   std::optional<SteadyTime> running;  // since when a job of it was seen to run
   bool relayed = false;               // a relay is wanted for its agent
   // Without a shared folder.
-  std::vector<Claim> brought;    // of the jobs to which an agent was brought, or began to be
-  bool bound = false;            // the hub has let one of these in: `runner`
-  std::string delivery_trouble;  // why no agent is brought
-  std::optional<Claim> runner;   // who has the pod while it runs
-  std::string relay_trouble;     // why no relay is of use
+  std::vector<Claim> brought;         // of the jobs to which an agent was brought, or began to be
+  bool bound = false;                 // the hub has let one of these in: `runner`
+  std::string delivery_trouble;       // why no agent is brought
+  std::optional<SteadyTime> word_by;  // it is given back: not cancelled before
+  std::optional<Claim> runner;        // who has the pod while it runs
+  std::string relay_trouble;          // why no relay is of use
 };
 
 enum class NextStep {
@@ -84,8 +90,10 @@ bool LimitMoved(const Pod& pod);
 // time limit, or nobody knows it.
 int64_t EndsBy(const Pod& pod);
 
+// It is given back, and its job is let run until its agent has said that everything has ended.
+bool AwaitsWord(const Pod& pod, SteadyTime now);
 // Jobs that must be cancelled: it was released or has ended or is doomed, and some are not over.
-bool WantsCancel(const Pod& pod);
+bool WantsCancel(const Pod& pod, SteadyTime now);
 // Of a job that never starts, or that SLURM runs again: why it is cancelled. Empty: there is none.
 std::string OddMessage(const Pod& pod);
 

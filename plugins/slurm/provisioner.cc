@@ -166,6 +166,7 @@ Result<std::vector<AllocationFact>> SlurmProvisioner::Recover(const Call&) {
       Pod& pod = pods_[entry.record.sandbox].pod;
       pod.record = entry.record;
       pod.released = entry.released;
+      pod.word_by = clock_.Steady() + kForItsWord;
       pod.brought = entry.brought;
       pod.ended = entry.ended;
     }
@@ -344,6 +345,7 @@ Status SlurmProvisioner::Release(const Call&, const SandboxId& id) {
     const auto found = pods_.find(id);
     if (found == pods_.end()) return {};
     found->second.pod.released = true;
+    found->second.pod.word_by = clock_.Steady() + kForItsWord;
     found->second.pod.due = {};
     WakeLocked();
   }

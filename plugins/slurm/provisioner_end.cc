@@ -31,7 +31,7 @@ const Job* LastWord(const std::vector<Job>& jobs) {
 
 Status SlurmProvisioner::TakeBack(Pod& pod) {
   RETURN_IF_ERROR(EndUnstarted(pod, "Cancelled", "its job was given back before it ran"));
-  CancelNow(pod);
+  if (!AwaitsWord(pod, clock_.Steady())) CancelNow(pod);
   return {};
 }
 

@@ -113,9 +113,10 @@ void SlurmProvisioner::TakeStrangers(const std::vector<Job>& jobs) {
 
 void SlurmProvisioner::CancelUnwanted(const Call& call, const Poll& poll) {
   {
+    const SteadyTime now = clock_.Steady();
     const MutexLock lock(mutex_);
     for (const auto& [id, entry] : pods_) {
-      if (entry.pod.record.submissions > 0 && WantsCancel(entry.pod)) cancellations_.Want(id);
+      if (entry.pod.record.submissions > 0 && WantsCancel(entry.pod, now)) cancellations_.Want(id);
     }
     for (const SandboxId& id : chased_) cancellations_.Want(id);
   }

@@ -266,7 +266,24 @@ TEST_CASE("A pod that is given back after its agent came in waits for its word")
   lab.Pass(seconds(30));
   CHECK_FALSE(lab.Ended(kLone));
   CHECK_FALSE(lab.Closed());
-  CHECK(lab.Count("scancel") > 0);
+  CHECK(lab.Count("scancel") == 0);
+  lab.site.Leave(kLone);
+  lab.SetJob(7, "COMPLETED");
+  lab.End(kLone);
+  CHECK(lab.Count("scancel") == 0);
+}
+
+// Its way to the hub goes through its job.
+TEST_CASE("The job of a pod that is given back is cancelled when its agent says nothing") {
+  FolderlessLab lab;
+  lab.RunLone();
+  REQUIRE(lab.provisioner->Release(Soon(), kLone).ok());
+  const bool restarted = GENERATE(false, true);
+  if (restarted) lab.StartLone();
+  lab.Pass(seconds(55));
+  CHECK(lab.Count("scancel") == 0);
+  REQUIRE(lab.Until([&] { return lab.Count("scancel") > 0; }));
+  CHECK_FALSE(lab.Ended(kLone));
   lab.site.Leave(kLone);
   lab.SetJob(7, "CANCELLED");
   lab.End(kLone);
