@@ -29,7 +29,7 @@ executes() { [ "$(crictl exec -s "$1" echo alive)" = alive ]; }
   log_of "$id" | has "written by"
   for file in "$LAB_SLURM"/local/interlink-*; do same games "$(stat -c %U "$file")"; done
   # srun itself, on the site's machine, too.
-  srun=$(sruns_of_job "$(job_id_of "$pod")" | head -n 1)
+  read -r srun < <(sruns_of_job "$(job_id_of "$pod")")
   same games "$(ps -o user= -p "$srun")"
   # What the site keeps of the pod is the site's.
   same root "$(stat -c %U "$LAB_JOB_FOLDER/pods/$pod")"
