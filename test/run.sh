@@ -180,7 +180,7 @@ suite_contract() { build release; ctests release contract -L '^contract$'; }
 suite_integration() { build release; ctests release integration -L '^integration$'; }
 suite_system() { bats_files system test/system; }
 suite_site-down() { LAB_SITE_DOWN_SECONDS=$([ -n "${INTERLINK_SHORT:-}" ] && echo 20 || echo 120) bats_files site-down test/system/site_down.bats; }
-suite_durable() { bats_files durable test/system/restart.bats test/system/kill.bats; }
+suite_durable() { tools crictl storm; bats_files durable test/system/restart.bats test/system/kill.bats test/system/named/storm.bats; }
 suite_restore() { bats_files restore test/system/named/restore.bats; }
 suite_leak() { tools crictl; LEAK_PODS=$([ -n "${INTERLINK_SHORT:-}" ] && echo 20 || echo 200) bats_files leak test/system/named/leak.bats; }
 suite_parked() { tools crictl parked; PARKED_CALLS=$([ -n "${INTERLINK_SHORT:-}" ] && echo 200 || echo 1000) bats_files parked test/system/named/parked.bats; }

@@ -176,6 +176,9 @@ func (f *faults) freeze(duration time.Duration) {
 
 // mendMachines: a controller that was killed drains a machine on which it finds a job that it did not start.
 func mendMachines() {
+	if !inJobs() {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "sinfo", "-h", "-N", "-o", "%N %T").Output()
@@ -207,10 +210,10 @@ func wordAfter(words []string, option string) string {
 	return ""
 }
 
-// lookAt answers what a process is; false: nothing of this lab's jobs.
+// lookAt answers what a process is; false: nothing of this lab's pods.
 func lookAt(pid int) (inJob, bool) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil || !strings.Contains(string(text), *dir+"/slurm/") {
+	if err != nil || !strings.Contains(string(text), *dir+"/") {
 		return inJob{}, false
 	}
 	words := strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")

@@ -33,11 +33,23 @@ func awaitNothingLeft(told *cri.Site, limit time.Duration) []string {
 }
 
 // Folders in which each pod or container has something of its own; those that stay are folders of this list themselves.
-var perPod = []string{"slurm/jobs/pods", "site/plugins/slurm/agent-pods", "site/plugins/slurm/agent-pods/contents",
-	"site/plugins/slurm/jobs", "site/agents/bound", "site/images/holds"}
+var (
+	perPodOfJobs = []string{"slurm/jobs/pods", "site/plugins/slurm/agent-pods", "site/plugins/slurm/agent-pods/contents",
+		"site/plugins/slurm/jobs", "site/agents/bound", "site/images/holds"}
+	perPodHere = []string{"site/images/holds"}
+)
+
+func inJobs() bool { return *handler == "slurm" }
 
 func nowLeft(told *cri.Site) []string {
-	left := append(sandboxesAtSite(told), jobs()...)
+	left := sandboxesAtSite(told)
+	perPod := perPodHere
+	if inJobs() {
+		left = append(left, jobs()...)
+		perPod = perPodOfJobs
+	} else {
+		left = append(left, localPods()...)
+	}
 	for _, folder := range perPod {
 		entries, err := os.ReadDir(filepath.Join(*dir, folder))
 		// Jobs that share no folder with the site have theirs on their machines: stateFolders.
@@ -88,7 +100,16 @@ func jobs() []string {
 	return left
 }
 
-// inContainers finds processes whose root is a layer of a job.
+// localPods that the plugin has on this machine: a folder for each, in one of the site's.
+func localPods() []string {
+	found, err := filepath.Glob(filepath.Join(*dir, "site/plugins/local/pods/*/*"))
+	if err != nil {
+		return []string{err.Error()}
+	}
+	return found
+}
+
+// inContainers finds processes whose root is a layer of a container in the lab.
 func inContainers() []string {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -104,7 +125,7 @@ func inContainers() []string {
 			continue // it has ended, or is a zombie
 		}
 		first, _, _ := strings.Cut(string(text), "\n")
-		if strings.Contains(first, "upperdir="+*dir+"/slurm/") {
+		if strings.Contains(first, "upperdir="+*dir+"/") {
 			command, _ := os.ReadFile("/proc/" + entry.Name() + "/cmdline")
 			left = append(left, fmt.Sprintf("process %s in a container: %.60q", entry.Name(), command))
 		}
@@ -114,6 +135,9 @@ func inContainers() []string {
 
 // stateFolders that jobs have left on their machines.
 func stateFolders() int {
+	if !inJobs() {
+		return 0
+	}
 	entries, err := os.ReadDir(filepath.Join(*dir, "slurm/local"))
 	if err != nil {
 		fail("%v", err)

@@ -141,7 +141,7 @@ func (p *pod) live(s *storm) {
 		ctx, cancel := context.WithTimeout(context.Background(), p.patience)
 		defer cancel()
 		// What came of it is ended with all others' remains: see endAbandoned.
-		_, _ = s.clients.Runtime.RunPodSandbox(ctx, &runtime.RunPodSandboxRequest{Config: p.config(), RuntimeHandler: "slurm"})
+		_, _ = s.clients.Runtime.RunPodSandbox(ctx, &runtime.RunPodSandboxRequest{Config: p.config(), RuntimeHandler: *handler})
 		p.abandoned.Store(true)
 		return
 	}
@@ -165,7 +165,7 @@ func (p *pod) start(s *storm) bool {
 	for {
 		p.begun = time.Now()
 		if !p.again("RunPodSandbox", func(ctx context.Context) (bool, error) {
-			answer, err := s.clients.Runtime.RunPodSandbox(ctx, &runtime.RunPodSandboxRequest{Config: p.config(), RuntimeHandler: "slurm"})
+			answer, err := s.clients.Runtime.RunPodSandbox(ctx, &runtime.RunPodSandboxRequest{Config: p.config(), RuntimeHandler: *handler})
 			id := answer.GetPodSandboxId()
 			if err != nil {
 				id = s.listed(p.name, p.attempt)

@@ -1,4 +1,4 @@
-// storm: many pods through the CRI socket of a lab whose pods are SLURM jobs, while what carries them is killed. Each pod
+// storm: many pods through the CRI socket of a lab, as SLURM jobs or local ones, while what carries them is killed. Each pod
 // is driven as kubelet drives one with restartPolicy Never: the same metadata again until it is there, lists every second.
 // Each container tells a witness, over a connection of its own, when it begins and with which code it is about to end; so
 // what is counted is what ran, not what anybody says of it. Afterwards: what ran twice, what was reported otherwise than it
@@ -22,17 +22,18 @@ import (
 )
 
 var (
-	dir    = flag.String("dir", "", "folder of the lab (test/lab up DIR --plugin slurm)")
-	lab    = flag.String("lab", "", "the command test/lab")
-	socket = flag.String("socket", "", "CRI socket of the node")
-	site   = flag.String("site", "", "https://HOST:PORT of the site")
-	pki    = flag.String("pki", "", "folder with ca.crt, node-1.crt, node-1.key")
-	logs   = flag.String("logs", "", "folder of the pods' logs")
-	image  = flag.String("image", "", "a busybox")
-	pods   = flag.Int("pods", 200, "pods in all")
-	width  = flag.Int("width", 24, "pods at once")
-	seed   = flag.Uint64("seed", 0, "of pods and faults; 0: by the time")
-	kinds  = flag.String("faults", "site=30,node=25,both=10,slurmctld=12,slurmd=12,freeze=6;agent=80,shim=14,parent=6",
+	dir     = flag.String("dir", "", "folder of the lab (test/lab up DIR; with --plugin slurm for jobs)")
+	lab     = flag.String("lab", "", "the command test/lab")
+	socket  = flag.String("socket", "", "CRI socket of the node")
+	site    = flag.String("site", "", "https://HOST:PORT of the site")
+	pki     = flag.String("pki", "", "folder with ca.crt, node-1.crt, node-1.key")
+	logs    = flag.String("logs", "", "folder of the pods' logs")
+	handler = flag.String("handler", "slurm", "RuntimeHandler of the pods: slurm or local")
+	image   = flag.String("image", "", "a busybox")
+	pods    = flag.Int("pods", 200, "pods in all")
+	width   = flag.Int("width", 24, "pods at once")
+	seed    = flag.Uint64("seed", 0, "of pods and faults; 0: by the time")
+	kinds   = flag.String("faults", "site=30,node=25,both=10,slurmctld=12,slurmd=12,freeze=6;agent=80,shim=14,parent=6",
 		"what is killed, with weights: daemons;what is in jobs. Empty: nothing")
 	calm    = flag.Duration("calm", 15*time.Second, "faults go on so long after the last pod was begun")
 	verbose = flag.Bool("verbose", false, "tell what is repeated, and why")
