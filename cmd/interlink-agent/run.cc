@@ -97,6 +97,9 @@ std::string RuntimeOf(const RunOptions& options, const engine::ContainerEngine& 
 std::vector<std::string> SuperviseWords(const RunOptions& options, const std::string& shim) {
   std::vector<std::string> words = {shim, "supervise"};
   if (options.allow_root) words.emplace_back("--allow-root");
+  if (options.shim_lease_seconds != 0) {
+    words.insert(words.end(), {"--lease", std::to_string(options.shim_lease_seconds)});
+  }
   words.emplace_back("--");
   return words;
 }

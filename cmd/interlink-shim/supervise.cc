@@ -20,6 +20,7 @@ namespace {
 
 constexpr int64_t kFirstPauseMs = 1000;
 constexpr int64_t kLongestPauseMs = 30000;
+constexpr int64_t kPausesOfLease = 4;  // shims end their containers when nobody came for a lease
 constexpr int64_t kHealthyMs = 60000;  // a program that lived this long is started again soon
 
 Outcome WriteMap(const char* path, unsigned long outside) {
@@ -168,7 +169,9 @@ bool IsEnd(int signal) { return signal == SIGTERM || signal == SIGINT || signal 
 // Starts the program until it ends by itself: see README.md.
 class Supervisor {
  public:
-  explicit Supervisor(char** argv) : argv_(argv) {
+  Supervisor(char** argv, int64_t longest_pause_ms)
+      : argv_(argv), longest_pause_ms_(longest_pause_ms) {
+    HealPause();
     sigfillset(&signals_);
     pthread_sigmask(SIG_SETMASK, &signals_, nullptr);
   }
@@ -182,13 +185,17 @@ class Supervisor {
       tell_at_ms_ = ending_ ? began + kSettledMs : INT64_MAX;
       const int status = AwaitEnd();
       if (WIFEXITED(status) && WEXITSTATUS(status) != kCommandFailed) return WEXITSTATUS(status);
-      if (NowMs() - began > kHealthyMs) pause_ms_ = kFirstPauseMs;
+      if (NowMs() - began > kHealthyMs) HealPause();
       Complain(kCommandFailed, "the program has failed and is started again");
       Pause();
     }
   }
 
  private:
+  void HealPause() {
+    pause_ms_ = kFirstPauseMs < longest_pause_ms_ ? kFirstPauseMs : longest_pause_ms_;
+  }
+
   // Waits for a signal, reaps what has ended; false: `until` has passed.
   bool Next(int64_t until_ms) {
     const int64_t left = until_ms - NowMs();
@@ -222,7 +229,7 @@ class Supervisor {
 
   void Pause() {
     const int64_t until = NowMs() + pause_ms_;
-    pause_ms_ = pause_ms_ * 2 > kLongestPauseMs ? kLongestPauseMs : pause_ms_ * 2;
+    pause_ms_ = pause_ms_ * 2 > longest_pause_ms_ ? longest_pause_ms_ : pause_ms_ * 2;
     // A job that ends has no time for pauses.
     while (!ending_ && Next(until)) {
     }
@@ -233,12 +240,13 @@ class Supervisor {
   static constexpr int64_t kSettledMs = 1000;  // from its start to where it handles signals
 
   char** const argv_;
+  const int64_t longest_pause_ms_;
   sigset_t signals_;
   pid_t program_ = -1;
   int program_status_ = 0;
   bool ending_ = false;
   int64_t tell_at_ms_ = INT64_MAX;  // when a program that is started while the job ends hears of it
-  int64_t pause_ms_ = kFirstPauseMs;
+  int64_t pause_ms_ = 0;
 };
 
 }  // namespace
@@ -247,11 +255,16 @@ int CommandSupervise(int argc, char** argv) {
   Arguments arguments(argc, argv);
   std::string_view name;
   bool allow_root = false;
+  uint64_t lease = 0;
   while (arguments.Next(name)) {
-    if (name != "--allow-root") {
-      return Complain(kCommandUsage, "usage: supervise [--allow-root] -- PROGRAM arguments...");
+    const char* value = name == "--lease" ? arguments.Value() : nullptr;
+    const bool leased = value != nullptr && ParseUnsigned(value, lease);
+    if (name == "--allow-root") {
+      allow_root = true;
+    } else if (!leased || lease == 0 || lease > UINT32_MAX) {
+      return Complain(kCommandUsage,
+                      "usage: supervise [--allow-root] [--lease SECONDS] -- PROGRAM arguments...");
     }
-    allow_root = true;
   }
   if (!arguments.has_rest()) return Complain(kCommandUsage, "supervise: no program behind --");
   if (geteuid() == 0 && !allow_root) {
@@ -262,7 +275,9 @@ int CommandSupervise(int argc, char** argv) {
   if (!entered.ok()) return Complain(kCommandFailed, entered);
   // The shims of containers outlive the program: they come to us.
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-  return Supervisor(arguments.rest()).Run();
+  const int64_t by_lease = static_cast<int64_t>(lease) * 1000 / kPausesOfLease;
+  const bool short_lease = lease != 0 && by_lease < kLongestPauseMs;
+  return Supervisor(arguments.rest(), short_lease ? by_lease : kLongestPauseMs).Run();
 }
 
 }  // namespace interlink::shim

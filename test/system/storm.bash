@@ -4,9 +4,9 @@
 # sandbox that it names, and the storm.
 story() {
   local id
-  grep -E 'WRONG|^storm: ' "$1" | cut -c1-400
+  { grep -E "WRONG|^storm: " "$1" || true; } | cut -c1-400
   id=$(grep WRONG "$1" | grep -oE '[0-9a-f]{64}' | head -n 1) || true
-  [ -z "$id" ] || grep -h -- "${id:0:12}" "$LAB_DIR"/log/interlink-{api,cri-1}.log | sort | tail -n 30 | cut -c1-400
+  [ -z "$id" ] || { grep -h -- "${id:0:12}" "$LAB_DIR"/log/interlink-{api,cri-1}.log || true; } | sort | tail -n 30 | cut -c1-400
   cat "$1"
 }
 

@@ -5,7 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <sstream>
 #include <string>
 
 #include "lab.h"
@@ -105,6 +107,26 @@ TEST_CASE("a program that fails or is killed is started again in the same namesp
   CHECK(seen.substr(0, seen.size() / 2) == seen.substr(seen.size() / 2));
 }
 
+// The shims of its containers wait for so long.
+TEST_CASE("a program that is killed again and again is started again within its shims' lease") {
+  const Ordinary user;
+  std::vector<std::string> command = user.Command(
+      "cut -d' ' -f1 /proc/uptime >> starts; [ $(wc -l < starts) -gt 5 ] && exit 0; kill -9 $$");
+  const auto dashes = std::find(command.begin(), command.end(), "--");
+  command.insert(dashes, {"--lease", "8"});
+
+  const Ran ran = RunProgram(command);
+
+  CHECK(ran.code == 0);
+  std::istringstream starts(user.Text("starts"));
+  double before = 0;
+  int count = 0;
+  for (double start = 0; starts >> start; before = start, ++count) {
+    if (count > 0) CHECK(start - before < 8);
+  }
+  CHECK(count == 6);
+}
+
 TEST_CASE("signals that end a job become TERM, also for a program that is started afterwards") {
   const Ordinary user;
   const int signal = GENERATE(SIGTERM, SIGINT, SIGHUP);
@@ -135,6 +157,10 @@ TEST_CASE("a parent that is killed takes the job's end to the program") {
 TEST_CASE("root is refused, and so is a command line without a program") {
   CHECK(RunProgram({SHIM_BINARY, "supervise", "--"}).code == 2);
   CHECK(RunProgram({SHIM_BINARY, "supervise", "--what", "--", "/bin/true"}).code == 2);
+  CHECK(RunProgram({SHIM_BINARY, "supervise", "--lease"}).code == 2);
+  for (const char* lease : {"0", "x", "-1", "4294967296"}) {
+    CHECK(RunProgram({SHIM_BINARY, "supervise", "--lease", lease, "--", "/bin/true"}).code == 2);
+  }
   const Ran ran = RunProgram({SHIM_BINARY, "supervise", "--", "/bin/true"});
   CHECK(ran.code == 2);
   CHECK(ran.err.find("--allow-root") != std::string::npos);
