@@ -214,16 +214,21 @@ bool Catalog::Wanted(const std::string& id) const {
 }
 
 Status Catalog::Release(const ContainerId& holder) {
-  const Turn turn(TurnOf(holder));
-  return ReleaseInTurn(holder);
+  bool unwanted = false;
+  {
+    const Turn turn(TurnOf(holder));
+    ASSIGN_OR_RETURN(unwanted, ReleaseInTurn(holder));
+  }
+  if (unwanted) Collect();
+  return {};
 }
 
-Status Catalog::ReleaseInTurn(const ContainerId& holder) {
+Result<bool> Catalog::ReleaseInTurn(const ContainerId& holder) {
   std::map<std::string, std::string> files;
   {
     MutexLock lock(mutex_);
     const auto found = holds_.find(holder);
-    if (found == holds_.end()) return {};
+    if (found == holds_.end()) return false;
     files = found->second;
   }
   bool unwanted = false;
@@ -238,8 +243,7 @@ Status Catalog::ReleaseInTurn(const ContainerId& holder) {
     }
     unwanted = unwanted || !Wanted(image);
   }
-  if (unwanted) Collect();
-  return {};
+  return unwanted;
 }
 
 void Catalog::KeepHolders(const std::vector<ContainerId>& living) {
@@ -249,17 +253,22 @@ void Catalog::KeepHolders(const std::vector<ContainerId>& living) {
     drop = left_;
   }
   for (const ContainerId& holder : living) drop.erase(holder);
+  bool unwanted = false;
   for (const ContainerId& holder : drop) {
     const Turn turn(TurnOf(holder));
     {
       MutexLock lock(mutex_);
       if (left_.count(holder) == 0) continue;  // it has held, or was released, since
     }
-    const Status released = ReleaseInTurn(holder);
-    if (!released.ok())
+    const auto released = ReleaseInTurn(holder);
+    if (released.ok()) {
+      unwanted = unwanted || *released;
+    } else {
       log_.Warning("could not release an image",
-                   {{"holder", holder.str()}, {"error", released.message()}});
+                   {{"holder", holder.str()}, {"error", released.status().message()}});
+    }
   }
+  if (unwanted) Collect();
 }
 
 Catalog::Size Catalog::size() const {

@@ -119,8 +119,8 @@ class Catalog {
   // Some node refers to the image or some holder holds it.
   bool Wanted(const std::string& id) const REQUIRES_LOCK(mutex_);
   Turns& TurnOf(const ContainerId& holder);
-  // REQUIRES: the holder's turn.
-  Status ReleaseInTurn(const ContainerId& holder);
+  // REQUIRES: the holder's turn. True: an image of it is wanted by nobody now.
+  Result<bool> ReleaseInTurn(const ContainerId& holder);
   Status WriteReference(const NodeReference& reference);
   Status WriteImage(const NewImage& image);
   Status MoveTag(const NodeId& node, const std::string& tag, const std::string& to_image);
