@@ -71,7 +71,8 @@ class Authenticator {
                                       const DenyList* denied = nullptr);
 
   // `authorization`: the value of that header, when there is one. What is presented must be right:
-  // a wrong token is refused whatever the certificate says, and both must name the same node.
+  // a wrong token is refused whatever the certificate says, and both must name the same node. A
+  // certificate counts until it is revoked or expires, also on a connection that stands.
   // kUnauthenticated: who asks is not known, and what is missing. kPermissionDenied: the two
   // identities differ, or one is on the deny list. kUnavailable: as TokenVerifier.
   Result<Identity> Authenticate(const net::Peer& peer,

@@ -31,6 +31,7 @@ struct Peer {
   std::vector<std::string> names;  // its DNS alternative names
   std::vector<std::string> uris;   // its URI alternative names
   std::string certificate_id;      // its issuer and serial number, as TlsContext::Revokes knows it
+  int64_t not_after = 0;           // Unix seconds of its last moment; 0: there is none
 };
 
 class Connection {

@@ -23,11 +23,6 @@ struct CertificateDeleter {
   void operator()(X509* certificate) const { X509_free(certificate); }
 };
 
-int64_t UnixTime(const ASN1_TIME* time) {
-  tm parts{};
-  return ASN1_TIME_to_tm(time, &parts) == 1 ? static_cast<int64_t>(timegm(&parts)) : 0;
-}
-
 // The certificates of a PEM text, in its order.
 std::vector<std::unique_ptr<X509, CertificateDeleter>> ReadCertificates(const std::string& pem) {
   std::vector<std::unique_ptr<X509, CertificateDeleter>> all;
@@ -111,6 +106,11 @@ int VerifyMode(std::optional<ClientAuth> server) {
 }
 
 }  // namespace
+
+int64_t UnixTime(const asn1_string_st* time) {
+  tm parts{};
+  return ASN1_TIME_to_tm(time, &parts) == 1 ? static_cast<int64_t>(timegm(&parts)) : 0;
+}
 
 std::string TlsErrorText() {
   std::string text = "unknown TLS error";

@@ -40,6 +40,7 @@ void ReadPeerNames(X509& leaf, Peer& peer) {
   // Two common names would leave it open who this is.
   if (at >= 0 && X509_NAME_get_index_by_NID(subject, NID_commonName, at) < 0)
     peer.common_name = TextOf(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+  peer.not_after = UnixTime(X509_get0_notAfter(&leaf));
   peer.certificate_id = CertificateId(X509_get_issuer_name(&leaf), X509_get0_serialNumber(&leaf));
   const std::unique_ptr<GENERAL_NAMES, decltype(&GENERAL_NAMES_free)> names(
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(&leaf, NID_subject_alt_name, nullptr, nullptr)),

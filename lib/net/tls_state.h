@@ -23,6 +23,9 @@ struct TlsContext::State {
 // What tells a certificate apart: who has signed it, and its serial number there.
 std::string CertificateId(const X509_name_st* issuer, const asn1_string_st* serial);
 
+// Unix seconds; 0: no time.
+int64_t UnixTime(const asn1_string_st* time);
+
 // The newest text of OpenSSL's error queue, which is emptied.
 std::string TlsErrorText();
 

@@ -49,6 +49,19 @@ TEST_CASE("where a certificate is required, a token alone is not enough") {
   CHECK(authenticator.Authenticate({}, kRight).status().code() == Code::kUnauthenticated);
 }
 
+TEST_CASE("a certificate that has expired is worth nothing, however old its connection is") {
+  const Authenticator authenticator = Make({}, nullptr);
+  net::Peer peer = Verified("node-1");
+  peer.not_after = 1'000'000'000;
+
+  const Status expired = authenticator.Authenticate(peer, kNone).status();
+  CHECK(expired.code() == Code::kUnauthenticated);
+  CHECK_THAT(expired.message(), Catch::Contains("has expired"));
+
+  peer.not_after = 4'000'000'000;
+  CHECK(authenticator.Authenticate(peer, kNone).ok());
+}
+
 TEST_CASE("a certificate that was not verified is worth nothing") {
   const OneToken tokens;
   const Authenticator authenticator = Make({.client_auth = net::ClientAuth::kVerify}, &tokens);
