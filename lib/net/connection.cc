@@ -396,6 +396,7 @@ Awaitable<Result<std::shared_ptr<Connection>>> Connect(asio::any_io_executor str
   }
   auto tls = std::make_shared<Tls>(*std::move(socket), endpoint.tls->state());
   ExpectServerName(tls->native_handle(), endpoint.host);
+  tls->context->sessions.Offer(tls->native_handle(), endpoint.Name());
   auto connection = std::make_shared<SocketConnection<Tls>>(strand, tls, peer);
   const Status status = co_await connection->Handshake(false, deadline);
   if (!status.ok()) co_return Unavailable(endpoint.Name() + ": " + status.message());

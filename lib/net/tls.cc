@@ -166,6 +166,7 @@ Result<std::shared_ptr<TlsContext::State>> TlsContext::Load() const {
   if (!files_.crl_file.empty())
     RETURN_IF_ERROR(UseRevocations(files_.crl_file, context, state->revoked));
   SSL_CTX_set_verify(context, VerifyMode(server_), nullptr);
+  if (!server_) TlsSessions::Use(context);
   if (server_) {
     const unsigned char context_id[] = "interlink-api";
     SSL_CTX_set_session_id_context(context, context_id, sizeof context_id - 1);

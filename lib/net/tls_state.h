@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "net/tls.h"
+#include "net/tls_sessions.h"
 
 struct X509_name_st;
 struct asn1_string_st;
@@ -15,6 +16,7 @@ struct asn1_string_st;
 namespace interlink::net {
 
 struct TlsContext::State {
+  TlsSessions sessions;  // of clients; before `context`, whose connections use it
   boost::asio::ssl::context context{boost::asio::ssl::context::tls};
   int64_t not_after = 0;
   std::set<std::string> revoked;  // CertificateId of each

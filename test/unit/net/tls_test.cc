@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -10,11 +11,15 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <thread>
+#include <vector>
 
 #include "base/mutex.h"
 #include "base/unique_fd.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
+#include "net/tls_state.h"
 #include "support/certificates.h"
 #include "support/eventually.h"
 #include "support/temporary_folder.h"
@@ -364,6 +369,125 @@ TEST_CASE("a revoked client is refused, and others are not") {
   CHECK(refused.status().code() == Code::kUnavailable);
   INFO(refused.status().ToString());
   CHECK(refused.status().message().find("revoked") != std::string::npos);
+}
+
+// A site and a client of it; each Ask needs a connection of its own.
+struct ResumingFixture : TlsFixture {
+  ResumingFixture() {
+    REQUIRE(server_tls.ok());
+    REQUIRE(client_tls.ok());
+    auto listener = Listener::Tcp(io, "127.0.0.1", 0, *server_tls);
+    REQUIRE(listener.ok());
+    https.emplace(io, *std::move(listener), HttpServerOptions{},
+                  [this](HttpRequest request, Responder& responder) -> Awaitable<void> {
+                    {
+                      MutexLock lock(mutex);
+                      peer = request.peer;
+                    }
+                    co_await WhoAreYou(std::move(request), responder);
+                  });
+    https->Start();
+    HttpClientOptions options;
+    options.endpoint = {"127.0.0.1", https->port(), "", *client_tls};
+    http.emplace(io, std::move(options));
+  }
+  ~ResumingFixture() {
+    http->DropIdle();
+    https->Stop(std::chrono::seconds(5));
+  }
+
+  void AskAnew() {
+    const auto answer = http->Do(Call::WithTimeout(std::chrono::seconds(10)),
+                                 {.method = "POST", .target = "/"}, /*idempotent=*/false);
+    INFO(answer.status().ToString());
+    REQUIRE(answer.ok());
+    CHECK(answer->body == "node-1 node-1.example interlink://node/one");
+    // Its end, without TLS's own good-bye, must not spoil the session.
+    http->DropIdle();
+    MutexLock lock(mutex);
+    CHECK(peer.verified);
+    CHECK(peer.not_after > 0);
+  }
+  // Of the server's context in force.
+  long Resumed() { return SSL_CTX_sess_hits((*server_tls)->state()->context.native_handle()); }
+
+  TlsFiles files = Server();
+  Result<std::shared_ptr<TlsContext>> server_tls = TlsContext::Server(files, ClientAuth::kRequire);
+  Result<std::shared_ptr<TlsContext>> client_tls = TlsContext::Client(Client());
+  Peer peer GUARDED_BY(mutex);
+  std::optional<HttpServer> https;
+  std::optional<HttpClient> http;
+};
+
+TEST_CASE("a new connection to a known server is resumed, and is the same peer's") {
+  ResumingFixture fixture;
+  fixture.AskAnew();
+  CHECK(fixture.Resumed() == 0);
+
+  fixture.AskAnew();
+  fixture.AskAnew();
+
+  CHECK(fixture.Resumed() == 2);
+}
+
+TEST_CASE("nothing is resumed over a change of certificates") {
+  ResumingFixture fixture;
+  fixture.AskAnew();
+  SECTION("the server's") {
+    REQUIRE((*fixture.server_tls)->Reload().ok());
+    fixture.AskAnew();
+    CHECK(fixture.Resumed() == 0);
+    fixture.AskAnew();
+    CHECK(fixture.Resumed() == 1);
+  }
+  SECTION("the client's") {
+    REQUIRE((*fixture.client_tls)->Reload().ok());
+    fixture.AskAnew();
+    CHECK(fixture.Resumed() == 0);
+    fixture.AskAnew();
+    CHECK(fixture.Resumed() == 1);
+  }
+}
+
+TEST_CASE("a session is not kept for another port of the host") {
+  ResumingFixture fixture;
+  fixture.AskAnew();
+  auto listener = Listener::Tcp(fixture.io, "127.0.0.1", 0, *fixture.server_tls);
+  REQUIRE(listener.ok());
+  HttpServer other(fixture.io, *std::move(listener), {}, WhoAreYou);
+  other.Start();
+  HttpClientOptions options;
+  options.endpoint = {"127.0.0.1", other.port(), "", *fixture.client_tls};
+  HttpClient http(fixture.io, std::move(options));
+
+  CHECK(http.Do(Call::WithTimeout(std::chrono::seconds(10)), {.method = "POST", .target = "/"},
+                /*idempotent=*/false)
+            .ok());
+
+  CHECK(fixture.Resumed() == 0);
+  http.DropIdle();
+  other.Stop(std::chrono::seconds(5));
+}
+
+TEST_CASE("a hundred connections at once share what they resume") {
+  ResumingFixture fixture;
+  fixture.AskAnew();
+  std::atomic<int> good = 0;
+  std::vector<std::jthread> callers;
+  for (int i = 0; i < 10; ++i) {
+    callers.emplace_back([&fixture, &good] {
+      for (int j = 0; j < 10; ++j) {
+        const auto answer = fixture.http->Do(Call::WithTimeout(std::chrono::seconds(30)),
+                                             {.method = "POST", .target = "/"},
+                                             /*idempotent=*/false);
+        if (answer.ok()) ++good;
+      }
+    });
+  }
+  callers.clear();
+
+  CHECK(good == 100);
+  CHECK(fixture.Resumed() == 100);
 }
 
 TEST_CASE("a certificate that was revoked later is known, though its connection stands") {
