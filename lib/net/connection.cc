@@ -149,6 +149,11 @@ class SocketConnection final : public Connection {
            (poll(&state, 1, 0) == 1 && (state.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0);
   }
 
+  bool MadeWith(const TlsContext& now) const override {
+    if constexpr (std::is_same_v<Socket, Tls>) return socket_->context == now.state();
+    return true;
+  }
+
   void AllowPauses() override {
     // Since Linux 5.11 the limit counts against a window of zero too. Unix sockets have none.
     const int none = 0;

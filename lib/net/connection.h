@@ -48,6 +48,8 @@ class Connection {
   virtual void Cancel() = 0;
   // True: the peer has finished sending or is gone, even while bytes of it are unread.
   virtual bool PeerFinished() const { return false; }
+  // False: it was made with TLS files that `now` has replaced since.
+  virtual bool MadeWith(const TlsContext& /*now*/) const { return true; }
   // Lets a living peer take nothing for as long as a Write's deadline says: without it the
   // connection fails after 30 s of that, whatever the deadline. One that is gone without a word
   // while bytes are on their way to it is then noticed by TCP's own retries only (15 min).

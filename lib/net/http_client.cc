@@ -33,7 +33,10 @@ struct HttpClient::State {
     while (!idle.empty()) {
       Idle last = std::move(idle.back());
       idle.pop_back();
-      if (std::chrono::steady_clock::now() - last.since < options.idle_timeout)
+      // One of a certificate of before may be about to lose its right.
+      const bool good =
+          options.endpoint.tls == nullptr || last.connection->MadeWith(*options.endpoint.tls);
+      if (good && std::chrono::steady_clock::now() - last.since < options.idle_timeout)
         return last.connection;
     }
     return nullptr;

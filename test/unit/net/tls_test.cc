@@ -449,6 +449,23 @@ TEST_CASE("nothing is resumed over a change of certificates") {
   }
 }
 
+TEST_CASE("a kept connection is not used any more when the client has another certificate") {
+  ResumingFixture fixture;
+  const auto ask = [&fixture] {
+    REQUIRE(fixture.http
+                ->Do(Call::WithTimeout(std::chrono::seconds(10)), {.method = "GET", .target = "/"})
+                .ok());
+    MutexLock lock(fixture.mutex);
+    return fixture.peer.address;
+  };
+  const std::string first = ask();
+  CHECK(ask() == first);
+
+  REQUIRE((*fixture.client_tls)->Reload().ok());
+
+  CHECK(ask() != first);
+}
+
 TEST_CASE("a session is not kept for another port of the host") {
   ResumingFixture fixture;
   fixture.AskAnew();
