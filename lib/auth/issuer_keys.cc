@@ -209,6 +209,11 @@ IssuerKeys::~IssuerKeys() {
   const MutexLock at_work(state_->work);
 }
 
+std::shared_ptr<const JwkSet> IssuerKeys::Current() const {
+  MutexLock lock(state_->mutex);
+  return state_->keys;
+}
+
 Status IssuerKeys::Verify(const Jwt& token) {
   std::shared_ptr<const JwkSet> keys;
   bool soon = false;

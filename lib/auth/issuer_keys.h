@@ -45,6 +45,9 @@ class IssuerKeys {
   // From memory. kUnauthenticated: its signature is not one of the issuer's. kUnavailable: its key
   // may be newer than what is known, and that is being read; or nothing was ever read.
   Status Verify(const Jwt& token);
+  // The keys that are in force; another object when they were read again. Null: nothing was ever
+  // read. Owners: this, and whoever compares.
+  std::shared_ptr<const JwkSet> Current() const;
 
   struct State;
 

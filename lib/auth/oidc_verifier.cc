@@ -66,7 +66,21 @@ Result<std::unique_ptr<OidcVerifier>> OidcVerifier::Create(std::vector<OidcIssue
   return std::unique_ptr<OidcVerifier>(new OidcVerifier(std::move(issuers), others, clock));
 }
 
+Status OidcVerifier::CheckClaimsBy(const OidcIssuer& rules, const JwtClaims& claims) const {
+  return CheckClaims(claims, {rules.keys.issuer, rules.audiences, rules.leeway_seconds},
+                     clock_.WallNanos() / kNanosInSecond);
+}
+
 Result<TokenIdentity> OidcVerifier::Verify(std::string_view text) const {
+  if (text.size() > kMostTokenBytes) return ParseJwt(text).status();
+  const auto digest = VerifiedTokens::DigestOf(text);
+  if (const auto known = verified_.Find(digest)) {
+    const Issuer& issuer = issuers_[known->issuer];
+    if (issuer.keys->Current() == known->keys) {
+      RETURN_IF_ERROR(CheckClaimsBy(issuer.rules, known->claims));
+      return IdentityOf(known->claims, issuer.rules);
+    }
+  }
   const auto token = ParseJwt(text);
   if (!token.ok()) {
     // It may be one of theirs; what they say of it is no better than this.
@@ -83,10 +97,15 @@ Result<TokenIdentity> OidcVerifier::Verify(std::string_view text) const {
   if (issuer == issuers_.end())
     return Unauthenticated("the token: its issuer (iss) is not one that this site trusts");
   const OidcIssuer& rules = issuer->rules;
-  const int64_t now = clock_.WallNanos() / kNanosInSecond;
   // Before the signature: it costs nothing, and who waits for a key must have a reason.
-  RETURN_IF_ERROR(CheckClaims(token->claims, {name, rules.audiences, rules.leeway_seconds}, now));
+  RETURN_IF_ERROR(CheckClaimsBy(rules, token->claims));
+  const auto keys = issuer->keys->Current();
   RETURN_IF_ERROR(issuer->keys->Verify(*token));
+  // Not when they were read again meanwhile: it is not known by which of the two it was verified.
+  if (issuer->keys->Current() == keys) {
+    const auto place = static_cast<size_t>(issuer - issuers_.begin());
+    verified_.Keep(digest, {place, keys, token->claims});
+  }
   return IdentityOf(token->claims, rules);
 }
 

@@ -12,6 +12,7 @@
 #include "auth/authenticator.h"
 #include "auth/issuer_keys.h"
 #include "auth/jwt.h"
+#include "auth/verified_tokens.h"
 #include "base/clock.h"
 
 namespace interlink::auth {
@@ -39,7 +40,8 @@ class OidcVerifier final : public TokenVerifier {
                                                       const TokenVerifier* others, net::Io& io,
                                                       Timer& timer, Log& log, const Clock& clock);
 
-  // kUnavailable: the issuer's keys are not known (now): ask again.
+  // A signature is verified once for each set of the issuer's keys; its times are looked at each
+  // time. kUnavailable: the issuer's keys are not known (now): ask again.
   Result<TokenIdentity> Verify(std::string_view token) const override;
 
  private:
@@ -49,10 +51,12 @@ class OidcVerifier final : public TokenVerifier {
   };
   OidcVerifier(std::vector<Issuer> issuers, const TokenVerifier* others, const Clock& clock)
       : issuers_(std::move(issuers)), others_(others), clock_(clock) {}
+  Status CheckClaimsBy(const OidcIssuer& rules, const JwtClaims& claims) const;
 
   const std::vector<Issuer> issuers_;
   const TokenVerifier* const others_;
   const Clock& clock_;
+  mutable VerifiedTokens verified_;
 };
 
 }  // namespace interlink::auth

@@ -24,8 +24,8 @@ constexpr std::array<int, 256> kBase64UrlValues = Base64UrlValues();
 
 Result<std::string> DecodeBase64Url(std::string_view text) {
   if (text.size() % 4 == 1) return InvalidArgument("no base64url: its length is of no bytes");
-  std::string bytes;
-  bytes.reserve(text.size() * 3 / 4);
+  std::string bytes(text.size() * 3 / 4, '\0');
+  char* byte = bytes.data();
   uint32_t bits = 0;
   int count = 0;
   for (const char c : text) {
@@ -35,7 +35,7 @@ Result<std::string> DecodeBase64Url(std::string_view text) {
     count += 6;
     if (count < 8) continue;
     count -= 8;
-    bytes += static_cast<char>((bits >> static_cast<unsigned>(count)) & 0xffU);
+    *byte++ = static_cast<char>((bits >> static_cast<unsigned>(count)) & 0xffU);
   }
   if ((bits & ((1U << static_cast<unsigned>(count)) - 1U)) != 0)
     return InvalidArgument("no base64url: there are bits behind the last byte");

@@ -346,6 +346,47 @@ class OneStaticToken final : public TokenVerifier {
   }
 };
 
+TEST_CASE("a token that was good before ends with its time, and with its key") {
+  IssuerLab lab;
+  const test::TemporaryFolder folder;
+  OidcIssuer rules = lab.Rules();
+  rules.keys.jwks_file = folder.File("jwks.json");
+  const auto write = [&](const IssuerKey& key) {
+    const std::string fresh = folder.File("fresh");
+    std::ofstream(fresh) << json{{"keys", json::array({PublicJwk(key, "first")})}}.dump();
+    REQUIRE(rename(fresh.c_str(), rules.keys.jwks_file.c_str()) == 0);
+  };
+  write(First());
+  const auto verifier = lab.Verifier(rules);
+  const std::string token =
+      SignedToken(First(), {{"alg", "ES256"}, {"kid", "first"}}, lab.Claims());
+  for (int i = 0; i < 3; ++i) {
+    const auto identity = verifier->Verify(token);
+    INFO(identity.status().ToString());
+    REQUIRE(identity.ok());
+    CHECK(identity->node == NodeId("node-1"));
+  }
+  SECTION("time") {
+    lab.clock.SetWall(1'800'000'700LL * 1'000'000'000LL);
+    const Status ended = verifier->Verify(token).status();
+    CHECK(ended.code() == Code::kUnauthenticated);
+    CHECK_THAT(ended.message(), Catch::Contains("has expired"));
+  }
+  SECTION("key") {
+    const IssuerKey other("P-256");
+    write(other);
+    CHECK(Eventually(
+        [&] { return verifier->Verify(token).status().code() == Code::kUnauthenticated; }));
+  }
+  SECTION("another signature under the same claims is another token") {
+    std::string forged = token;
+    char& last = forged[forged.size() - 10];
+    last = last == 'A' ? 'B' : 'A';
+    CHECK(verifier->Verify(forged).status().code() == Code::kUnauthenticated);
+    CHECK(verifier->Verify(token).ok());
+  }
+}
+
 TEST_CASE("static tokens are taken beside an issuer's, a token of no trusted issuer is not") {
   IssuerLab lab;
   const OneStaticToken others;
