@@ -10,8 +10,8 @@ namespace interlink::node {
 namespace {
 
 constexpr uint64_t kCredit = 4U << 20U;  // bytes in flight per container
-constexpr auto kNoProgress = std::chrono::seconds(2);
-constexpr auto kOverdue = std::chrono::seconds(10);
+constexpr Duration kNoProgress = std::chrono::seconds(2);
+constexpr Duration kOverdue = std::chrono::seconds(10);
 constexpr auto kUncommitted = std::chrono::milliseconds(50);
 constexpr auto kFirstRetry = std::chrono::seconds(1);
 constexpr int kMaxRetryShift = 5;

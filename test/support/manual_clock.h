@@ -11,7 +11,12 @@ namespace interlink::test {
 class ManualClock final : public Clock {
  public:
   int64_t WallNanos() const override { return wall_.load(); }
-  SteadyTime Steady() const override { return SteadyTime(Duration(steady_.load())); }
+  SteadyTime Steady() const override {
+    ++asked_;
+    return SteadyTime(Duration(steady_.load()));
+  }
+  // How often Steady was called: what waits by it must not do so in a loop.
+  int64_t Asked() const { return asked_.load(); }
   void Advance(Duration by) {
     const int64_t nanos = std::chrono::duration_cast<std::chrono::nanoseconds>(by).count();
     wall_ += nanos;
@@ -21,6 +26,7 @@ class ManualClock final : public Clock {
 
  private:
   std::atomic<int64_t> wall_ = 1'700'000'000'000'000'000;
+  mutable std::atomic<int64_t> asked_ = 0;
   std::atomic<int64_t> steady_ = 1'000'000'000'000;
 };
 

@@ -381,7 +381,9 @@ TEST_CASE("A log that makes no progress holds an exit up for two seconds only") 
   ContainerRecord exit = Exit(lab, id, 0);
   exit.set_log_end(100);
   lab.site.Tell(exit);
+  const int64_t looks = lab.clock.Asked();
   REQUIRE_FALSE(Eventually([&] { return lab.Shown(id) == kExited; }, 600ms));
+  CHECK(lab.clock.Asked() - looks < 10'000);  // it waits; who asks here looks too
 
   lab.clock.Advance(2s);
 
