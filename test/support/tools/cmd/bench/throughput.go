@@ -19,10 +19,12 @@ import (
 
 // logThroughput is that of a container's output to the node's file.
 func (s *side) logThroughput() {
-	const line = 64
+	const line, block = 64, 64 << 10
 	lines := *count << 20 / line
 	begin := time.Now()
-	p := s.start("log", "sh", "-c", fmt.Sprintf("yes %s | head -n %d; echo the end", strings.Repeat("x", line-1), lines))
+	// Not by head: it takes each byte by itself, and that was a quarter of all work that was measured.
+	p := s.start("log", "sh", "-c", fmt.Sprintf("yes %s | dd bs=%d count=%d iflag=fullblock 2>/dev/null; echo the end",
+		strings.Repeat("x", line-1), block, *count<<20/block))
 	file := filepath.Join(s.logs, "log", "main.log")
 	last := ""
 	arrived := cri.Eventually(s.ctx, 5*time.Minute, func() bool {
