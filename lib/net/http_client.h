@@ -1,9 +1,9 @@
 // HttpClient: HTTP/1.1 to one origin over kept-alive connections. Never follows redirects.
 // Thread-safe.
 //
-// An idempotent request may go over a kept connection, though not over one whose TLS files have been
-// replaced since, and is repeated once on a fresh one when that turned out to be dead before a byte
-// of the answer. Any other request gets a connection of its own and is never sent twice.
+// An idempotent request may go over a kept connection, though not over one whose TLS files have
+// been replaced since, and is repeated once on a fresh one when that turned out to be dead before a
+// byte of the answer. Any other request gets a connection of its own and is never sent twice.
 #ifndef INTERLINK_NET_HTTP_CLIENT_H_
 #define INTERLINK_NET_HTTP_CLIENT_H_
 
