@@ -1,11 +1,10 @@
 #include "auth/audit_chain.h"
 
-#include <openssl/evp.h>
-
 #include <array>
 #include <charconv>
 #include <cstdio>
 
+#include "auth/sha256.h"
 #include "base/clock.h"
 
 namespace interlink::auth {
@@ -29,12 +28,7 @@ std::string AuditHex(std::string_view bytes) {
 }
 
 std::string AuditHash(std::string_view bytes) {
-  // Looked up once: that costs as much as the hash of a line.
-  static const EVP_MD* const kSha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-  std::array<unsigned char, 32> digest{};
-  unsigned size = 0;
-  // Cannot fail: SHA-256 is built in and the memory is ours.
-  EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, kSha256, nullptr);
+  const Sha256Digest digest = Sha256(bytes);
   return AuditHex({reinterpret_cast<const char*>(digest.data()), digest.size()});
 }
 

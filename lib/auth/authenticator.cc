@@ -1,7 +1,7 @@
 #include "auth/authenticator.h"
 
 #include <algorithm>
-#include <chrono>
+#include <ctime>
 
 #include "auth/deny_list.h"
 #include "net/http.h"
@@ -13,12 +13,6 @@ constexpr size_t kMaxName = 253;
 
 bool IsAlphanumeric(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-int64_t UnixSeconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
 }
 
 }  // namespace
@@ -95,10 +89,8 @@ Result<Identity> Authenticator::Authenticate(
     if (options_.revoked && options_.revoked(peer))
       return Unauthenticated("the client certificate has been revoked: get another one");
     // It was good when the connection was made, and the connection may have stood for long.
-    if (peer.not_after != 0 && peer.not_after < UnixSeconds())
-      return Unauthenticated(
-          "the client certificate has expired since the connection was made: "
-          "renew it");
+    if (peer.not_after != 0 && peer.not_after < std::time(nullptr))
+      return Unauthenticated("the client certificate has expired: renew it");
     ASSIGN_OR_RETURN(identity.node, NodeOfCertificate(peer));
     identity.by_certificate = true;
   } else if (options_.client_auth == net::ClientAuth::kRequire) {

@@ -1,7 +1,5 @@
 #include "auth/token_file.h"
 
-#include <openssl/evp.h>
-
 #include "base/secret.h"
 
 namespace interlink::auth {
@@ -10,15 +8,7 @@ namespace {
 constexpr size_t kMinListed = 16;
 constexpr size_t kMaxListed = 4096;
 
-TokenFile::Digest DigestOf(std::string_view token) {
-  TokenFile::Digest digest{};
-  unsigned size = 0;
-  // Cannot fail: SHA-256 is built in and the memory is ours.
-  EVP_Digest(token.data(), token.size(), digest.data(), &size, EVP_sha256(), nullptr);
-  return digest;
-}
-
-bool Equal(const TokenFile::Digest& a, const TokenFile::Digest& b) {
+bool Equal(const Sha256Digest& a, const Sha256Digest& b) {
   return EqualSecrets({reinterpret_cast<const char*>(a.data()), a.size()},
                       {reinterpret_cast<const char*>(b.data()), b.size()});
 }
@@ -62,7 +52,7 @@ Result<std::vector<TokenFile::Entry>> TokenFile::Parse(std::string_view text,
     const std::string_view node = Trim(line.substr(comma + 1));
     RETURN_IF_ERROR(CheckToken(token, where));
     RETURN_IF_ERROR(CheckNodeName(node).WithContext(where));
-    const Digest digest = DigestOf(token);
+    const Sha256Digest digest = Sha256(token);
     for (const Entry& entry : entries) {
       if (Equal(entry.digest, digest))
         return InvalidArgument(where + ": this token is in the file already, for node \"" +
@@ -92,7 +82,7 @@ Result<std::unique_ptr<TokenFile>> TokenFile::Open(std::string path, Timer& time
 }
 
 Result<TokenIdentity> TokenFile::Verify(std::string_view token) const {
-  const Digest digest = DigestOf(token);
+  const Sha256Digest digest = Sha256(token);
   const auto entries = value_->Get();
   // All are compared, so that the time says nothing about which one fits.
   const Entry* found = nullptr;

@@ -10,7 +10,6 @@
 #ifndef INTERLINK_AUTH_TOKEN_FILE_H_
 #define INTERLINK_AUTH_TOKEN_FILE_H_
 
-#include <array>
 #include <functional>
 #include <memory>
 #include <string>
@@ -19,6 +18,7 @@
 #include <vector>
 
 #include "auth/authenticator.h"
+#include "auth/sha256.h"
 #include "auth/watched_value.h"
 #include "base/log.h"
 #include "base/timer.h"
@@ -35,9 +35,8 @@ class TokenFile final : public TokenVerifier {
   Result<TokenIdentity> Verify(std::string_view token) const override;
 
   // A token is kept as its SHA-256.
-  using Digest = std::array<unsigned char, 32>;
   struct Entry {
-    Digest digest;
+    Sha256Digest digest;
     NodeId node;
   };
   // The contents of a token file. `name` is for messages.

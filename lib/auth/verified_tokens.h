@@ -4,23 +4,20 @@
 #ifndef INTERLINK_AUTH_VERIFIED_TOKENS_H_
 #define INTERLINK_AUTH_VERIFIED_TOKENS_H_
 
-#include <array>
 #include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
-#include <string_view>
 
 #include "auth/jwk_set.h"
 #include "auth/jwt.h"
+#include "auth/sha256.h"
 #include "base/mutex.h"
 
 namespace interlink::auth {
 
 class VerifiedTokens {
  public:
-  using Digest = std::array<unsigned char, 32>;  // SHA-256
-
   struct Verified {
     size_t issuer = 0;                   // its place in the list of whoever asks
     std::shared_ptr<const JwkSet> keys;  // the set that has the key; owners: as IssuerKeys::Current
@@ -30,17 +27,15 @@ class VerifiedTokens {
   // `most`: how many are kept; of more, those that were not asked for lately go.
   explicit VerifiedTokens(size_t most = 4096) : half_(most / 2) {}
 
-  static Digest DigestOf(std::string_view token);
-
   // Nothing: it is not known. What is found says of the signature alone: whoever asks looks whether
   // the keys are still those in force, and at the claims, whose times pass.
-  std::optional<Verified> Find(const Digest& token);
+  std::optional<Verified> Find(const Sha256Digest& token);
   // REQUIRES: its signature is right by `verified.keys`.
-  void Keep(const Digest& token, Verified verified);
+  void Keep(const Sha256Digest& token, Verified verified);
 
  private:
-  using Tokens = std::map<Digest, Verified>;
-  void KeepLocked(const Digest& token, Verified verified) REQUIRES_LOCK(mutex_);
+  using Tokens = std::map<Sha256Digest, Verified>;
+  void KeepLocked(const Sha256Digest& token, Verified verified) REQUIRES_LOCK(mutex_);
 
   const size_t half_;
   Mutex mutex_;

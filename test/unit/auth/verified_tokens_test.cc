@@ -6,21 +6,21 @@
 namespace interlink::auth {
 namespace {
 
-VerifiedTokens::Digest Number(int i) { return VerifiedTokens::DigestOf(std::to_string(i)); }
+Sha256Digest Number(int i) { return Sha256(std::to_string(i)); }
 
 TEST_CASE("a token is found by all of its bytes") {
   VerifiedTokens tokens;
   const auto keys = std::make_shared<const JwkSet>();
-  tokens.Keep(VerifiedTokens::DigestOf("a.b.c"), {3, keys, *JwtClaims::Parse(R"({"sub":"n"})")});
+  tokens.Keep(Sha256("a.b.c"), {3, keys, *JwtClaims::Parse(R"({"sub":"n"})")});
 
-  const auto found = tokens.Find(VerifiedTokens::DigestOf("a.b.c"));
+  const auto found = tokens.Find(Sha256("a.b.c"));
   REQUIRE(found);
   CHECK(found->issuer == 3);
   CHECK(found->keys == keys);
   CHECK(found->claims.String({"sub"}) == "n");
-  CHECK_FALSE(tokens.Find(VerifiedTokens::DigestOf("a.b.C")));
-  CHECK_FALSE(tokens.Find(VerifiedTokens::DigestOf("a.b.")));
-  CHECK_FALSE(tokens.Find(VerifiedTokens::DigestOf("")));
+  CHECK_FALSE(tokens.Find(Sha256("a.b.C")));
+  CHECK_FALSE(tokens.Find(Sha256("a.b.")));
+  CHECK_FALSE(tokens.Find(Sha256("")));
 }
 
 TEST_CASE("no more than so many are kept, and those that are asked for stay") {
