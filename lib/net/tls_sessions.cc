@@ -13,8 +13,8 @@ namespace {
 constexpr size_t kMostServers = 64;
 constexpr int64_t kLongest = 3600;
 
-bool HasEnded(const SSL_SESSION* session, int64_t now) {
-  const X509* leaf = SSL_SESSION_get0_peer(const_cast<SSL_SESSION*>(session));
+bool HasEnded(SSL_SESSION* session, int64_t now) {
+  const X509* leaf = SSL_SESSION_get0_peer(session);
   return leaf == nullptr || UnixTime(X509_get0_notAfter(leaf)) < now;
 }
 
