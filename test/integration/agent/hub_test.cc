@@ -42,7 +42,7 @@ class Caller {
     REQUIRE(message.ParseFromString(**read));
     return message;
   }
-  Result<HubMessage> SayHello(const AgentMessage& message) {
+  Result<HubMessage> SayAndHear(const AgentMessage& message) {
     // What ended the stream is heard.
     static_cast<void>(Say(message));
     return Hear();
@@ -58,7 +58,7 @@ TEST_CASE("an agent with the token of its sandbox is welcomed") {
   AgentLab lab;
   Caller caller(lab, lab.ChannelOf(lab.pod));
 
-  const auto answer = caller.SayHello(caller.Hello());
+  const auto answer = caller.SayAndHear(caller.Hello());
 
   INFO(answer.status().ToString());
   REQUIRE(answer.ok());
@@ -79,7 +79,7 @@ TEST_CASE("without the sandbox's own token nothing is read") {
   SECTION("for a sandbox that is no id") { options.sandbox = SandboxId("../x"); }
   Caller caller(lab, options);
 
-  const auto answer = caller.SayHello(caller.Hello());
+  const auto answer = caller.SayAndHear(caller.Hello());
 
   CHECK(answer.status().code() == Code::kUnauthenticated);
   CHECK(lab.events.came() == 0);
@@ -94,7 +94,7 @@ TEST_CASE("an agent does not speak to a site of another CA") {
   options.ca.assign(std::istreambuf_iterator<char>(file), {});
   Caller caller(lab, options);
 
-  const auto answer = caller.SayHello(caller.Hello());
+  const auto answer = caller.SayAndHear(caller.Hello());
 
   CHECK(answer.status().code() == Code::kUnavailable);
   CHECK(lab.events.came() == 0);
@@ -106,7 +106,7 @@ TEST_CASE("a token does not open another sandbox's control stream by its hello")
   AgentMessage hello = caller.Hello();
   hello.mutable_hello()->set_sandbox_id(std::string(64, '2'));
 
-  const auto answer = caller.SayHello(hello);
+  const auto answer = caller.SayAndHear(hello);
 
   REQUIRE(answer.ok());
   CHECK(answer->refused().reason() == Refused::MALFORMED);
@@ -120,7 +120,7 @@ TEST_CASE("another version is refused with both versions") {
   hello.mutable_hello()->set_protocol(2);
   hello.mutable_hello()->set_build_id("build-of-the-agent");
 
-  const auto answer = caller.SayHello(hello);
+  const auto answer = caller.SayAndHear(hello);
 
   REQUIRE(answer.ok());
   CHECK(answer->refused().reason() == Refused::PROTOCOL);
@@ -134,7 +134,7 @@ TEST_CASE("the second nonce gets nothing, for ever") {
   AgentLab lab;
   {
     Caller first(lab, lab.ChannelOf(lab.pod));
-    REQUIRE(first.SayHello(first.Hello()).ok());
+    REQUIRE(first.SayAndHear(first.Hello()).ok());
   }
   lab.StopHub();
   lab.StartHub();
@@ -142,12 +142,12 @@ TEST_CASE("the second nonce gets nothing, for ever") {
   AgentMessage hello = second.Hello();
   hello.mutable_hello()->set_nonce(std::string(32, 'b'));
 
-  const auto answer = second.SayHello(hello);
+  const auto answer = second.SayAndHear(hello);
 
   REQUIRE(answer.ok());
   CHECK(answer->refused().reason() == Refused::OTHER_NONCE);
   Caller again(lab, lab.ChannelOf(lab.pod));
-  const auto welcomed = again.SayHello(again.Hello());
+  const auto welcomed = again.SayAndHear(again.Hello());
   REQUIRE(welcomed.ok());
   CHECK(welcomed->has_welcome());
 }
@@ -157,7 +157,7 @@ TEST_CASE("what the site has taken can never start") {
   REQUIRE(lab.hub->Close(lab.pod).value_or("?") == agent_hub::kNobody);
   Caller caller(lab, lab.ChannelOf(lab.pod));
 
-  const auto answer = caller.SayHello(caller.Hello());
+  const auto answer = caller.SayAndHear(caller.Hello());
 
   REQUIRE(answer.ok());
   CHECK(answer->refused().reason() == Refused::TAKEN_BY_SITE);
@@ -169,7 +169,7 @@ TEST_CASE("an agent that nobody expects leaves no binding") {
   lab.events.Refuse(NotFound("no such sandbox"));
   {
     Caller caller(lab, lab.ChannelOf(lab.pod));
-    const auto answer = caller.SayHello(caller.Hello());
+    const auto answer = caller.SayAndHear(caller.Hello());
     REQUIRE(answer.ok());
     CHECK(answer->refused().reason() == Refused::NOT_EXPECTED);
   }
@@ -183,7 +183,7 @@ TEST_CASE("an agent that has obeyed a newer start of the site is told so") {
   AgentMessage hello = caller.Hello();
   hello.mutable_hello()->set_highest_term(lab.hub->term() + 1);
 
-  const auto answer = caller.SayHello(hello);
+  const auto answer = caller.SayAndHear(hello);
 
   REQUIRE(answer.ok());
   CHECK(answer->refused().reason() == Refused::NEWER_TERM);
@@ -202,10 +202,10 @@ TEST_CASE("each start of the site has a higher term") {
 TEST_CASE("a new control stream ends the old one, and commands go to the new one") {
   AgentLab lab;
   Caller first(lab, lab.ChannelOf(lab.pod));
-  REQUIRE(first.SayHello(first.Hello()).ok());
+  REQUIRE(first.SayAndHear(first.Hello()).ok());
   Caller second(lab, lab.ChannelOf(lab.pod));
 
-  const auto welcomed = second.SayHello(second.Hello());
+  const auto welcomed = second.SayAndHear(second.Hello());
 
   REQUIRE(welcomed.ok());
   CHECK(welcomed->has_welcome());
@@ -220,7 +220,7 @@ TEST_CASE("too many agents are sent away, for now") {
   lab.StartHub();
   Caller caller(lab, lab.ChannelOf(lab.pod));
 
-  const auto answer = caller.SayHello(caller.Hello());
+  const auto answer = caller.SayAndHear(caller.Hello());
 
   REQUIRE(answer.ok());
   CHECK(answer->refused().reason() == Refused::LIMIT);
@@ -232,7 +232,7 @@ TEST_CASE("a silent agent loses its stream") {
   lab.options.heartbeat = std::chrono::milliseconds(500);
   lab.StartHub();
   Caller caller(lab, lab.ChannelOf(lab.pod));
-  REQUIRE(caller.SayHello(caller.Hello()).ok());
+  REQUIRE(caller.SayAndHear(caller.Hello()).ok());
 
   // Three heartbeats of 500 ms.
   CHECK_FALSE(caller.Hear().ok());
@@ -245,7 +245,7 @@ TEST_CASE("what is no hello, or no message, ends the call") {
   AgentMessage message;
   message.mutable_heartbeat()->set_number(1);
 
-  const auto answer = caller.SayHello(message);
+  const auto answer = caller.SayAndHear(message);
 
   REQUIRE(answer.ok());
   CHECK(answer->refused().reason() == Refused::PROTOCOL);
@@ -270,7 +270,7 @@ TEST_CASE("without an agent a command fails at once") {
 TEST_CASE("a command that is not answered in time has an unknown outcome") {
   AgentLab lab;
   Caller caller(lab, lab.ChannelOf(lab.pod));
-  REQUIRE(caller.SayHello(caller.Hello()).ok());
+  REQUIRE(caller.SayAndHear(caller.Hello()).ok());
   Command command;
   command.mutable_observe();
 
@@ -286,7 +286,7 @@ TEST_CASE("a command that is not answered in time has an unknown outcome") {
 TEST_CASE("a hub that was stopped answers whoever waits, and asks nobody any more") {
   AgentLab lab;
   Caller caller(lab, lab.ChannelOf(lab.pod));
-  REQUIRE(caller.SayHello(caller.Hello()).ok());
+  REQUIRE(caller.SayAndHear(caller.Hello()).ok());
   Command command;
   command.mutable_observe();
   const Call patient = Call::WithTimeout(std::chrono::minutes(5));
@@ -308,7 +308,7 @@ TEST_CASE(
     "a renewed certificate is served to who calls next; one that does not fit changes nothing") {
   AgentLab lab;
   Caller first(lab, lab.ChannelOf(lab.pod));
-  REQUIRE(first.SayHello(first.Hello()).ok());
+  REQUIRE(first.SayAndHear(first.Hello()).ok());
   const SandboxId pod{std::string(64, '2')};
   // How far another agent comes that trusts `authority`.
   const auto call = [&](const CertificateAuthority& authority) {
@@ -317,7 +317,7 @@ TEST_CASE(
     Caller caller(lab, options);
     AgentMessage hello = caller.Hello();
     hello.mutable_hello()->set_sandbox_id(pod.str());
-    return caller.SayHello(hello).status();
+    return caller.SayAndHear(hello).status();
   };
   REQUIRE(call(lab.authority).ok());
   CertificateAuthority next(lab.folder.path(), "next");
@@ -335,8 +335,12 @@ TEST_CASE(
 
   CHECK(Eventually([&] { return call(next).ok(); }));
   CHECK_FALSE(call(lab.authority).ok());
-  // Who is there stays.
-  CHECK(first.Say(first.Hello()).ok());
+  // Who is there stays. (A second hello would end the call, and what Say returns with it.)
+  AgentMessage beat;
+  beat.mutable_heartbeat()->set_number(1);
+  const auto taken = first.SayAndHear(beat);
+  REQUIRE(taken.ok());
+  CHECK(taken->heartbeat_taken().number() == 1);
 }
 
 TEST_CASE("a hub that cannot have its port, or its key, says so") {
