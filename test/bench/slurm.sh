@@ -10,7 +10,7 @@ pods=20 mebibytes=256 exits=40 queues=(1 100 1000)
 [ -z "${INTERLINK_SHORT:-}" ] || pods=5 mebibytes=32 exits=10 queues=(1 100)
 [ $# = 0 ] || { echo "slurm.sh: takes no arguments" >&2; exit 2; }
 test/support/install.sh
-tools=$(test/support/tools/build-tools.sh bench)
+tools=$(test/support/tools/build-tools.sh bench crictl)
 
 lab=$(mktemp -d "${TMPDIR:-/tmp}/bench-XXXXXX")
 finish() {
@@ -36,6 +36,8 @@ test/lab stop-site "$lab"
 sed -i "s|^      SlurmConf: .*|&\n      CommandsFolder: \"$commands\"|" "$LAB_SITE_CONFIG"
 test/lab start-site "$lab"
 eval "$(test/lab env "$lab")"
+reachable='.status.conditions[] | select(.type == "SiteReachable").status'
+timeout 60 bash -c 'until "$1" info 2>/dev/null | jq -e "$2" >/dev/null; do sleep 0.2; done' - "$tools/crictl" "$reachable"
 
 bench() {
   "$tools/bench" -jobs -socket "$LAB_SOCKET" -logs "$LAB_LOGS" -lab "$LAB_DIR" -node-pid "$LAB_NODE_PID" -site-pid "$LAB_SITE_PID" \
