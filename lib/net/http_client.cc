@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "base/mutex.h"
+#include "net/http_feed.h"
 
 namespace interlink::net {
 
@@ -127,11 +128,8 @@ Awaitable<Status> Fill(Connection& connection, ResponseParser& parser, std::stri
       co_return Unavailable("the server closed the connection before its answer was complete");
     co_return Status::Ok();
   }
-  buffered.append(chunk.data(), *n);
-  const size_t used = parser.put(boost::asio::buffer(buffered), error);
-  buffered.erase(0, used);
-  if (error && error != http::error::need_more)
-    co_return Unavailable("the answer is not HTTP: " + error.message());
+  error = Feed(parser, buffered, {chunk.data(), *n});
+  if (error) co_return Unavailable("the answer is not HTTP: " + error.message());
   co_return Status::Ok();
 }
 

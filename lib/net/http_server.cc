@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/mutex.h"
+#include "net/http_feed.h"
 
 namespace interlink::net {
 namespace {
@@ -239,12 +240,11 @@ class Session final : public Responder {
     if (begun) deadline = Deadline(state_.options.head_timeout);
     bool continued = false;
     std::array<char, 16384> chunk;
+    std::string_view fresh;
     while (true) {
-      if (!buffered_.empty()) {
-        boost::system::error_code error;
-        const size_t used = parser.put(boost::asio::buffer(buffered_), error);
-        buffered_.erase(0, used);
-        if (error && error != http::error::need_more) co_return Explain(error);
+      if (begun) {
+        const boost::system::error_code error = Feed(parser, buffered_, fresh);
+        if (error) co_return Explain(error);
         if (parser.is_header_done() && !HasPlainFraming(parser)) {
           co_return ReadError{400, "the only Transfer-Encoding here is \"chunked\", with HTTP/1.1"};
         }
@@ -270,13 +270,13 @@ class Session final : public Responder {
       }
       if (!begun) deadline = Deadline(state_.options.head_timeout);
       begun = true;
-      buffered_.append(chunk.data(), *n);
+      fresh = {chunk.data(), *n};
     }
   }
 
   ReadError Explain(const boost::system::error_code& error) const {
     if (error == http::error::header_limit)
-      return {431, "the request head is larger than " + std::to_string(kMaxHead) + " bytes"};
+      return {431, "a head of the request is larger than " + std::to_string(kMaxHead) + " bytes"};
     if (error == http::error::body_limit) {
       return {413, "the body is larger than " + std::to_string(state_.options.max_body) + " bytes"};
     }

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "base/mutex.h"
 #include "raw_peer.h"
@@ -110,6 +111,21 @@ TEST_CASE("a request that comes byte by byte is understood") {
   CHECK_THAT(peer.ReadUntil("abcde"), Catch::Contains("PUT /x abcde"));
 }
 
+TEST_CASE("a body of no chunks is understood, wherever it is cut") {
+  const auto cut = GENERATE(range(0, 5));
+  const std::string last = "0\r\n\r\n";
+  ServerFixture fixture;
+  RawPeer peer(fixture.server->port());
+
+  peer.Send("PUT /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + last.substr(0, cut));
+  for (const char c : last.substr(cut)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // so that each comes alone
+    peer.Send({&c, 1});
+  }
+
+  CHECK_THAT(peer.ReadUntil("PUT /x"), Catch::StartsWith("HTTP/1.1 200"));
+}
+
 TEST_CASE("the body of a GET is read as its body and never as the next request") {
   ServerFixture fixture;
   const std::string inner = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -171,6 +187,20 @@ TEST_CASE("an endless head gets 431") {
   peer.Send("GET /a HTTP/1.1\r\n");
   const std::string line = "X-Filler: " + std::string(1000, 'x') + "\r\n";
   for (int i = 0; i < 200 && peer.Send(line); ++i) {
+  }
+
+  CHECK_THAT(peer.ReadToEnd(), Catch::StartsWith("HTTP/1.1 431"));
+  CHECK_FALSE(peer.was_reset());
+  CHECK(fixture.requests == 0);
+}
+
+TEST_CASE("an endless head of a chunk, and endless trailers, get 431") {
+  const auto begin = GENERATE(as<std::string>(), "1;", "0\r\nX-Trailer: ", "1\r\nx\r\n1;");
+  ServerFixture fixture;
+  RawPeer peer(fixture.server->port());
+  peer.Send("PUT /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + begin);
+  const std::string filler(1000, 'x');
+  for (int i = 0; i < 200 && peer.Send(filler); ++i) {
   }
 
   CHECK_THAT(peer.ReadToEnd(), Catch::StartsWith("HTTP/1.1 431"));
