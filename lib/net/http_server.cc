@@ -296,7 +296,14 @@ class Session final : public Responder {
 
 std::string AddressOf(const Peer& peer) { return peer.address.substr(0, peer.address.rfind(':')); }
 
-std::string PeerKey(const Peer& peer) { return peer.verified ? peer.common_name : AddressOf(peer); }
+// Whose connections are counted together. All names of a certificate: which of them the edge goes
+// by is not known here.
+std::string PeerKey(const Peer& peer) {
+  if (!peer.verified) return "address " + AddressOf(peer);
+  std::string key = "certificate " + peer.common_name;
+  for (const std::string& uri : peer.uris) key += " " + uri;
+  return key;
+}
 
 // Handshakes cost memory and time before anybody is known: they have limits of their own, so that
 // one machine that begins many and ends none keeps nobody else out.

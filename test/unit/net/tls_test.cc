@@ -357,6 +357,42 @@ TEST_CASE("an address that begins handshakes and ends none keeps nobody else out
   https.Stop(std::chrono::seconds(5));
 }
 
+TEST_CASE("clients whose certificates have no common name have each a budget of connections") {
+  TlsFixture fixture;
+  const auto server = TlsContext::Server(fixture.Server(), ClientAuth::kRequire);
+  REQUIRE(server.ok());
+  auto listener = Listener::Tcp(fixture.io, "127.0.0.1", 0, *server);
+  REQUIRE(listener.ok());
+  HttpServerOptions options;
+  options.max_connections_per_peer = 1;
+  HttpServer https(fixture.io, *std::move(listener), std::move(options), WhoAreYou);
+  https.Start();
+  // Each keeps its connection.
+  std::vector<std::unique_ptr<HttpClient>> clients;
+  const auto ask = [&](const std::string& name) {
+    const CertificateFiles files = fixture.authority.Issue(name, {"", "URI:spiffe://site/" + name});
+    const auto tls = TlsContext::Client({files.cert, files.key, fixture.authority.ca_file()});
+    REQUIRE(tls.ok());
+    HttpClientOptions to;
+    to.endpoint = {"127.0.0.1", https.port(), "", *tls};
+    clients.push_back(std::make_unique<HttpClient>(fixture.io, std::move(to)));
+    HttpRequest request;
+    request.method = "GET";
+    request.target = "/";
+    const auto answer = clients.back()->Do(Call::WithTimeout(std::chrono::seconds(10)), request);
+    INFO(answer.status().ToString());
+    REQUIRE(answer.ok());
+    return answer->status;
+  };
+
+  CHECK(ask("one") == 200);
+  CHECK(ask("two") == 200);
+  CHECK(ask("one") == 429);
+
+  clients.clear();
+  https.Stop(std::chrono::seconds(5));
+}
+
 TEST_CASE("a revoked client is refused, and others are not") {
   TlsFixture fixture;
   const CertificateFiles lost = fixture.authority.Issue("lost", {"node-2", ""});
