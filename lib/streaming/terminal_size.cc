@@ -35,9 +35,13 @@ Result<node::SessionInput> Parse(std::string_view text) {
 Result<std::optional<node::SessionInput>> TerminalSizes::Feed(std::string_view bytes) {
   rest_.append(bytes);
   std::optional<node::SessionInput> last;
-  // A size has no nested objects: each ends at the first brace.
-  for (size_t end = rest_.find('}'); end != std::string::npos; end = rest_.find('}')) {
-    ASSIGN_OR_RETURN(last, Parse(std::string_view(rest_).substr(0, end + 1)));
+  // A size has no nested objects: each ends at its first brace.
+  if (const size_t end = rest_.rfind('}'); end != std::string::npos) {
+    const size_t before = end == 0 ? std::string::npos : rest_.rfind('}', end - 1);
+    const size_t begin = before == std::string::npos ? 0 : before + 1;
+    const std::string_view text = std::string_view(rest_).substr(begin, end + 1 - begin);
+    if (text.size() > kMaxSizeText) return Refuse();
+    ASSIGN_OR_RETURN(last, Parse(text));
     rest_.erase(0, end + 1);
   }
   if (rest_.size() > kMaxSizeText) return Refuse();

@@ -15,7 +15,7 @@ namespace interlink::streaming {
 class TerminalSizes {
  public:
   // Takes bytes as they come, cut anywhere; answers the last whole size among them: the earlier
-  // ones are past. kInvalidArgument: it is no size.
+  // ones are past, and not looked at. kInvalidArgument: it is no size.
   Result<std::optional<node::SessionInput>> Feed(std::string_view bytes);
 
  private:

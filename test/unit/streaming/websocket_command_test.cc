@@ -131,6 +131,25 @@ TEST_CASE("a terminal's sizes are handed on, and only a terminal's") {
   CHECK(plain.script->sizes().empty());
 }
 
+TEST_CASE("a message of very many sizes is its last one, and keeps nobody waiting") {
+  StreamingLab lab;
+  node::StreamRequest request = StreamingLab::Exec();
+  request.tty = true;
+  Conversation talk(lab, "v4.channel.k8s.io", request);
+  const std::string last = R"({"Width":81,"Height":25})";
+  std::string many;
+  while (many.size() < (1U << 20U) - 100) many += "{}";
+  const auto begun = std::chrono::steady_clock::now();
+
+  talk.client.SendTo('\x04', many + last);
+  talk.client.SendTo('\0', "typed");
+
+  CHECK(Eventually([&] { return talk.script->input() == "typed"; }));
+  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(5));
+  REQUIRE(talk.script->sizes().size() == 1);
+  CHECK(talk.script->sizes().back() == std::pair<uint16_t, uint16_t>(81, 25));
+}
+
 TEST_CASE("streams that were not asked for are neither taken nor sent") {
   StreamingLab lab;
   node::StreamRequest request = StreamingLab::Request(Kind::kAttach);
