@@ -12,6 +12,8 @@ constexpr size_t kChunk = 64U << 10U;    // DESIGN 5
 constexpr uint64_t kHalf = 384U << 10U;  // half of the window
 constexpr size_t kMaxBusy = 16;          // containers whose bytes are in memory at once
 constexpr size_t kMaxSubscriptions = 20'000;
+constexpr size_t kMaxFailures = kMaxSubscriptions;  // that the node has not read
+constexpr size_t kMaxIdText = 256;
 constexpr auto kReadLimit = std::chrono::seconds(10);
 constexpr auto kRetry = std::chrono::seconds(1);
 constexpr auto kWrite = std::chrono::seconds(30);
@@ -47,6 +49,7 @@ net::Awaitable<void> LogSession::ReadLoop(std::shared_ptr<LogSession> self) {
     }
   }
   self->signal_->Set();
+  self->socket_->Cancel();  // a message that the node does not take
 }
 
 net::Awaitable<Status> LogSession::WriteLoop() {
@@ -63,7 +66,9 @@ net::Awaitable<Status> LogSession::WriteLoop() {
       continue;
     }
     // An empty message is the heartbeat.
-    CO_RETURN_IF_ERROR(co_await socket_->Write(message.SerializeAsString(), Now() + kWrite));
+    const std::string bytes = message.SerializeAsString();
+    const Status written = co_await socket_->Write(bytes, Now() + kWrite);
+    if (!written.ok()) co_return ended_.ok() ? written : ended_;
     beat = Now() + heartbeat;
   }
   co_return ended_;
@@ -72,7 +77,7 @@ net::Awaitable<Status> LogSession::WriteLoop() {
 Status LogSession::Take(const interlink::v1::LogRequest& request) {
   switch (request.kind_case()) {
     case interlink::v1::LogRequest::kSubscribe:
-      Subscribe(request.subscribe());
+      RETURN_IF_ERROR(Subscribe(request.subscribe()));
       break;
     case interlink::v1::LogRequest::kCredit: {
       const auto it = subscriptions_.find(ContainerId(request.credit().container_id()));
@@ -94,18 +99,27 @@ Status LogSession::Take(const interlink::v1::LogRequest& request) {
   return {};
 }
 
-void LogSession::Subscribe(const interlink::v1::LogSubscribe& request) {
+Status LogSession::Subscribe(const interlink::v1::LogSubscribe& request) {
+  if (failures_.size() >= kMaxFailures)
+    return ResourceExhausted("the node subscribes, and does not read what it is told of it");
+  if (request.container_id().size() > kMaxIdText)
+    return InvalidArgument("the node subscribes to what is no container id");
   const ContainerId id(request.container_id());
-  if (!IsFullId(request.container_id()) || !IsFullId(request.sandbox_id()))
-    return Fail(id, InvalidArgument("a subscription needs a full sandbox id and container id"));
-  if (subscriptions_.size() >= kMaxSubscriptions && !subscriptions_.contains(id))
-    return Fail(id, ResourceExhausted("too many logs are subscribed to"));
+  if (!IsFullId(request.container_id()) || !IsFullId(request.sandbox_id())) {
+    Fail(id, InvalidArgument("a subscription needs a full sandbox id and container id"));
+    return {};
+  }
+  if (subscriptions_.size() >= kMaxSubscriptions && !subscriptions_.contains(id)) {
+    Fail(id, ResourceExhausted("too many logs are subscribed to"));
+    return {};
+  }
   Subscription fresh;
   fresh.sandbox = SandboxId(request.sandbox_id());
   fresh.generation = next_generation_++;
   fresh.acknowledged = fresh.sent = fresh.asked_from = request.offset();
   fresh.credit = request.credit();
   subscriptions_[id] = std::move(fresh);
+  return {};
 }
 
 void LogSession::Acknowledge(const interlink::v1::LogAcknowledge& request) {

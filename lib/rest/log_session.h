@@ -59,7 +59,8 @@ class LogSession : public std::enable_shared_from_this<LogSession> {
   static net::Awaitable<void> ReadLoop(std::shared_ptr<LogSession> self);
   net::Awaitable<Status> WriteLoop();
   Status Take(const interlink::v1::LogRequest& request);
-  void Subscribe(const interlink::v1::LogSubscribe& request);
+  // Not OK: the node breaks the protocol, and the stream ends.
+  Status Subscribe(const interlink::v1::LogSubscribe& request);
   void Acknowledge(const interlink::v1::LogAcknowledge& request);
   // Marks what the domain has said to have grown.
   void TakeGrown();

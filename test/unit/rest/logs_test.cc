@@ -1,3 +1,4 @@
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <deque>
 
@@ -64,6 +65,10 @@ class LogReader : public std::enable_shared_from_this<LogReader> {
   }
   // Acknowledges and gives credit for everything that comes, as a node does.
   void Follow() { follow_ = true; }
+  // Reads no more.
+  void Pause() { paused_ = true; }
+  // The site has ended it while nothing was read.
+  bool refused() const { return refused_; }
   void Leave() {
     std::shared_ptr<net::WebSocket> socket;
     {
@@ -119,6 +124,8 @@ class LogReader : public std::enable_shared_from_this<LogReader> {
     }
     net::Io::Spawn(self->strand_, Write(self, socket));
     while (true) {
+      while (self->paused_ && !self->refused_)
+        co_await self->signal_->Wait(std::chrono::steady_clock::now() + std::chrono::seconds(1));
       auto message =
           co_await socket->Read(std::chrono::steady_clock::now() + std::chrono::seconds(30));
       if (!message.ok() || !message->has_value()) break;
@@ -148,6 +155,7 @@ class LogReader : public std::enable_shared_from_this<LogReader> {
       if (!has) {
         co_await self->signal_->Wait(soon);
       } else if (!(co_await socket->Write(next, soon)).ok()) {
+        self->refused_ = true;
         co_return;
       }
     }
@@ -176,6 +184,8 @@ class LogReader : public std::enable_shared_from_this<LogReader> {
     Acknowledge(next);
   }
 
+  std::atomic<bool> paused_ = false;
+  std::atomic<bool> refused_ = false;
   net::HttpClient& client_;
   const boost::asio::any_io_executor strand_;
   const std::shared_ptr<net::Signal> signal_;
@@ -317,6 +327,23 @@ TEST_CASE("a second stream of the same node ends the first, and nonsense ends it
   second->SendBytes("\xff\xff\xff");
 
   CHECK(Eventually([&] { return second->ended(); }));
+}
+
+TEST_CASE("a node that subscribes to nonsense and reads no refusal is not remembered without end") {
+  EdgeFixture fixture;
+  const auto reader = LogReader::Open(fixture);
+
+  SECTION("what can be no id ends the stream") {
+    reader->Subscribe(std::string(64U << 10U, 'x'), 0, 1000);
+    CHECK(Eventually([&] { return reader->ended(); }));
+  }
+  SECTION("very many do, while they are not read") {
+    reader->Pause();
+    const std::string none(256, 'x');
+    for (int i = 0; i < 100'000; ++i) reader->Subscribe(none, 0, 1000);
+    // Before a message that is not taken has ended it.
+    CHECK(Eventually([&] { return reader->refused(); }, std::chrono::seconds(25)));
+  }
 }
 
 TEST_CASE("a log stream without an upgrade or identity is refused") {
