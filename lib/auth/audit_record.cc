@@ -6,19 +6,27 @@
 namespace interlink::auth {
 namespace {
 
-constexpr size_t kMaxText = 1024;
+constexpr size_t kMaxEncoded = 2 * kMaxAuditText;
+// What escapes to a string of kMaxEncoded bytes at most: \u0001 is one.
+constexpr size_t kMostEscaped = kMaxEncoded / 6 - 1;
+
+std::string Escaped(const std::string& text, size_t most) {
+  const std::string cut = text.size() <= most ? text : text.substr(0, most) + "...";
+  return nlohmann::json(cut).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
 
 // A JSON string, in quotes.
 void AppendText(const std::string& text, std::string& out) {
-  const bool plain = text.size() <= kMaxText && std::all_of(text.begin(), text.end(), [](char c) {
-                       return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-                     });
+  const bool plain =
+      text.size() <= kMaxAuditText && std::all_of(text.begin(), text.end(), [](char c) {
+        return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+      });
   if (plain) {
     out.append(1, '"').append(text).append(1, '"');
     return;
   }
-  const std::string cut = text.size() <= kMaxText ? text : text.substr(0, kMaxText) + "...";
-  out += nlohmann::json(cut).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  const std::string escaped = Escaped(text, kMaxAuditText);
+  out += escaped.size() <= kMaxEncoded ? escaped : Escaped(text, kMostEscaped);
 }
 
 // Written by hand: this is what an audit log costs, and a tree of JSON costs four times as much.
@@ -85,7 +93,9 @@ std::string EncodeAuditRecord(const AuditRecord& record) {
   if (record.process) members.Object("process", ProcessMembers(*record.process));
   members.Text("call", record.call);
   Members about;
-  for (const auto& [name, value] : record.about) about.Text(name.c_str(), value);
+  const size_t told = std::min(record.about.size(), kMaxAuditAbout);
+  for (size_t i = 0; i < told; ++i)
+    about.Text(record.about[i].first.c_str(), record.about[i].second);
   if (!record.about.empty()) members.Object("about", about);
   members.Text("result", std::string(NameOf(record.result)));
   members.Text("code", record.code);

@@ -61,8 +61,13 @@ struct AuditRecord {
   Duration took = Duration::zero();
 };
 
-// Its members as JSON, from `"event":` on, without braces. Every text is cut at 1024 bytes; what is
-// no UTF-8 is replaced.
+inline constexpr size_t kMaxAuditText = 1024;
+inline constexpr size_t kMaxAuditAbout = 12;
+
+// Its members as JSON, from `"event":` on, without braces. Every text is cut at kMaxAuditText bytes
+// (one that JSON makes more than twice as long: sooner) and then ends with "..."; what is no UTF-8
+// is replaced. Of `about` the first kMaxAuditAbout are told. So it always fits into a line of an
+// audit log (kMaxAuditLine), whoever made the call.
 std::string EncodeAuditRecord(const AuditRecord& record);
 
 }  // namespace interlink::auth

@@ -139,6 +139,22 @@ TEST_CASE("records are lines of JSON that hold each other, signed at both ends o
   CHECK((about.st_mode & 0777U) == 0700);
 }
 
+TEST_CASE("the largest record is a line, whatever its caller has written into it") {
+  const std::string text(1U << 20U, GENERATE('a', '\x01', '"', '\xff'));
+  AuditRecord record = RecordOf("1");
+  for (std::string* one : {&record.request, &record.traceparent, &record.node, &record.certificate,
+                           &record.issuer, &record.subject, &record.tenant, &record.from,
+                           &record.call, &record.code, &record.rule, &record.why})
+    *one = text;
+  record.process = AuditRecord::Process{1, 2, 3, text};
+  for (int i = 0; i < 10'000; ++i) record.about.emplace_back("id", text);
+
+  const std::string members = EncodeAuditRecord(record);
+
+  CHECK(members.size() < kMaxAuditLine - 1024);  // the rest: the chain's own members
+  CHECK(nlohmann::json::accept("{" + members + "}"));
+}
+
 TEST_CASE("any change of any line is found") {
   AuditLab lab;
   lab.Write(4);

@@ -58,6 +58,20 @@ class SmallNode final : public NoNode, public node::Sandboxes, public node::Runt
   std::atomic<int> runs = 0;
 };
 
+TEST_CASE("very many ports are one text of bounded length") {
+  PortForwardRequest request;
+  request.set_pod_sandbox_id("abc");
+  for (int i = 0; i < 100'000; ++i) request.add_port(8080);
+
+  const auto about = cri::FindAudited("/runtime.v1.RuntimeService/PortForward")
+                         ->describe(request.SerializeAsString());
+
+  REQUIRE(about.size() == 2);
+  CHECK(about[1].first == "ports");
+  CHECK(about[1].second.starts_with("8080,8080,"));
+  CHECK(about[1].second.size() < 2 * auth::kMaxAuditText);
+}
+
 TEST_CASE("a changing call is one record, with the process that has made it") {
   SmallNode node;
   MemoryAudit audit;
