@@ -124,14 +124,16 @@ class SocketConnection final : public Connection {
   }
 
   Awaitable<void> ShutdownWrite() override {
-    error_code ignored;
+    error_code error;
     if constexpr (std::is_same_v<Socket, Tls>) {
-      write_guard_->Arm(std::chrono::steady_clock::now() + std::chrono::seconds(2));
-      co_await socket_->async_shutdown(Into(ignored));
-      write_guard_->Disarm();
+      // It ends when the other side has finished too, and what it has not sent by then goes out
+      // while the socket is read.
+      auto limit = std::make_shared<asio::steady_timer>(executor_, std::chrono::seconds(2));
+      socket_->async_shutdown([socket = socket_, limit](const error_code&) { limit->cancel(); });
+      co_await limit->async_wait(Into(error));
+      if (!error) co_return;
     }
-    socket_->lowest_layer().shutdown(asio::socket_base::shutdown_send, ignored);
-    co_return;
+    socket_->lowest_layer().shutdown(asio::socket_base::shutdown_send, error);
   }
 
   void Cancel() override {

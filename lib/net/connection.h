@@ -42,7 +42,8 @@ class Connection {
   virtual Awaitable<Result<size_t>> Read(std::span<char> buffer, SteadyTime deadline) = 0;
   // All of it.
   virtual Awaitable<Status> Write(std::string_view bytes, SteadyTime deadline) = 0;
-  // We have finished writing; reading goes on.
+  // We have finished writing; reading goes on, also a Read in progress. Over TLS it waits 2 s at
+  // most for the other side's end.
   virtual Awaitable<void> ShutdownWrite() = 0;
   // Ends what is in progress with kCancelled, and all that follows. From any thread.
   virtual void Cancel() = 0;

@@ -7,10 +7,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <atomic>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -308,6 +312,52 @@ TEST_CASE("a context that was reloaded is another one for new connections, old o
     HttpClient again(fixture.io, options);
     CHECK(ask(again));
   }
+}
+
+TEST_CASE("who has finished writing still reads what the other side sends, however late") {
+  TlsFixture fixture;
+  const auto server = TlsContext::Server(fixture.Server(), ClientAuth::kRequire);
+  const auto client = TlsContext::Client(fixture.Client());
+  REQUIRE(server.ok());
+  REQUIRE(client.ok());
+  auto listener = Listener::Tcp(fixture.io, "127.0.0.1", 0, *server);
+  REQUIRE(listener.ok());
+  const SteadyTime soon = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  std::promise<std::string> heard;
+  std::promise<void> finished;
+  const auto read = [&](std::shared_ptr<Connection> connection) -> Awaitable<void> {
+    std::array<char, 16> bytes{};
+    const auto n = co_await connection->Read(bytes, soon);
+    heard.set_value(n.ok() ? std::string(bytes.data(), *n) : n.status().ToString());
+  };
+  const auto serve = [&]() -> Awaitable<void> {
+    auto accepted = co_await (*listener)->Accept(fixture.io);
+    const std::shared_ptr<Connection> connection = *std::move(accepted);
+    const Status shaken = co_await Handshake(*connection, soon);
+    Io::Spawn(connection->executor(), read(connection));
+    if (shaken.ok()) co_await connection->ShutdownWrite();
+    finished.set_value();
+  };
+  const Endpoint endpoint{"127.0.0.1", (*listener)->port(), "", *client};
+  const auto strand = fixture.io.Strand();
+  const auto call = [&]() -> Awaitable<void> {
+    const auto connected = co_await Connect(strand, endpoint, soon);
+    if (!connected.ok()) co_return;
+    boost::asio::steady_timer later(strand, std::chrono::seconds(3));
+    co_await later.async_wait(boost::asio::use_awaitable);
+    const Status sent = co_await (*connected)->Write("late", soon);
+    if (!sent.ok()) co_return;
+    std::array<char, 16> bytes{};
+    const auto end = co_await (*connected)->Read(bytes, soon);
+    if (!end.ok()) co_return;
+  };
+
+  Io::Spawn(fixture.io.Strand(), serve());
+  Io::Spawn(strand, call());
+
+  CHECK(heard.get_future().get() == "late");
+  finished.get_future().get();
+  fixture.io.Stop();
 }
 
 TEST_CASE("an address that begins handshakes and ends none keeps nobody else out") {
