@@ -23,9 +23,11 @@ std::string WhyNotWho(const WhoAsks& who, const PolicyRequest& request) {
                 {"namespace", &who.namespaces, &request.pod_namespace},
                 {"service account", &who.service_accounts, &request.service_account}}};
   for (const auto& [what, patterns, text] : texts) {
-    if (patterns->empty() || MatchesOneOf(*patterns, *text)) continue;
-    return text->empty() ? std::string("it names ") + what + "s, and the request has none"
-                         : std::string("it does not name ") + what + " " + OfCaller(*text);
+    if (patterns->empty()) continue;
+    // Before any pattern: `*` would stand for an empty text too.
+    if (text->empty()) return std::string("it names ") + what + "s, and the request has none";
+    if (!MatchesOneOf(*patterns, *text))
+      return std::string("it does not name ") + what + " " + OfCaller(*text);
   }
   if (!who.groups.empty() && !MatchesOneOf(who.groups, request.groups))
     return "it names groups, and the request has " + AllOfCaller(request.groups);

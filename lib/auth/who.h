@@ -10,7 +10,8 @@ namespace interlink::auth {
 struct PolicyRequest;
 
 // Lists of patterns: `*` is any run of characters, `/` too, `?` one character, `[ab]` one of them;
-// a pattern stands for the whole text. An empty list says nothing, so anybody.
+// a pattern stands for the whole text. An empty list says nothing, so anybody. Any other speaks of
+// nobody who has no such name: `*` of tenants is every tenant, and no request without one.
 struct WhoAsks {
   std::vector<std::string> nodes;
   std::vector<std::string> issuers;
