@@ -109,8 +109,11 @@ Result<Identity> Authenticator::Authenticate(
   }
   if (identity.node.empty())
     return Unauthenticated("a client certificate or a bearer token is needed");
-  if (denied_ != nullptr) RETURN_IF_ERROR(denied_->Check(identity));
   return identity;
+}
+
+Status Authenticator::CheckDenied(const Identity& identity) const {
+  return denied_ == nullptr ? Status() : denied_->Check(identity);
 }
 
 }  // namespace interlink::auth

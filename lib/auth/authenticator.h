@@ -74,9 +74,12 @@ class Authenticator {
   // a wrong token is refused whatever the certificate says, and both must name the same node. A
   // certificate counts until it is revoked or expires, also on a connection that stands.
   // kUnauthenticated: who asks is not known, and what is missing. kPermissionDenied: the two
-  // identities differ, or one is on the deny list. kUnavailable: as TokenVerifier.
+  // identities differ. kUnavailable: as TokenVerifier. Whoever it is may still be denied by name.
   Result<Identity> Authenticate(const net::Peer& peer,
                                 const std::optional<std::string>& authorization) const;
+  // For each request, after Authenticate: a second step, so that who is denied can be named.
+  // kPermissionDenied: `identity` is on the deny list.
+  Status CheckDenied(const Identity& identity) const;
 
  private:
   Authenticator(AuthenticatorOptions options, const TokenVerifier* tokens, const DenyList* denied)

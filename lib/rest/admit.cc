@@ -28,16 +28,16 @@ Status Identify(Face face, Exchange& exchange) {
   if (access == wire::Access::kOpen || access == wire::Access::kLocal) return {};
   if (access == wire::Access::kOperator && face == Face::kOperator) return {};
   const net::HttpRequest& request = exchange.request;
+  const auth::Authenticator& authenticator = exchange.state->ports.authenticator;
   ASSIGN_OR_RETURN(const auth::Identity identity,
-                   exchange.state->ports.authenticator.Authenticate(
-                       request.peer, request.headers.Get("Authorization")));
+                   authenticator.Authenticate(request.peer, request.headers.Get("Authorization")));
   exchange.caller.node = identity.node;
   if (identity.by_token) {
     const auth::TokenIdentity& token = identity.token;
     exchange.caller.token = std::make_shared<const site::TokenClaims>(
         site::TokenClaims{token.issuer, token.subject, token.tenant, token.groups});
   }
-  return {};
+  return authenticator.CheckDenied(identity);
 }
 
 Status ReadHeaders(Exchange& exchange) {

@@ -97,12 +97,16 @@ TEST_CASE(
   peer.verified = true;
   peer.common_name = "node-1";
 
-  CHECK(authenticator->Authenticate(peer, std::nullopt).ok());
+  const auto known = authenticator->Authenticate(peer, std::nullopt);
+  REQUIRE(known.ok());
+  CHECK(authenticator->CheckDenied(*known).ok());
   peer.certificate_id = "lost";
   CHECK(authenticator->Authenticate(peer, std::nullopt).status().code() == Code::kUnauthenticated);
   peer.certificate_id = "good";
   peer.common_name = "node-2";
-  CHECK(authenticator->Authenticate(peer, std::nullopt).status().code() == Code::kPermissionDenied);
+  const auto listed = authenticator->Authenticate(peer, std::nullopt);
+  REQUIRE(listed.ok());
+  CHECK(authenticator->CheckDenied(*listed).code() == Code::kPermissionDenied);
 }
 
 }  // namespace

@@ -1,9 +1,12 @@
 // What the audit log gets of requests.
 #include <catch2/catch.hpp>
 
+#include "auth/deny_list.h"
+#include "base/file.h"
 #include "fixture.h"
 #include "interlink/v1/record.pb.h"
 #include "support/memory_audit.h"
+#include "support/temporary_folder.h"
 
 namespace interlink::test {
 namespace {
@@ -108,6 +111,29 @@ TEST_CASE("what is denied is recorded whatever it is, with the reason") {
   CHECK(records[2].result == auth::AuditResult::kFailed);
   CHECK(records[2].code == "FAILED_PRECONDITION");
   CHECK(records[2].why.empty());
+}
+
+// The record had only the reason: which node of a denied tenant had tried was not to be found.
+TEST_CASE("who is refused by the deny list is named") {
+  const TemporaryFolder folder;
+  REQUIRE(WriteFileAtomically(folder.File("denied"), "tenant tenant\n", 0600).ok());
+  NullLog log;
+  Timer timer;
+  const auto denied = auth::DenyList::Open(folder.File("denied"), timer, log);
+  REQUIRE(denied.ok());
+  MemoryAudit audit;
+  EdgeFixture edge({}, rest::Face::kSite, &audit, denied->get());
+
+  CheckProblem(edge.Ask("GET", "/v1/sandboxes"), 403, "PERMISSION_DENIED");
+
+  const auto records = audit.records();
+  REQUIRE(records.size() == 1);
+  CHECK(records[0].result == auth::AuditResult::kDenied);
+  CHECK(records[0].why.find("deny list") != std::string::npos);
+  CHECK(records[0].node == "node-1");
+  CHECK(records[0].issuer == "https://issuer");
+  CHECK(records[0].subject == "subject of node-1");
+  CHECK(records[0].tenant == "tenant");
 }
 
 TEST_CASE("no secret of a body gets into a record") {

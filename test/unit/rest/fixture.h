@@ -34,9 +34,10 @@ class NumberedTokens final : public auth::TokenVerifier {
 
 struct EdgeFixture {
   explicit EdgeFixture(rest::Options options = {}, rest::Face face = rest::Face::kSite,
-                       auth::AuditLog* audit = nullptr) {
+                       auth::AuditLog* audit = nullptr, const auth::DenyList* denied = nullptr) {
     options.site = "here";
-    auto made = auth::Authenticator::Create({.client_auth = net::ClientAuth::kNone}, &tokens);
+    auto made =
+        auth::Authenticator::Create({.client_auth = net::ClientAuth::kNone}, &tokens, denied);
     REQUIRE(made.ok());
     authenticator = std::make_unique<auth::Authenticator>(*made);
     auto listener = net::Listener::Tcp(io, "127.0.0.1", 0, nullptr);
