@@ -60,6 +60,13 @@ void WatchedFile::Start(const Result<Contents>& seen) {
   Schedule(kPeriod);
 }
 
+void WatchedFile::Accept(const Result<Contents>& seen, const std::function<void()>& take) {
+  MutexLock check(check_mutex_);
+  if (take) take();
+  MutexLock lock(mutex_);
+  mark_ = MarkOf(seen);
+}
+
 void WatchedFile::Stop() {
   {
     MutexLock lock(mutex_);

@@ -30,6 +30,9 @@ class WatchedFile : public std::enable_shared_from_this<WatchedFile> {
   Result<Contents> Read() const;
   // Looks from now on. `seen`: what Read() gave.
   void Start(const Result<Contents>& seen);
+  // Runs `take` (may be empty), which puts in force what Read() gave as `seen`, and never while
+  // `changed` runs. What differs from `seen` by now is read at the next look. Not from `changed`.
+  void Accept(const Result<Contents>& seen, const std::function<void()>& take);
   // `changed` is not called any more once this has returned. Not from `changed`.
   void Stop();
   // Reads it soon, changed or not.
@@ -54,7 +57,7 @@ class WatchedFile : public std::enable_shared_from_this<WatchedFile> {
   const std::string path_;
   Timer& timer_;
   const std::function<void(const Result<Contents>&)> changed_;
-  Mutex check_mutex_;  // held while `changed_` runs: Stop waits for it
+  Mutex check_mutex_;  // held while `changed_` runs: Stop and Accept wait for it
   Mutex mutex_;
   Mark mark_ GUARDED_BY(mutex_);
   bool forced_ GUARDED_BY(mutex_) = false;

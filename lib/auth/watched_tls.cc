@@ -85,6 +85,8 @@ WatchedTls::WatchedTls(std::shared_ptr<net::TlsContext> context, Timer& timer, L
     file->Start(file->Read());
     state_->files.push_back(file);
   }
+  // After the first looks: a change before them is read here, one after them is seen.
+  state_->Reload();
 }
 
 WatchedTls::~WatchedTls() {
@@ -98,9 +100,14 @@ WatchedTls::~WatchedTls() {
 }
 
 Result<std::function<void()>> WatchedTls::Prepare() {
+  // Looked at first: a change while they are read, or after, differs from this.
+  std::vector<Result<WatchedFile::Contents>> seen;
+  for (const auto& file : state_->files) seen.push_back(file->Read());
   ASSIGN_OR_RETURN(auto take, state_->context->Prepare());
-  return std::function<void()>([state = state_, take = std::move(take)] {
+  return std::function<void()>([state = state_, seen = std::move(seen), take = std::move(take)] {
+    const MutexLock at_work(state->work);
     take();
+    for (size_t i = 0; i < seen.size(); ++i) state->files[i]->Accept(seen[i], nullptr);
     state->Taken();
   });
 }

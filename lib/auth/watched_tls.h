@@ -18,16 +18,18 @@ namespace interlink::auth {
 
 class WatchedTls {
  public:
-  // Looks from now on, every second. `timer` and `log` outlive it. `renewed` (may be empty) runs on
-  // the timer's thread after each change that was taken.
+  // Reads the files once more, which may have changed since `context` was made, and looks from now
+  // on, every second. `timer` and `log` outlive it. `renewed` (may be empty) runs each time after
+  // they were taken, here or on the timer's thread.
   WatchedTls(std::shared_ptr<net::TlsContext> context, Timer& timer, Log& log,
              std::function<void()> renewed = nullptr);
   ~WatchedTls();
   WatchedTls(const WatchedTls&) = delete;
   WatchedTls& operator=(const WatchedTls&) = delete;
 
-  // Reads and checks them now, changed or not; what it returns puts them in force. Errors as
-  // net::TlsContext. Blocks on a disk. This outlives the result.
+  // Reads and checks them now, changed or not; what it returns puts them in force, and runs
+  // `renewed`; what has changed in between is taken as any change. Errors as net::TlsContext.
+  // Blocks on a disk. This outlives the result.
   Result<std::function<void()>> Prepare();
 
   struct State;

@@ -55,14 +55,16 @@ class WatchedValue {
     MutexLock lock(mutex_);
     return value_;
   }
-  // Reads and checks the file, changed or not; what it returns puts it in force. Not OK: why it
-  // cannot be used. Blocks on a disk. This outlives the result.
+  // Reads and checks the file, changed or not; what it returns puts it in force, until the next
+  // look when the file has changed in between. Not OK: why it cannot be used. Blocks on a disk.
+  // This outlives the result.
   Result<std::function<void()>> Prepare() {
     const auto contents = file_->Read();
     if (!contents.ok()) return contents.status();
     ASSIGN_OR_RETURN(T fresh, read_(*contents));
     auto made = std::make_shared<const T>(std::move(fresh));
-    return std::function<void()>([this, made] { Put(made); });
+    return std::function<void()>(
+        [this, contents, made] { file_->Accept(contents, [this, made] { Put(made); }); });
   }
 
  private:

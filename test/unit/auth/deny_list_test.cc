@@ -68,6 +68,24 @@ TEST_CASE("a changed list holds soon; one that is wrong changes nothing") {
   CHECK(denied("node-3"));
 }
 
+// What was prepared is older than what the next look took: it was put in force in its place, and
+// the file was not looked into again until it changed once more.
+TEST_CASE("a list that changes between the halves of a reload holds soon") {
+  DenyLab lab;
+  lab.Write("node node-2\n");
+  const auto list = lab.Open();
+  REQUIRE(list.ok());
+  const auto denied = [&list](const std::string& node) { return !(*list)->Check(Of(node)).ok(); };
+
+  const auto take = (*list)->Prepare();
+  REQUIRE(take.ok());
+  lab.Write("node node-2\nnode node-3\n");
+  REQUIRE(test::Eventually([&] { return denied("node-3"); }));
+  (*take)();
+
+  CHECK(test::Eventually([&] { return denied("node-3"); }));
+}
+
 TEST_CASE("a list that cannot be used is refused with its line") {
   DenyLab lab;
 

@@ -48,6 +48,11 @@ struct TlsLab {
     return ca.Issue("fresh",
                     {.common_name = "s", .alternative_names = "IP:127.0.0.1", .ends = ends});
   }
+  void Renew(long ends) {
+    const auto fresh = Issue(ends);
+    REQUIRE(rename(fresh.cert.c_str(), first.cert.c_str()) == 0);
+    REQUIRE(rename(fresh.key.c_str(), first.key.c_str()) == 0);
+  }
 
   test::TemporaryFolder folder;
   test::CertificateAuthority ca{folder.path(), "ca"};
@@ -91,6 +96,7 @@ TEST_CASE("what was prepared is in force when it is taken, and not before") {
   TlsLab lab;
   int renewed = 0;
   WatchedTls watched(lab.context, lab.timer, lab.log, [&renewed] { ++renewed; });
+  renewed = 0;
   const int64_t before = lab.context->not_after();
   const auto fresh = lab.Issue(200'000);
   REQUIRE(rename(fresh.cert.c_str(), lab.first.cert.c_str()) == 0);
@@ -103,6 +109,32 @@ TEST_CASE("what was prepared is in force when it is taken, and not before") {
   (*take)();
   CHECK(lab.context->not_after() > before + 100'000);
   CHECK(renewed >= 1);
+}
+
+// The context was made from the old files and the looks began with the new ones: nobody read them.
+TEST_CASE("a certificate that is renewed before the watch begins is taken") {
+  TlsLab lab;
+  const int64_t before = lab.context->not_after();
+
+  lab.Renew(200'000);
+  const WatchedTls watched(lab.context, lab.timer, lab.log);
+
+  CHECK(Eventually([&] { return lab.context->not_after() > before + 100'000; }));
+}
+
+// As of the deny list: the older one was put in force, and the newer one was taken for known.
+TEST_CASE("a certificate that is renewed between the halves of a reload is in force soon") {
+  TlsLab lab;
+  WatchedTls watched(lab.context, lab.timer, lab.log);
+  const int64_t before = lab.context->not_after();
+
+  const auto take = watched.Prepare();
+  REQUIRE(take.ok());
+  lab.Renew(200'000);
+  REQUIRE(Eventually([&] { return lab.context->not_after() > before + 100'000; }));
+  (*take)();
+
+  CHECK(Eventually([&] { return lab.context->not_after() > before + 100'000; }));
 }
 
 }  // namespace
