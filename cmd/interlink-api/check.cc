@@ -17,6 +17,18 @@ namespace {
 
 constexpr int64_t kRenewDays = 14;
 
+class PrintedWarnings final : public Log {
+ public:
+  bool Enabled(LogLevel level) const override { return level == LogLevel::kWarning; }
+  void Write(LogLevel level, std::string_view message,
+             const std::vector<LogField>& fields) override {
+    if (!Enabled(level)) return;
+    std::cout << "warning: " << message;
+    for (const LogField& field : fields) std::cout << ", " << field.key << ": " << field.value;
+    std::cout << "\n";
+  }
+};
+
 Status CheckCertificate(const config::ApiConfig& config) {
   if (!config.tls.enabled) return {};
   ASSIGN_OR_RETURN(const auto tls, net::TlsContext::Server(config.tls.files, config.client_auth));
@@ -47,9 +59,11 @@ Status CheckTokens(const config::ApiConfig& config) {
 
 Status CheckDenied(const config::ApiConfig& config) {
   if (config.auth.deny_file.empty()) return {};
-  NullLog log;
+  PrintedWarnings log;
   Timer timer;
-  RETURN_IF_ERROR(auth::DenyList::Open(config.auth.deny_file, timer, log).status());
+  RETURN_IF_ERROR(
+      auth::DenyList::Open(config.auth.deny_file, timer, log, config.certificate_is_enough)
+          .status());
   std::cout << "deny list " << config.auth.deny_file << " is right\n";
   return {};
 }
@@ -65,7 +79,7 @@ Status CheckAudit(const config::ApiConfig& config) {
 
 Status ShowPolicy(const config::ApiConfig& config) {
   if (config.policy_file.empty()) return {};
-  NullLog log;
+  PrintedWarnings log;
   Timer timer;
   ASSIGN_OR_RETURN(const auto policy, OpenPolicy(config, timer, log));
   std::cout << "policy " << config.policy_file << " has " << policy->Get()->rules().size()

@@ -32,7 +32,8 @@ Result<auth::PolicyRequest> RequestOf(const std::string& file) {
 
 Result<std::unique_ptr<auth::PolicyFile>> OpenPolicy(const config::ApiConfig& config, Timer& timer,
                                                      Log& log) {
-  return auth::PolicyFile::Open(config.policy_file, config::ParsePolicy, timer, log);
+  return auth::PolicyFile::Open(config.policy_file, config::ParsePolicy, timer, log,
+                                config.certificate_is_enough);
 }
 
 site_policy::Parts PolicyParts(const auth::PolicyFile& policy, const config::ApiConfig& config) {

@@ -168,7 +168,8 @@ Status Run(const config::ApiConfig& config, const config::Environment& environme
   }
   std::unique_ptr<auth::DenyList> denied;  // null: none is configured
   if (!config.auth.deny_file.empty()) {
-    ASSIGN_OR_RETURN(denied, auth::DenyList::Open(config.auth.deny_file, timer, log));
+    ASSIGN_OR_RETURN(denied, auth::DenyList::Open(config.auth.deny_file, timer, log,
+                                                  config.certificate_is_enough));
   }
   std::function<bool(const net::Peer&)> revoked;  // null: nobody ever is
   if (!config.tls.files.crl_file.empty())

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "auth/without_token.h"
+
 namespace interlink::auth {
 namespace {
 
@@ -57,7 +59,8 @@ Result<DenyList::Names> DenyList::Parse(std::string_view text, const std::string
   return names;
 }
 
-Result<std::unique_ptr<DenyList>> DenyList::Open(std::string path, Timer& timer, Log& log) {
+Result<std::unique_ptr<DenyList>> DenyList::Open(std::string path, Timer& timer, Log& log,
+                                                 bool certificate_is_enough) {
   // Whoever can write the list can let in whom it keeps out.
   const auto read = [path](const WatchedFile::Contents& contents) -> Result<Names> {
     RETURN_IF_ERROR(CheckNobodyElseWrites(contents, path));
@@ -69,8 +72,15 @@ Result<std::unique_ptr<DenyList>> DenyList::Open(std::string path, Timer& timer,
                        {.what = "deny list",
                         .refused = "the deny list cannot be used, the one of before stays in force",
                         .taken = "the deny list was read again",
-                        .counted = "names"},
-                       read, [](const Names& names) { return names.size(); }, timer, log));
+                        .counted = "names",
+                        .warning = "who leaves the token out escapes the deny list"},
+                       {.read = read,
+                        .count = [](const Names& names) { return names.size(); },
+                        .warn =
+                            [certificate_is_enough](const Names& names) {
+                              return certificate_is_enough ? EscapedWithoutToken(names) : "";
+                            }},
+                       timer, log));
   return std::unique_ptr<DenyList>(new DenyList(std::move(value)));  // NOLINT: private constructor
 }
 

@@ -1,9 +1,10 @@
-// DenyList: identities that this site does not serve any more, whatever they present. Thread-safe.
+// DenyList: identities that this site does not serve any more. Thread-safe.
 //
 // A text file; empty lines and lines that begin with '#' are skipped. Each other line is
-//   node NAME               by certificate or token
+//   node NAME               by certificate or token, whatever is presented
 //   subject ISSUER SUBJECT  of tokens; SUBJECT is the rest of the line
 //   tenant NAME             of tokens
+// Where a certificate is enough, who leaves the token out is of no subject and of no tenant.
 // Names are compared whole, byte for byte. A changed file is read again within two seconds, and
 // holds from the next request on, also over connections that stand. One that cannot be used is
 // reported once in the log, and the list of before stays in force.
@@ -36,8 +37,10 @@ class DenyList {
   static Result<Names> Parse(std::string_view text, const std::string& name);
 
   // kNotFound, kPermissionDenied (others than this user and root may write it), kInvalidArgument.
-  // `timer` and `log` outlive the result.
-  static Result<std::unique_ptr<DenyList>> Open(std::string path, Timer& timer, Log& log);
+  // `timer` and `log` outlive the result. `certificate_is_enough`: names that a node then escapes
+  // by leaving its token out are warned of in the log, now and each time the file was read again.
+  static Result<std::unique_ptr<DenyList>> Open(std::string path, Timer& timer, Log& log,
+                                                bool certificate_is_enough = false);
 
   // kPermissionDenied: who asks is on the list.
   Status Check(const Identity& identity) const;

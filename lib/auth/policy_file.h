@@ -24,9 +24,9 @@ class PolicyFile {
   using Parse = std::function<Result<Policy>(const std::string& text, const std::string& file)>;
 
   // kNotFound, kPermissionDenied (others than this user and root may write it), kInvalidArgument
-  // with file:line. `timer` and `log` outlive the result.
+  // with file:line. `timer` and `log` outlive the result. `certificate_is_enough`: as for DenyList.
   static Result<std::unique_ptr<PolicyFile>> Open(std::string path, Parse parse, Timer& timer,
-                                                  Log& log);
+                                                  Log& log, bool certificate_is_enough = false);
   // As it is now; a decision uses one of these to its end. Owners: this and who asks.
   std::shared_ptr<const Policy> Get() const { return value_->Get(); }
   // Reads and checks the file; what it returns puts it in force. Blocks on a disk.

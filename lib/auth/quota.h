@@ -27,6 +27,11 @@ struct Quota {
   // Of requests that begin something, and of their bodies.
   std::optional<uint64_t> requests_per_second;
   std::optional<uint64_t> bytes_per_second;
+
+  // Anything at all.
+  bool Limits() const {
+    return sandboxes || containers || gpus || sessions || requests_per_second || bytes_per_second;
+  }
 };
 
 // The first one that speaks of the account; null: none does. `tenant` empty: the account is `node`.

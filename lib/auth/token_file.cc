@@ -76,7 +76,8 @@ Result<std::unique_ptr<TokenFile>> TokenFile::Open(std::string path, Timer& time
            .refused = "the token file cannot be used, the tokens of before stay in force",
            .taken = "the token file was read again",
            .counted = "tokens"},
-          read, [](const Entries& entries) { return entries.size(); }, timer, log));
+          {.read = read, .count = [](const Entries& entries) { return entries.size(); }}, timer,
+          log));
   return std::unique_ptr<TokenFile>(
       new TokenFile(std::move(value)));  // NOLINT: private constructor
 }

@@ -85,6 +85,7 @@ class ApiRules {
       return Refuse("Auth.RequireToken", "needs Auth.TokenFile or Auth.OIDC");
     if (!c_.auth.common_name_prefix.empty() && !c_.auth.uri_prefix.empty())
       return Refuse("Auth.UriPrefix", "and Auth.CommonNamePrefix must not both be set");
+    c_.certificate_is_enough = c_.client_auth != net::ClientAuth::kNone && !c_.auth.require_token;
     return {};
   }
 
@@ -208,9 +209,10 @@ Keys IdentityKeys(ApiConfig* c) {
                           "this, instead of the common name."),
                   "\"spiffe://example.org/node/\""),
       WithExample(PathKey("Auth.DenyFile", &c->auth.deny_file,
-                          "Nodes, subjects and tenants that are refused whatever they present: "
-                          "lines of node NAME, subject ISSUER SUBJECT, tenant NAME. Read again "
-                          "when it changes."),
+                          "Nodes that are refused whatever they present, and subjects and tenants "
+                          "of tokens, which a node escapes by leaving its token out unless "
+                          "Auth.RequireToken: lines of node NAME, subject ISSUER SUBJECT, tenant "
+                          "NAME. Read again when it changes."),
                   "\"/etc/interlink/api/denied\""),
       OidcKey(&c->auth.oidc),
   };

@@ -81,6 +81,7 @@ struct ApiConfig {
   // Derived by LoadApiConfig.
   std::string file;
   net::ClientAuth client_auth = net::ClientAuth::kRequire;  // kNone without TLS
+  bool certificate_is_enough = true;                        // a node needs no token beside it
 };
 
 inline constexpr const char* kApiVariables[] = {"INTERLINK_API_CONFIG", "INTERLINK_API_DEBUG"};

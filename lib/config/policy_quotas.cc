@@ -65,11 +65,9 @@ Keys QuotaKeys(Quota* q) {
 
 Status CheckQuota(const Quota& quota, const std::string& path) {
   if (quota.name.empty()) return InvalidArgument(quota.where + ": " + path + ".Name must be set");
-  const bool limits = quota.sandboxes || quota.containers || quota.gpus || quota.sessions ||
-                      quota.requests_per_second || quota.bytes_per_second;
   // The first quota that speaks of an account is the one in force: one that limits nothing is how
   // accounts are exempted, and is written as what it is.
-  if (!limits && quota.tenants.empty() && quota.nodes.empty()) {
+  if (!quota.Limits() && quota.tenants.empty() && quota.nodes.empty()) {
     return InvalidArgument(quota.where + ": " + path +
                            " limits nothing for anybody: set a limit, or name the Tenants or Nodes "
                            "that are to have none");

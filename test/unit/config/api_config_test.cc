@@ -80,6 +80,22 @@ Plugins:
   CHECK(config->plugins[0].options.handlers == std::vector<std::string>{"slow", "fast"});
 }
 
+TEST_CASE("a certificate is enough unless none is asked for or a token is needed too") {
+  const Folder folder;
+  const auto enough = [&folder](const std::string& text) {
+    const auto config = LoadApiConfig(folder.Write("f", text + kPlugins), {});
+    INFO(config.status().ToString());
+    REQUIRE(config.ok());
+    return config->certificate_is_enough;
+  };
+  CHECK(enough(kHead));
+  CHECK(enough(kHead + "Auth: {TokenFile: /t/tokens}\n"));
+  CHECK_FALSE(enough(kHead + "Auth: {TokenFile: /t/tokens, RequireToken: true}\n"));
+  CHECK_FALSE(
+      enough("SiteName: s\nTLS: {CertFile: /c, KeyFile: /k, ClientAuth: none}\n"
+             "Auth: {TokenFile: /t}\n"));
+}
+
 TEST_CASE("options and handler keys reach the plugin with their lines") {
   const Folder folder;
   const std::string file = folder.Write("f", kHead +
