@@ -88,6 +88,11 @@ class LiveNode::ContainerCalls final : public Containers {
   // A step.
   void TakeAndCreate(const Call& call, const runtime::v1::CreateContainerRequest& request,
                      const ToTake& mounts, Reply<runtime::v1::CreateContainerResponse> reply);
+  // Removes, unseen, what was created under this name for earlier attempts and is not to be
+  // started.
+  void EndEarlierAttemptsLocked(const SandboxId& sandbox,
+                                const runtime::v1::ContainerMetadata& metadata)
+      REQUIRES_LOCK(node_.mutex_);
   Status CreateLocked(const Call& call, const runtime::v1::CreateContainerRequest& request,
                       const Taken& taken, const Reply<runtime::v1::CreateContainerResponse>& reply)
       REQUIRES_LOCK(node_.mutex_);

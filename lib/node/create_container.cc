@@ -111,6 +111,26 @@ void LiveNode::ContainerCalls::TakeAndCreate(const Call& call,
   if (!why.ok()) reply(why);
 }
 
+// Kubelet never starts nor removes a container that it finds CREATED, it asks for the next attempt;
+// the site lets one container of a name live at a time. Not listed from now on: EXITED would be the
+// end of a pod that is not to be restarted. A commit of its own: it may use the reserve and is
+// tried until it is durable, which a creation is not.
+void LiveNode::ContainerCalls::EndEarlierAttemptsLocked(
+    const SandboxId& sandbox, const runtime::v1::ContainerMetadata& metadata) {
+  Change change{{}, {}, {}, false, {sandbox}};
+  for (auto it = node_.tables_.container_names.lower_bound({sandbox, metadata.name(), 0});
+       it != node_.tables_.container_names.end() && it->first < NameOf(sandbox, metadata); ++it) {
+    Container* earlier = node_.tables_.Find(it->second);
+    if (earlier == nullptr || earlier->stored.started() ||
+        earlier->stored.wanted() != interlink::v1::WANTED_CREATE)
+      continue;
+    earlier->stored.set_abandoned(true);
+    earlier->stored.set_wanted(interlink::v1::WANTED_REMOVE);
+    change.containers.push_back(it->second);
+  }
+  if (!change.containers.empty()) node_.CommitLocked(change, false, {});
+}
+
 Status LiveNode::ContainerCalls::CreateLocked(const Call& call,
                                               const CreateContainerRequest& request,
                                               const Taken& taken,
@@ -150,6 +170,7 @@ Status LiveNode::ContainerCalls::CreateLocked(const Call& call,
     }
     container.unasked_seconds = 0;
     container.cancelled = false;
+    EndEarlierAttemptsLocked(sandbox_id, request.config().metadata());
     node_.WaitLocked(call, container.stored.id(), true, Until::kCreated,
                      answer_with(container.id()));
     node_.CommitLocked({{}, {container.id()}, {}, false, {sandbox_id}}, false, {});
@@ -161,6 +182,7 @@ Status LiveNode::ContainerCalls::CreateLocked(const Call& call,
   *body.mutable_config() = request.config();
   RETURN_IF_ERROR(ResolveVolumes(tables, body));
   RETURN_IF_ERROR(node_.ReachableLocked());
+  EndEarlierAttemptsLocked(sandbox_id, request.config().metadata());
   const ContainerId id = MintContainerId();
   body.set_handler(sandbox.stored.handler());
   body.set_image_id(image->image().id());

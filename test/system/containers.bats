@@ -186,6 +186,15 @@ teardown() { remove_all; }
   same "" "$(crictl ps -aq)"
 }
 
+# Kubelet's, after a creation whose answer it did not get.
+@test "the next attempt takes the place of a container that was never started" {
+  first=$(create "$pod" c "$name" . sh -c "$RUN")
+  second=$(start_container "$pod" c "$name" '.metadata.attempt = 1 | .log_path = "c1.log"' sh -c "$RUN")
+  [ "$first" != "$second" ]
+  same "$second" "$(crictl ps -aq --no-trunc)"
+  same CONTAINER_RUNNING "$(container_state "$second")"
+}
+
 @test "a removed container's next attempt is another container" {
   first=$(start_container "$pod" c "$name" . sh -c 'exit 1')
   eventually 10 is_exited "$first"

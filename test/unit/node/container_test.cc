@@ -41,6 +41,75 @@ TEST_CASE("Create twice gives one container; the image must be there") {
   CHECK(lab.Shown(id) == kCreated);
 }
 
+// Story: kubelet's call ended before its answer, the creation went on by itself and was listed
+// CREATED. Kubelet never starts, kills or removes such a container: it asks for the next attempt,
+// which the site put off because the first one had not ended, until the pod was deleted.
+TEST_CASE("The next attempt takes the place of a container that was never started") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId first = lab.Created(pod, "c");
+  const ContainerId other = lab.Created(pod, "d");
+
+  const auto second = lab.Create(NodeLab::Unit(pod, "c", 1));
+
+  REQUIRE(second.ok());
+  CHECK(*second != first);
+  CHECK_FALSE(lab.Shown(first));
+  CHECK(Eventually([&] { return lab.site.RecordOf(first).seen() == interlink::v1::SEEN_GONE; }));
+  CHECK(lab.Shown(other) == kCreated);
+  REQUIRE(lab.StartUnit(*second).ok());
+  CHECK(lab.Shown(*second) == kRunning);
+}
+
+// With restartPolicy Never kubelet takes EXITED for the end of the pod.
+TEST_CASE("A container that the next attempt replaces is not shown EXITED, also over a restart") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId first = lab.Created(pod, "c");
+  lab.site.SetSilent(true);
+  CHECK(lab.Create(NodeLab::Unit(pod, "c", 1), NodeLab::call(500ms)).status().code() ==
+        Code::kUnavailable);
+  REQUIRE(Eventually([&] { return lab.site.Calls("RemoveContainer", first.str()) > 0; }));
+  CHECK_FALSE(lab.Shown(first));
+
+  lab.Restart();
+  lab.site.Tell(Exit(lab, first, 137));
+  lab.site.SetSilent(false);
+
+  CHECK(lab.Create(NodeLab::Unit(pod, "c", 1)).ok());
+  CHECK_FALSE(lab.Shown(first));
+}
+
+TEST_CASE("The next attempt leaves alone what was started, or is being started") {
+  NodeLab lab;
+  const bool answered = GENERATE(true, false);
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId first = lab.Created(pod, "c");
+  lab.site.SetSilent(!answered);
+  auto start = lab.BeginStart(first);
+  REQUIRE(Eventually([&] { return lab.Shown(first) == kRunning; }));
+
+  const auto second = lab.Create(NodeLab::Unit(pod, "c", 1), NodeLab::call(1s));
+
+  CHECK(second.status().code() == Code::kUnavailable);
+  CHECK_THAT(second.status().message(), Catch::Contains("has not ended yet"));
+  CHECK(lab.Shown(first) == kRunning);
+  CHECK(lab.site.Calls("StopContainer") + lab.site.Calls("RemoveContainer") == 0);
+}
+
+TEST_CASE("A next attempt that a full disk refuses may be asked for again") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId first = lab.Created(pod, "c");
+  lab.store->SetFull(true);
+  CHECK(lab.Create(NodeLab::Unit(pod, "c", 1)).status().code() == Code::kResourceExhausted);
+
+  lab.store->SetFull(false);
+
+  CHECK(lab.Create(NodeLab::Unit(pod, "c", 1)).ok());
+  CHECK_FALSE(lab.Shown(first));
+}
+
 // A tag may mean another image by the time that a lost answer is repeated.
 TEST_CASE("The image of an image volume goes to the site as the id that its name means") {
   NodeLab lab;

@@ -393,6 +393,19 @@ std::map<std::string, std::string> FakeSite::Volumes() {
   MutexLock lock(mutex_);
   return volumes_;
 }
+Status FakeSite::OtherLife(const SandboxId& sandbox, const std::string& body) {
+  const auto name_in = [](const std::string& bytes) {
+    interlink::v1::CreateContainerRequest request;
+    return request.ParseFromString(bytes) ? request.config().metadata().name() : "";
+  };
+  const std::string name = name_in(body);
+  for (const auto& [id, other] : containers_) {
+    if (other.record.sandbox_id() == sandbox.str() && name_in(other.body) == name &&
+        other.record.seen() < interlink::v1::SEEN_DOWN)
+      return Unavailable("container \"" + id.str() + "\" of the same name has not ended yet");
+  }
+  return {};
+}
 Result<ContainerRecord> FakeSite::CreateContainer(const Call&, node::LinkNumber link,
                                                   const SandboxId& sandbox, const ContainerId& id,
                                                   const std::string& body) {
@@ -406,6 +419,7 @@ Result<ContainerRecord> FakeSite::CreateContainer(const Call&, node::LinkNumber 
     RETURN_IF_ERROR(Answered("CreateContainer"));
     return it->second.record;
   }
+  RETURN_IF_ERROR(OtherLife(sandbox, body));
   ContainerRecord record;
   record.set_id(id.str());
   record.set_sandbox_id(sandbox.str());

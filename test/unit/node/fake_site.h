@@ -1,5 +1,6 @@
 // A node::Site whose every answer and event the test decides. It keeps records as a site does, so
-// that a repeated request joins; it counts what arrives. Thread-safe.
+// that a repeated request joins and one container of a name lives at a time; it counts what
+// arrives. Thread-safe.
 #ifndef INTERLINK_TEST_UNIT_NODE_FAKE_SITE_H_
 #define INTERLINK_TEST_UNIT_NODE_FAKE_SITE_H_
 
@@ -179,6 +180,7 @@ class FakeSite final : public node::Site {
   Status Admit(const std::string& method, node::LinkNumber link, const std::string& id)
       REQUIRES_LOCK(mutex_);
   Status Answered(const std::string& method) REQUIRES_LOCK(mutex_);
+  Status OtherLife(const SandboxId& sandbox, const std::string& body) REQUIRES_LOCK(mutex_);
   void Stamp(SandboxRecord& record) REQUIRES_LOCK(mutex_);
   void Stamp(ContainerRecord& record) REQUIRES_LOCK(mutex_);
   void Queue(Event event) REQUIRES_LOCK(mutex_);

@@ -93,10 +93,12 @@ struct NodeLab {
     (*request.mutable_config()->mutable_labels())["app"] = name;
     return request;
   }
-  static runtime::v1::CreateContainerRequest Unit(const SandboxId& pod, const std::string& name) {
+  static runtime::v1::CreateContainerRequest Unit(const SandboxId& pod, const std::string& name,
+                                                  uint32_t attempt = 0) {
     runtime::v1::CreateContainerRequest request;
     request.set_pod_sandbox_id(pod.str());
     request.mutable_config()->mutable_metadata()->set_name(name);
+    request.mutable_config()->mutable_metadata()->set_attempt(attempt);
     request.mutable_config()->mutable_image()->set_image("busybox");
     request.mutable_config()->set_log_path(name + ".log");
     return request;
