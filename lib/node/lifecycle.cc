@@ -6,7 +6,6 @@ namespace interlink::node {
 namespace {
 
 constexpr uint32_t kVersion = 1;
-constexpr auto kForEver = std::chrono::hours(24 * 365 * 10);
 // Stop: steps have kDrain, then their requests are given up; all of it stays below 8 s.
 constexpr auto kDrain = std::chrono::seconds(4);
 constexpr auto kGivenUp = std::chrono::seconds(1);
@@ -39,6 +38,7 @@ LiveNode::LiveNode(const Options& options, const Ports& ports)
       ports_(ports),
       stopped_(Call::WithTimeout(kForEver)),
       drained_(Call::WithTimeout(kForEver)),
+      site_away_(Call::WithTimeout(kForEver)),
       runtime_(std::make_unique<RuntimeCalls>(*this)),
       sandboxes_(std::make_unique<SandboxCalls>(*this)),
       containers_(std::make_unique<ContainerCalls>(*this)),

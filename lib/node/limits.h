@@ -2,7 +2,10 @@
 #ifndef INTERLINK_NODE_LIMITS_H_
 #define INTERLINK_NODE_LIMITS_H_
 
+#include <algorithm>
 #include <chrono>
+
+#include "base/clock.h"
 
 namespace interlink::node {
 
@@ -17,6 +20,12 @@ inline constexpr auto kLastFacts = std::chrono::seconds(10);
 // Calls that wait are answered when the site has been out of reach for that long (DESIGN 5: 5 s).
 inline constexpr auto kAwayLimit = std::chrono::seconds(4);
 inline constexpr auto kVerbose = std::chrono::seconds(3);  // a verbose status asks the site
+inline constexpr auto kForEver = std::chrono::hours(24 * 365 * 10);
+
+// A call answers before its caller gives up: 10 % of what is left, at most 5 s (DESIGN 6.14).
+inline Duration Margin(Duration left) {
+  return std::min<Duration>(left / 10, std::chrono::seconds(5));
+}
 
 }  // namespace interlink::node
 

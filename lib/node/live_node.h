@@ -329,6 +329,8 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   bool stopping_ GUARDED_BY(mutex_) = false;
   LinkNumber link_ GUARDED_BY(mutex_) = 0;  // in force; 0: none
   Status unreachable_ GUARDED_BY(mutex_);
+  // Cancelled, and made anew, when calls are answered because the site is out of reach: commands.
+  Call site_away_ GUARDED_BY(mutex_);
   Status link_refused_ GUARDED_BY(mutex_);       // a person must act
   std::string told_untaken_ GUARDED_BY(mutex_);  // what TellUntakenKeysLocked has logged
   std::shared_ptr<const Call> stream_call_

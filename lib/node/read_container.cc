@@ -1,9 +1,27 @@
 // ContainerStatus, ListContainers, ReopenContainerLog and ExecSync.
+#include <algorithm>
+#include <optional>
+#include <vector>
+
 #include "node/calls.h"
 #include "node/limits.h"
 #include "node/views.h"
 
 namespace interlink::node {
+namespace {
+
+// How long a command may take: its caller is to hear of it, and of the end of the command's own
+// time (0: none) from the site.
+Duration ExecLimit(Duration left, int64_t own_seconds) {
+  const Duration limit = left - Margin(left);
+  const auto whole = std::chrono::duration_cast<std::chrono::seconds>(left).count();
+  if (own_seconds == 0 || own_seconds > whole) return limit;
+  const Duration own = std::chrono::seconds(own_seconds);
+  return std::max(limit, own + (left - own) / 2);
+}
+
+}  // namespace
+
 void LiveNode::ContainerCalls::GetStatus(const Call& call,
                                          const runtime::v1::ContainerStatusRequest& request,
                                          Reply<runtime::v1::ContainerStatusResponse> reply) {
@@ -91,11 +109,13 @@ void LiveNode::ContainerCalls::ExecSync(const Call& call,
   ContainerId id;
   SandboxId sandbox;
   LinkNumber link = 0;
+  std::optional<Call> away;
   Status why;
   {
     MutexLock lock(node_.mutex_);
     const auto resolved = node_.tables_.ResolveContainer(request.container_id());
     why = resolved.status();
+    away = node_.site_away_;
     if (why.ok()) {
       const Container& container = *node_.tables_.Find(*resolved);
       id = *resolved;
@@ -116,16 +136,20 @@ void LiveNode::ContainerCalls::ExecSync(const Call& call,
   *exec.mutable_cmd() = request.cmd();
   constexpr int64_t kMillis = 1000;
   exec.set_timeout_ms(request.timeout() * kMillis);
-  // Owners of both: the request's callback; of the answer also Stop, which does not wait for the
-  // command.
+  // Owner of both: the request's callback; of the answer also what does not wait for the command.
   const auto answer = std::make_shared<Answer<runtime::v1::ExecSyncResponse>>(std::move(reply));
-  const auto stopped = std::make_shared<Call::Registration>(node_.stopped_.OnCancel([answer, call] {
+  const auto ends = std::make_shared<std::vector<Call::Registration>>();
+  ends->push_back(node_.stopped_.OnCancel([answer, call] {
     answer->Give(ShuttingDown());
     call.Cancel();
   }));
+  ends->push_back(away->OnCancel([answer, call, site = node_.options_.site_name] {
+    answer->Give(Unavailable("site " + site + " cannot be reached, the command may still run"));
+    call.Cancel();
+  }));
   node_.ports_.site.ExecSync(
-      call, link, sandbox, id, exec,
-      [answer, stopped](Result<interlink::v1::ExecSyncResponse> result) {
+      call.Capped(ExecLimit(call.remaining(), request.timeout())), link, sandbox, id, exec,
+      [answer, ends](Result<interlink::v1::ExecSyncResponse> result) {
         if (!result.ok()) return answer->Give(ForCaller(result.status()));
         if (result->timed_out())
           return answer->Give(DeadlineExceeded("the command overran its timeout and was killed"));

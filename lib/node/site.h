@@ -117,6 +117,7 @@ class Site {
   virtual Result<interlink::v1::PodMetricsResponse> PodMetrics(const Call& call) = 0;
 
   // --- carried by io
+  // Answered by the call's deadline or soon after its end, with kUnavailable when the site has not.
   // Sent once: after a byte was written a broken connection is kUnavailable, never a repeat.
   // kDeadlineExceeded only when the site says that the command overran its own timeout and was
   // killed.

@@ -1,6 +1,7 @@
 // Parked replies: an entry in a table with a deadline, fired by a change, by its timer, or by the
 // caller's end.
 #include <algorithm>
+#include <utility>
 
 #include "node/limits.h"
 #include "node/live_node.h"
@@ -8,11 +9,6 @@
 
 namespace interlink::node {
 namespace {
-
-// A parked call answers before its caller gives up: 10 % of what is left, at most 5 s
-// (DESIGN 6.14).
-
-Duration Margin(Duration left) { return std::min<Duration>(left / 10, std::chrono::seconds(5)); }
 
 // What the site says of its queue, in its own words where it has some.
 std::string QueueWords(const interlink::v1::SandboxRecord& fact) {
@@ -240,6 +236,8 @@ void LiveNode::AnswerForUnreachable() {
       fires.emplace_back([pull, why = unreachable_] { pull->fire(why); });
     }
     pulls_.clear();
+    fires.emplace_back(
+        [ended = std::exchange(site_away_, Call::WithTimeout(kForEver))] { ended.Cancel(); });
   }
   for (auto& fire : fires) fire();
 }

@@ -671,11 +671,7 @@ TEST_CASE("ExecSync: DeadlineExceeded only when the command overran its own time
   const SandboxId pod = lab.Ready("a");
   const ContainerId id = lab.Running(pod, "c");
   const auto exec = [&](const std::string& command) {
-    runtime::v1::ExecSyncRequest request;
-    request.set_container_id(id.str());
-    request.add_cmd(command);
-    return NodeLab::Get(lab.Begin<runtime::v1::ExecSyncResponse>(
-        [&](auto reply) { lab.node->containers().ExecSync(NodeLab::call(), request, reply); }));
+    return NodeLab::Get(lab.BeginExec(id, command));
   };
   CHECK(exec("hello")->stdout() == "hello");
   CHECK(exec("too-long").status().code() == Code::kDeadlineExceeded);
@@ -684,6 +680,29 @@ TEST_CASE("ExecSync: DeadlineExceeded only when the command overran its own time
   lab.site.SetDown(true);
   REQUIRE(Eventually([&] { return !lab.node->Summary().reachable.ok(); }));
   CHECK(exec("hello").status().code() == Code::kUnavailable);
+}
+
+// Kubelet takes the end of its own call for a failed probe.
+TEST_CASE("ExecSync is answered before its caller gives up") {
+  NodeLab lab;
+  const ContainerId id = lab.Running(lab.Ready("a"), "c");
+  const Call call = NodeLab::call(5s);
+
+  const auto answer = NodeLab::Get(lab.BeginExec(id, "endless", call));
+
+  CHECK(answer.status().code() == Code::kUnavailable);
+  CHECK_FALSE(call.expired());
+}
+
+TEST_CASE("ExecSync is not cut short before the command's own time is over") {
+  NodeLab lab;
+  const ContainerId id = lab.Running(lab.Ready("a"), "c");
+  const Call call = NodeLab::call(2050ms);
+
+  const auto answer = NodeLab::Get(lab.BeginExec(id, "endless", call, 2));
+
+  CHECK(answer.status().code() == Code::kUnavailable);
+  CHECK(call.remaining() < 50ms);
 }
 
 TEST_CASE("A pull ends when the image is in the list") {

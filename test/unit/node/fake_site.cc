@@ -552,8 +552,8 @@ Result<interlink::v1::PodMetricsResponse> FakeSite::PodMetrics(const Call&) {
   }
   return answer ? answer() : Unimplemented("no such route");
 }
-void FakeSite::ExecSync(const Call&, node::LinkNumber link, const SandboxId&, const ContainerId& id,
-                        const interlink::v1::ExecSyncRequest& request,
+void FakeSite::ExecSync(const Call& call, node::LinkNumber link, const SandboxId&,
+                        const ContainerId& id, const interlink::v1::ExecSyncRequest& request,
                         node::Reply<interlink::v1::ExecSyncResponse> reply) {
   Status why;
   {
@@ -562,8 +562,7 @@ void FakeSite::ExecSync(const Call&, node::LinkNumber link, const SandboxId&, co
   }
   if (!why.ok()) return reply(why);
   if (request.cmd(0) == "endless") {
-    MutexLock lock(mutex_);
-    endless_.push_back(std::move(reply));
+    timer_.At(call.deadline(), [reply = std::move(reply)] { reply(Unavailable("no answer")); });
     return;
   }
   interlink::v1::ExecSyncResponse response;

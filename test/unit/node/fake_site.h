@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "base/timer.h"
 #include "node/site.h"
 #include "support/fake_session.h"
 
@@ -201,7 +202,6 @@ class FakeSite final : public node::Site {
   bool hanging_ GUARDED_BY(mutex_) = false;
   bool hold_waits_ GUARDED_BY(mutex_) = false;
   Duration last_wait_ GUARDED_BY(mutex_){};
-  std::vector<node::Reply<interlink::v1::ExecSyncResponse>> endless_ GUARDED_BY(mutex_);
   void Open(const std::string& method, node::LinkNumber link, const SessionId& id,
             const node::StreamRequest& request, node::Reply<node::SessionPtr> reply);
   std::vector<Opened> sessions_ GUARDED_BY(mutex_);
@@ -234,6 +234,7 @@ class FakeSite final : public node::Site {
   std::deque<Event> events_ GUARDED_BY(mutex_);
   std::map<ContainerId, Log> logs_ GUARDED_BY(mutex_);
   std::function<Result<interlink::v1::PodMetricsResponse>()> metrics_ GUARDED_BY(mutex_);
+  Timer timer_;
 };
 
 }  // namespace interlink::test

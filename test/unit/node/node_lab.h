@@ -150,6 +150,15 @@ struct NodeLab {
   Status StartUnit(const ContainerId& id, const Call& c = call()) {
     return Get(BeginStart(id, c)).status();
   }
+  auto BeginExec(const ContainerId& id, const std::string& command, const Call& c = call(),
+                 int64_t timeout_s = 0) {
+    runtime::v1::ExecSyncRequest request;
+    request.set_container_id(id.str());
+    request.add_cmd(command);
+    request.set_timeout(timeout_s);
+    return Begin<runtime::v1::ExecSyncResponse>(
+        [&](auto reply) { node->containers().ExecSync(c, request, reply); });
+  }
   auto BeginStopUnit(const ContainerId& id, const Call& c = call()) {
     runtime::v1::StopContainerRequest request;
     request.set_container_id(id.str());

@@ -561,6 +561,23 @@ TEST_CASE("A call that waits is answered within 5 s when the site goes away") {
   CHECK(std::chrono::steady_clock::now() - begun < 6s);
 }
 
+// A hook has no deadline, and a probe that hears nothing has failed.
+TEST_CASE("A command that runs is answered within 5 s when the site goes away") {
+  NodeLab lab;
+  const ContainerId id = lab.Running(lab.Ready("a"), "c");
+  const Call call = NodeLab::call(10min);
+  auto exec = lab.BeginExec(id, "endless", call);
+  const auto begun = std::chrono::steady_clock::now();
+  lab.site.SetDown(true);
+
+  const Status answer = NodeLab::Get(std::move(exec)).status();
+
+  CHECK(answer.code() == Code::kUnavailable);
+  CHECK(answer.message() == "site fake:443 cannot be reached, the command may still run");
+  CHECK(std::chrono::steady_clock::now() - begun < 6s);
+  CHECK(Eventually([&] { return call.cancelled(); }));
+}
+
 TEST_CASE("Before a site was ever seen the runtime is not ready and lists are Unavailable") {
   NodeLab lab(false);
   lab.site.SetDown(true);
