@@ -153,11 +153,16 @@ void LiveNode::OnLogDurable(const ContainerId& id, LogPosition position) {
     Batch batch;
     batch.puts.push_back({RecordKind::kLogPosition, id.str(), stored.SerializeAsString()});
     StoreLocked(std::move(batch), [this, id, grown, position](const Status& status) {
-      auto* logs = LogStream();
-      if (logs == nullptr) return;
-      // Not acknowledged what is not remembered: the site keeps it. It may send more all the same.
-      if (status.ok()) logs->Acknowledge(id, position.site_offset);
-      logs->Credit(id, grown);
+      const auto tell = [this, id, grown, position, stored = status.ok()] {
+        auto* logs = LogStream();
+        if (logs == nullptr) return;
+        // Not acknowledged what is not remembered: the site keeps it. It may send more all the
+        // same.
+        if (stored) logs->Acknowledge(id, position.site_offset);
+        logs->Credit(id, grown);
+      };
+      // Not here when the store refuses: the lock may be held.
+      status.ok() ? tell() : static_cast<void>(timer_.After(Duration::zero(), tell));
     });
     ShowExitLocked(id);
   }

@@ -194,6 +194,10 @@ uint64_t FakeSite::Acknowledged(const ContainerId& id) {
   MutexLock lock(mutex_);
   return logs_[id].acknowledged;
 }
+uint64_t FakeSite::Credited(const ContainerId& id) {
+  MutexLock lock(mutex_);
+  return logs_[id].credited;
+}
 
 // --- node::Site
 
@@ -705,7 +709,10 @@ class FakeSite::Logs final : public node::Site::LogStream {
     site_.logs_[id].offset = offset;
     site_.wake_.NotifyAll();
   }
-  void Credit(const ContainerId&, uint64_t) override {}
+  void Credit(const ContainerId& id, uint64_t bytes) override {
+    MutexLock lock(site_.mutex_);
+    site_.logs_[id].credited += bytes;
+  }
   void Acknowledge(const ContainerId& id, uint64_t offset) override {
     MutexLock lock(site_.mutex_);
     site_.logs_[id].acknowledged = std::max(site_.logs_[id].acknowledged, offset);

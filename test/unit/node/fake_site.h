@@ -87,6 +87,7 @@ class FakeSite final : public node::Site {
   std::set<std::string> Ids();
   interlink::v1::LinkRequest LastLink();
   uint64_t Acknowledged(const ContainerId& id);
+  uint64_t Credited(const ContainerId& id);  // after the subscription's own credit
   // A session that was opened or dialled: what was asked, and its other end.
   struct Opened {
     SessionId id;
@@ -167,6 +168,7 @@ class FakeSite final : public node::Site {
     bool subscribed = false;
     uint64_t offset = 0;
     uint64_t acknowledged = 0;
+    uint64_t credited = 0;
   };
   struct Sandbox {
     SandboxRecord record;

@@ -92,6 +92,23 @@ TEST_CASE("A store that refuses to queue does not lock up the node") {
   CHECK(lab.Run(NodeLab::Pod("a")).ok());
 }
 
+// The answer to a log's position came under the lock that it took.
+TEST_CASE("A store that refuses a log position does not lock up the node") {
+  NodeLab lab;
+  const ContainerId id = lab.Running(lab.Ready("a"), "c");
+  const std::string text = "2026-01-01T00:00:00.000000001Z stdout F hello\n";
+  lab.store->SetQueueFull(true);
+  lab.site.SetLog(id, text, false);
+
+  // Read on, not acknowledged: the site keeps what is not remembered here.
+  REQUIRE(Eventually([&] { return lab.site.Credited(id) == text.size(); }));
+  CHECK(lab.site.Acknowledged(id) == 0);
+
+  lab.store->SetQueueFull(false);
+  lab.site.SetLog(id, text + text, false);
+  CHECK(Eventually([&] { return lab.site.Acknowledged(id) == 2 * text.size(); }));
+}
+
 TEST_CASE("A refused run answers the site's reason and leaves nothing behind") {
   NodeLab lab;
   lab.site.Fail("RunSandbox", InvalidArgument("\"hostname\" is not supported"));
