@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "node/limits.h"
 #include "node/live_node.h"
@@ -153,10 +154,21 @@ void LiveNode::PollStats() {
   MutexLock lock(mutex_);
   stats_polling_ = false;
   if (!answer.ok()) return;  // the last known numbers stay
-  container_stats_.clear();
-  sandbox_stats_.clear();
+  const auto containers = std::exchange(container_stats_, {});
+  const auto sandboxes = std::exchange(sandbox_stats_, {});
   for (const auto& stats : answer->containers()) container_stats_[stats.attributes().id()] = stats;
   for (const auto& stats : answer->sandboxes()) sandbox_stats_[stats.attributes().id()] = stats;
+  // What runs and could not be measured this time keeps its last numbers: counters never fall.
+  for (const auto& [id, stats] : containers) {
+    const Container* container = tables_.Find(ContainerId(id));
+    if (container != nullptr && container->shown == runtime::v1::CONTAINER_RUNNING)
+      container_stats_.try_emplace(id, stats);
+  }
+  for (const auto& [id, stats] : sandboxes) {
+    const Sandbox* sandbox = tables_.Find(SandboxId(id));
+    if (sandbox != nullptr && sandbox->shown == runtime::v1::SANDBOX_READY)
+      sandbox_stats_.try_emplace(id, stats);
+  }
 }
 
 int64_t LiveNode::MintCreatedLocked() {

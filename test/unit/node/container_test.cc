@@ -760,6 +760,15 @@ TEST_CASE("Every running container has memory in its statistics, asked or not") 
   };
   CHECK(memory() == 0);
   CHECK(Eventually([&] { return memory() == 4711; }));
+
+  // A site that has just started, or waits for a slow agent, cannot measure it now.
+  lab.site.SetUnmeasured(true);
+  const int asked = lab.site.Calls("Stats");
+  REQUIRE(Eventually([&] {
+    memory();
+    return lab.site.Calls("Stats") > asked + 2;
+  }));
+  CHECK(memory() == 4711);
 }
 
 }  // namespace

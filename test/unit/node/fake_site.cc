@@ -66,6 +66,10 @@ void FakeSite::SetMetrics(std::function<Result<interlink::v1::PodMetricsResponse
   MutexLock lock(mutex_);
   metrics_ = std::move(answer);
 }
+void FakeSite::SetUnmeasured(bool yes) {
+  MutexLock lock(mutex_);
+  unmeasured_ = yes;
+}
 void FakeSite::SetEpoch(uint64_t epoch) {
   MutexLock lock(mutex_);
   epoch_ = epoch;
@@ -538,7 +542,9 @@ Result<interlink::v1::ImageFilesystemsResponse> FakeSite::ImageFilesystems(const
 Result<interlink::v1::StatsResponse> FakeSite::Stats(const Call&) {
   MutexLock lock(mutex_);
   if (down_) return Unavailable("connection refused");
+  ++calls_["Stats"];
   interlink::v1::StatsResponse response;
+  if (unmeasured_) return response;
   for (const auto& [id, container] : containers_) {
     auto* stats = response.add_containers();
     stats->mutable_attributes()->set_id(id.str());

@@ -55,6 +55,8 @@ class FakeSite final : public node::Site {
   // The handler's work is not inventoried: the list says so.
   void SetRecovered(bool yes);
   void SetEpoch(uint64_t epoch);
+  // Stats answers OK and has nothing of what runs.
+  void SetUnmeasured(bool yes);
   // What PodMetrics answers; it may block. Null: the site has no such route.
   void SetMetrics(std::function<Result<interlink::v1::PodMetricsResponse>()> answer);
   // The next link answers that the node's store is older than what was seen of it.
@@ -236,6 +238,7 @@ class FakeSite final : public node::Site {
   std::deque<Event> events_ GUARDED_BY(mutex_);
   std::map<ContainerId, Log> logs_ GUARDED_BY(mutex_);
   std::function<Result<interlink::v1::PodMetricsResponse>()> metrics_ GUARDED_BY(mutex_);
+  bool unmeasured_ GUARDED_BY(mutex_) = false;
   Timer timer_;
 };
 
