@@ -155,6 +155,7 @@ void LiveNode::DriveSandboxEnd(const SandboxId& id) {
   interlink::v1::Wanted wanted;
   std::string handler;
   LinkNumber link = 0;
+  Duration again = Duration::zero();
   {
     MutexLock lock(mutex_);
     Sandbox* sandbox = tables_.Find(id);
@@ -167,10 +168,11 @@ void LiveNode::DriveSandboxEnd(const SandboxId& id) {
     handler = sandbox->stored.handler();
     link = link_;
     // Asked already: its end comes as an event.
-    if (sandbox->end_asked >= wanted && sandbox->end_asked_link == link &&
-        std::chrono::steady_clock::now() - sandbox->end_asked_at < kAskAgain)
-      return;
+    const Duration since = std::chrono::steady_clock::now() - sandbox->end_asked_at;
+    if (sandbox->end_asked >= wanted && sandbox->end_asked_link == link && since < kAskAgain)
+      again = kAskAgain - since;
   }
+  if (again > Duration::zero()) return DriveAfter(id, again + kLater);
   const Request request = NewRequest();
   const Call& call = request.call;
   auto record = wanted == interlink::v1::WANTED_STOP

@@ -20,6 +20,21 @@ bool IsRepeatableStart(Code code) {
          code == Code::kUnknown || code == Code::kDataLoss;
 }
 
+// What was asked for is not seen yet.
+bool IsBehind(const interlink::v1::StoredNodeContainer& container) {
+  const auto seen = container.fact().seen();
+  switch (container.wanted()) {
+    case interlink::v1::WANTED_START:
+      return seen < interlink::v1::SEEN_UP;
+    case interlink::v1::WANTED_STOP:
+      return seen < interlink::v1::SEEN_DOWN;
+    case interlink::v1::WANTED_REMOVE:
+      return seen < interlink::v1::SEEN_GONE;
+    default:
+      return seen < interlink::v1::SEEN_CREATED;
+  }
+}
+
 }  // namespace
 
 void LiveNode::DriveContainer(const ContainerId& id) {
@@ -156,11 +171,23 @@ void LiveNode::DriveStart(const ContainerId& id) {
   SettleMissing(id);
 }
 
+bool LiveNode::HasOthersDueLocked(const Container& container) const {
+  const Sandbox* sandbox = tables_.Find(container.sandbox());
+  if (sandbox == nullptr) return false;
+  return std::any_of(sandbox->containers.begin(), sandbox->containers.end(),
+                     [this, &container](const ContainerId& id) NO_LOCK_ANALYSIS {
+                       const Container* other = tables_.Find(id);
+                       return other != nullptr && other != &container && IsBehind(other->stored);
+                     });
+}
+
 void LiveNode::DriveContainerEnd(const ContainerId& id) {
   SandboxId sandbox;
   interlink::v1::Wanted wanted;
   interlink::v1::StopContainerRequest stop;
   LinkNumber link = 0;
+  Duration wait = StepWait();
+  Duration again = Duration::zero();
   {
     MutexLock lock(mutex_);
     Container* container = tables_.Find(id);
@@ -177,18 +204,22 @@ void LiveNode::DriveContainerEnd(const ContainerId& id) {
     stop.set_grace_seconds(container->stored.grace_seconds());
     sandbox = container->sandbox();
     link = link_;
+    const Duration since = std::chrono::steady_clock::now() - container->stop_asked_at;
     const bool asked = container->stop_asked_grace >= 0 &&
                        container->stop_asked_grace <= stop.grace_seconds() &&
-                       container->end_asked_link == link &&
-                       std::chrono::steady_clock::now() - container->stop_asked_at < kAskAgain;
+                       container->end_asked_link == link && since < kAskAgain;
     // Without a grace the site has told of the stop: it carries it on by itself.
-    if (wanted == interlink::v1::WANTED_STOP && (asked || stop.grace_seconds() < 0)) return;
+    if (wanted == interlink::v1::WANTED_STOP && stop.grace_seconds() < 0) return;
+    if (wanted == interlink::v1::WANTED_STOP && asked) again = kAskAgain - since;
+    // One step at a time: what is due for another container does not wait for this one's grace.
+    if (HasOthersDueLocked(*container)) wait = Duration::zero();
   }
+  if (again > Duration::zero()) return DriveAfter(sandbox, again + kLater);
   const Request request = NewRequest();
   const Call& call = request.call;
   auto record = wanted == interlink::v1::WANTED_STOP
-                    ? ports_.site.StopContainer(call, link, sandbox, id, stop)
-                    : ports_.site.RemoveContainer(call, link, sandbox, id, stop.handler());
+                    ? ports_.site.StopContainer(call, link, sandbox, id, stop, wait)
+                    : ports_.site.RemoveContainer(call, link, sandbox, id, stop.handler(), wait);
   int attempts = 0;
   {
     MutexLock lock(mutex_);
@@ -234,7 +265,7 @@ void LiveNode::SettleMissing(const ContainerId& id) {
     link = container->missing ? link_ : 0;
   }
   if (link == 0) return DriveCreate(id);
-  auto record = ports_.site.StopContainer(NewRequest().call, link, sandbox, id, stop);
+  auto record = ports_.site.StopContainer(NewRequest().call, link, sandbox, id, stop, StepWait());
   if (!record.ok()) return StepFailed(sandbox, link, record.status(), kSettleAttempt);
   const bool settled = record->seen() >= interlink::v1::SEEN_DOWN;
   Apply(*record);

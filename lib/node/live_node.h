@@ -182,6 +182,7 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   void DriveCreate(const ContainerId& id);
   Status PutVolumes(LinkNumber link, const std::map<std::string, std::string>& snapshots);
   void DriveStart(const ContainerId& id);
+  bool HasOthersDueLocked(const Container& container) const REQUIRES_LOCK(mutex_);
   void DriveContainerEnd(const ContainerId& id);
   void SettleMissing(const SandboxId& id);
   void SettleMissing(const ContainerId& id);

@@ -86,13 +86,15 @@ class Site {
                                                                 const ContainerId& id,
                                                                 const std::string& handler,
                                                                 Duration wait) = 0;
+  // Ends wait up to `wait` at the site for their proof; what is not proven by then is an event.
   virtual Result<interlink::v1::ContainerRecord> StopContainer(
       const Call& call, LinkNumber link, const SandboxId& sandbox, const ContainerId& id,
-      const interlink::v1::StopContainerRequest& request) = 0;
+      const interlink::v1::StopContainerRequest& request, Duration wait) = 0;
   virtual Result<interlink::v1::ContainerRecord> RemoveContainer(const Call& call, LinkNumber link,
                                                                  const SandboxId& sandbox,
                                                                  const ContainerId& id,
-                                                                 const std::string& handler) = 0;
+                                                                 const std::string& handler,
+                                                                 Duration wait) = 0;
   virtual Result<interlink::v1::ContainerRecord> UpdateContainer(
       const Call& call, LinkNumber link, const SandboxId& sandbox, const ContainerId& id,
       const interlink::v1::UpdateContainerRequest& request) = 0;

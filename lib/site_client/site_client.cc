@@ -95,23 +95,24 @@ class SiteClient final : public node::Site {
                                         .link = link,
                                         .wait = wait});
   }
-  Result<ContainerRecord> StopContainer(
-      const Call& call, LinkNumber link, const SandboxId& sandbox, const ContainerId& id,
-      const interlink::v1::StopContainerRequest& request) override {
+  Result<ContainerRecord> StopContainer(const Call& call, LinkNumber link, const SandboxId& sandbox,
+                                        const ContainerId& id,
+                                        const interlink::v1::StopContainerRequest& request,
+                                        Duration wait) override {
     return Ask1<ContainerRecord>(call, {.route = Route::kStopContainer,
                                         .path = {.sandbox = sandbox, .container = id},
                                         .body = request.SerializeAsString(),
                                         .link = link,
-                                        .wait = kEndWait});
+                                        .wait = wait});
   }
   Result<ContainerRecord> RemoveContainer(const Call& call, LinkNumber link,
                                           const SandboxId& sandbox, const ContainerId& id,
-                                          const std::string& handler) override {
+                                          const std::string& handler, Duration wait) override {
     return Ask1<ContainerRecord>(call, {.route = Route::kRemoveContainer,
                                         .path = {.sandbox = sandbox, .container = id},
                                         .query = {{"handler", handler}},
                                         .link = link,
-                                        .wait = kEndWait});
+                                        .wait = wait});
   }
   Result<ContainerRecord> UpdateContainer(
       const Call& call, LinkNumber link, const SandboxId& sandbox, const ContainerId& id,

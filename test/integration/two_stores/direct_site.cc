@@ -165,16 +165,16 @@ Result<ContainerRecord> DirectSite::StartContainer(const Call& call, node::LinkN
 }
 Result<ContainerRecord> DirectSite::StopContainer(
     const Call& call, node::LinkNumber link, const SandboxId& sandbox, const ContainerId& id,
-    const interlink::v1::StopContainerRequest& request) {
+    const interlink::v1::StopContainerRequest& request, Duration wait) {
   return Carry<ContainerRecord>(call, [=](site::Site& site, const Call& c, auto reply) {
-    site.StopContainer(c, {Node(), link}, sandbox, id, request, std::chrono::seconds(1), reply);
+    site.StopContainer(c, {Node(), link}, sandbox, id, request, wait, reply);
   });
 }
 Result<ContainerRecord> DirectSite::RemoveContainer(const Call& call, node::LinkNumber link,
                                                     const SandboxId& sandbox, const ContainerId& id,
-                                                    const std::string& handler) {
+                                                    const std::string& handler, Duration wait) {
   return Carry<ContainerRecord>(call, [=](site::Site& site, const Call& c, auto reply) {
-    site.RemoveContainer(c, {Node(), link}, sandbox, id, handler, std::chrono::seconds(1), reply);
+    site.RemoveContainer(c, {Node(), link}, sandbox, id, handler, wait, reply);
   });
 }
 

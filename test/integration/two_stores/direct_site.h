@@ -107,11 +107,12 @@ class DirectSite final : public node::Site {
                                                         Duration wait) override;
   Result<interlink::v1::ContainerRecord> StopContainer(
       const Call& call, node::LinkNumber link, const SandboxId& sandbox, const ContainerId& id,
-      const interlink::v1::StopContainerRequest& request) override;
+      const interlink::v1::StopContainerRequest& request, Duration wait) override;
   Result<interlink::v1::ContainerRecord> RemoveContainer(const Call& call, node::LinkNumber link,
                                                          const SandboxId& sandbox,
                                                          const ContainerId& id,
-                                                         const std::string& handler) override;
+                                                         const std::string& handler,
+                                                         Duration wait) override;
   Result<interlink::v1::ContainerRecord> UpdateContainer(
       const Call&, node::LinkNumber, const SandboxId&, const ContainerId&,
       const interlink::v1::UpdateContainerRequest&) override {

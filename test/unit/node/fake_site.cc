@@ -163,6 +163,10 @@ Duration FakeSite::LastWait() {
   MutexLock lock(mutex_);
   return last_wait_;
 }
+Duration FakeSite::LastWait(const ContainerId& id) {
+  MutexLock lock(mutex_);
+  return end_waits_[id];
+}
 int FakeSite::Links() {
   MutexLock lock(mutex_);
   return links_;
@@ -461,9 +465,12 @@ Result<ContainerRecord> FakeSite::StartContainer(const Call&, node::LinkNumber l
 }
 Result<ContainerRecord> FakeSite::EndContainer(const std::string& method, node::LinkNumber link,
                                                const SandboxId& sandbox, const ContainerId& id,
-                                               interlink::v1::Wanted wanted) {
+                                               Duration wait) {
   MutexLock lock(mutex_);
   RETURN_IF_ERROR(Admit(method, link, id.str()));
+  end_waits_[id] = wait;
+  const auto wanted =
+      method == "StopContainer" ? interlink::v1::WANTED_STOP : interlink::v1::WANTED_REMOVE;
   auto& record = containers_[id].record;
   const bool known = !record.id().empty();
   record.set_id(id.str());
@@ -485,13 +492,14 @@ Result<ContainerRecord> FakeSite::EndContainer(const std::string& method, node::
 }
 Result<ContainerRecord> FakeSite::StopContainer(const Call&, node::LinkNumber link,
                                                 const SandboxId& sandbox, const ContainerId& id,
-                                                const interlink::v1::StopContainerRequest&) {
-  return EndContainer("StopContainer", link, sandbox, id, interlink::v1::WANTED_STOP);
+                                                const interlink::v1::StopContainerRequest&,
+                                                Duration wait) {
+  return EndContainer("StopContainer", link, sandbox, id, wait);
 }
 Result<ContainerRecord> FakeSite::RemoveContainer(const Call&, node::LinkNumber link,
                                                   const SandboxId& sandbox, const ContainerId& id,
-                                                  const std::string&) {
-  return EndContainer("RemoveContainer", link, sandbox, id, interlink::v1::WANTED_REMOVE);
+                                                  const std::string&, Duration wait) {
+  return EndContainer("RemoveContainer", link, sandbox, id, wait);
 }
 Result<ContainerRecord> FakeSite::UpdateContainer(
     const Call&, node::LinkNumber link, const SandboxId&, const ContainerId& id,

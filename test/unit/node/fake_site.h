@@ -80,7 +80,8 @@ class FakeSite final : public node::Site {
   // --- what happened
   int Calls(const std::string& method);  // with effect or without
   int Calls(const std::string& method, const std::string& id);
-  Duration LastWait();  // of RunSandbox
+  Duration LastWait();                       // of RunSandbox
+  Duration LastWait(const ContainerId& id);  // of its stop or removal
   std::vector<std::string> Bodies(const std::string& id);
   int Links();
   int ListsTaken();  // complete lists that the node has merged
@@ -123,12 +124,13 @@ class FakeSite final : public node::Site {
   Result<ContainerRecord> StartContainer(const Call& call, node::LinkNumber link,
                                          const SandboxId& sandbox, const ContainerId& id,
                                          const std::string& handler, Duration wait) override;
-  Result<ContainerRecord> StopContainer(
-      const Call& call, node::LinkNumber link, const SandboxId& sandbox, const ContainerId& id,
-      const interlink::v1::StopContainerRequest& request) override;
+  Result<ContainerRecord> StopContainer(const Call& call, node::LinkNumber link,
+                                        const SandboxId& sandbox, const ContainerId& id,
+                                        const interlink::v1::StopContainerRequest& request,
+                                        Duration wait) override;
   Result<ContainerRecord> RemoveContainer(const Call& call, node::LinkNumber link,
                                           const SandboxId& sandbox, const ContainerId& id,
-                                          const std::string& handler) override;
+                                          const std::string& handler, Duration wait) override;
   Result<ContainerRecord> UpdateContainer(
       const Call& call, node::LinkNumber link, const SandboxId& sandbox, const ContainerId& id,
       const interlink::v1::UpdateContainerRequest& request) override;
@@ -195,7 +197,7 @@ class FakeSite final : public node::Site {
                                    const SandboxId& id, interlink::v1::Wanted wanted);
   Result<ContainerRecord> EndContainer(const std::string& method, node::LinkNumber link,
                                        const SandboxId& sandbox, const ContainerId& id,
-                                       interlink::v1::Wanted wanted);
+                                       Duration wait);
 
   Mutex mutex_;
   CondVar wake_;
@@ -206,6 +208,7 @@ class FakeSite final : public node::Site {
   bool hanging_ GUARDED_BY(mutex_) = false;
   bool hold_waits_ GUARDED_BY(mutex_) = false;
   Duration last_wait_ GUARDED_BY(mutex_){};
+  std::map<ContainerId, Duration> end_waits_ GUARDED_BY(mutex_);
   void Open(const std::string& method, node::LinkNumber link, const SessionId& id,
             const node::StreamRequest& request, node::Reply<node::SessionPtr> reply);
   std::vector<Opened> sessions_ GUARDED_BY(mutex_);

@@ -318,5 +318,42 @@ TEST_CASE("Another epoch changes nothing of what is known") {
   CHECK(lab.site.Calls("RunSandbox", pod.str()) == 1);
 }
 
+// Story: the containers of a pod that took their grace got their TERM two seconds after each other.
+TEST_CASE("The end of one container does not wait for that of another") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId one = lab.Running(pod, "c");
+  const ContainerId two = lab.Running(pod, "d");
+  const ContainerId last = lab.Running(pod, "e");
+  lab.store->Hold(true);
+  auto first = lab.BeginStopUnit(one);
+  auto second = lab.BeginStopUnit(two);
+  lab.store->Hold(false);
+
+  CHECK(NodeLab::Get(std::move(first)).ok());
+  CHECK(NodeLab::Get(std::move(second)).ok());
+
+  // Whichever comes first knows of the other.
+  CHECK(std::min(lab.site.LastWait(one), lab.site.LastWait(two)) == 0s);
+  REQUIRE(lab.StopUnit(last).ok());
+  CHECK(lab.site.LastWait(last) > 0s);
+}
+
+TEST_CASE("An end that nobody tells of is asked for again, also beside what is tried sooner") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const ContainerId id = lab.Running(pod, "c");
+  lab.site.Fail("CreateContainer", Unavailable("no answer"));
+  auto create = lab.BeginCreate(NodeLab::Unit(pod, "d"));
+  REQUIRE(Eventually([&] { return lab.site.Calls("CreateContainer") >= 4; }));
+  lab.site.SetSilent(true);
+  auto stop = lab.BeginStopUnit(id);
+  REQUIRE(Eventually([&] { return lab.site.Calls("StopContainer", id.str()) == 1; }));
+
+  lab.site.Fail("CreateContainer", Status::Ok());
+
+  CHECK(Eventually([&] { return lab.site.Calls("StopContainer", id.str()) >= 2; }));
+}
+
 }  // namespace
 }  // namespace interlink::test
