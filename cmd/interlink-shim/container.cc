@@ -19,6 +19,7 @@ namespace {
 constexpr const char* kRuntimePid = "pid.oci";
 constexpr const char* kConsole = "tty.oci";
 constexpr int64_t kRetryMs = 1000;
+constexpr int64_t kStartMs = 2000;  // of a start whose container has ended
 
 // The last number of NSpid: is the process the first one of its innermost pid namespace?
 bool IsNamespaceInit(pid_t pid) {
@@ -216,6 +217,10 @@ void Container::OnStartEnded(int status) {
   if (status == 0) {
     phase_ = Phase::kRunning;
     started_ns_ = start_asked_ns_;
+  } else if (reaped_ && (SignalOf(status) != 0 || SignalOf(status_) != 0)) {
+    // Nothing was wrong with the start: the container was killed before it, or the start was given
+    // up.
+    outcome = Outcome::Words(ESRCH, "the container has ended");
   } else {
     outcome = RuntimeError(start_errors_.get(), status, "start");
   }
@@ -331,7 +336,12 @@ bool Container::OnReaped(pid_t pid, int status) {
     status_ = status;
     finished_ns_ = NowNs();
     // The answer of a start under way comes first: a container that ended at once was running.
-    if (start_pid_ == 0) BeginDrain();
+    if (start_pid_ == 0) {
+      BeginDrain();
+    } else {
+      // The runtime may wait for ever for the process that has ended.
+      give_up_start_ms_ = NowMs() + kStartMs;
+    }
   } else {
     return false;
   }
@@ -351,6 +361,10 @@ void Container::BeginDrain() {
 }
 
 void Container::Tick(int64_t now_ms) {
+  if (give_up_start_ms_ >= 0 && now_ms >= give_up_start_ms_) {
+    give_up_start_ms_ = -1;
+    if (start_pid_ > 0) kill(start_pid_, SIGKILL);
+  }
   if (stage_ == Stage::kDraining && drain_.Done(out_, err_, now_ms)) {
     loop_.Close(out_);
     loop_.Close(err_);
@@ -390,7 +404,7 @@ void Container::Record() {
 int64_t Container::Deadline() const {
   if (stage_ == Stage::kDraining) return drain_.deadline_ms;
   if (stage_ == Stage::kRecording) return retry_ms_;
-  return -1;
+  return give_up_start_ms_;
 }
 
 }  // namespace interlink::shim

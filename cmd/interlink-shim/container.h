@@ -113,6 +113,7 @@ class Container {
   uint64_t oom_kills_ = 0;
   bool kill_asked_ = false;  // of us
   std::string_view reason_;
+  int64_t give_up_start_ms_ = -1;  // -1: it goes on
   int64_t retry_ms_ = 0;
   Drain drain_;
 

@@ -200,6 +200,31 @@ TEST_CASE("a killed shim leaves no exit record, a free lock and a container to c
   CHECK(Eventually([&init] { return IsAlive(init) == Alive::kNo; }));
 }
 
+// crun start waited for a reader of its fifo that had died, the shim waited for crun: no record
+// came.
+TEST_CASE("a container whose first process dies while it is started has ended") {
+  Lab lab;
+  const std::string runtime = lab.path() + "/runtime";
+  const std::string pid = lab.path() + "/pid";
+  WriteAll(runtime, "#!/bin/sh\ncase \" $* \" in *\" start \"*) kill -9 $(cat " + pid +
+                        "); exec sleep 1000;; esac\nexec crun \"$@\"\n");
+  REQUIRE(chmod(runtime.c_str(), 0755) == 0);
+  TestContainer container(lab, "c", {.args = {"sleep", "1000"}, .runtime = runtime});
+  REQUIRE(container.Run().code == 0);
+  WriteAll(pid, std::to_string(container.Pid()));
+  const int64_t before = MonotonicMs();
+
+  std::string text;
+  CHECK(container.Ask(FrameType::kStart, "", &text) == ESRCH);
+
+  CHECK(text == "the container has ended");
+  const ExitRecord record = container.Exit();
+  CHECK(record.code == 137);
+  CHECK(record.started_ns == 0);
+  CHECK(MonotonicMs() - before < 5'000);
+  container.Remove();
+}
+
 TEST_CASE("an idle shim is small") {
   Lab lab;
   TestContainer container(lab, "c", {.args = {"sh", "-c", "echo hello; sleep 1000"}});
