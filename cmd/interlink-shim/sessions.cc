@@ -364,7 +364,9 @@ int64_t Sessions::Deadline() const {
   int64_t first = -1;
   for (const Session& session : slots_) {
     if (session.role == Session::Role::kFree) continue;
-    const bool drains = session.role == Session::Role::kExec && session.drain.deadline_ms > 0;
+    // While a client does not read, and while a tree dies, the end of the drain changes nothing.
+    const bool drains = session.role == Session::Role::kExec && session.drain.deadline_ms > 0 &&
+                        session.outbox.waiting() == 0 && session.gone_ms < 0;
     // A killed tree is looked at every few milliseconds, until it is gone.
     const int64_t looks =
         session.gone_ms >= 0 && session.ended && session.outbox.waiting() == 0 ? NowMs() + 5 : -1;

@@ -1,4 +1,5 @@
 // Commands in a running container.
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 
 #include "lab.h"
 #include "shim/client.h"
+#include "shim/process_stat.h"
 
 namespace interlink::shim {
 namespace {
@@ -111,6 +113,26 @@ TEST_CASE_METHOD(ExecFixture, "a terminal echoes, has a size and ends its input"
   CHECK(end.out.find("33 101") != std::string::npos);
   CHECK(end.out.find("more") != std::string::npos);
   CHECK(end.code == 5);
+}
+
+// The shim looked at the time in a loop for as long as nobody took the last bytes.
+TEST_CASE_METHOD(ExecFixture, "the end of an output that nobody reads costs no time") {
+  auto client = container_.Exec(kOutput, {"head", "-c", "270000", "/dev/zero"});
+  REQUIRE(Eventually([this] { return container_.Processes() == 2; }));
+  CHECK(container_.State().sessions == 1);  // its last bytes wait for us
+  const auto ticks = [this] {
+    ProcessStat stat;
+    REQUIRE(ReadProcessStat(container_.ShimPid(), stat));
+    return stat.cpu_ticks;
+  };
+  const uint64_t before = ticks();
+
+  poll(nullptr, 0, 1000);
+
+  CHECK(ticks() - before <= 5);
+  const SessionEnd end = ReadSession(*client);
+  CHECK(end.out.size() == 270'000);
+  CHECK(end.code == 0);
 }
 
 const std::vector<std::string> kTree{
