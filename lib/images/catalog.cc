@@ -201,7 +201,10 @@ Result<sdk::UnpackedImage> Catalog::Hold(const ContainerId& holder, const std::s
   out.config = image->config.config;
   for (const LayerPin& layer : image->layers) {
     if (layer->unpacked.root_opaque) out.layers.clear();
-    out.layers.push_back(LayerFolder(*layer));
+    const std::string folder = LayerFolder(*layer);
+    // The same layer further down adds nothing to it, and overlayfs takes no folder twice.
+    std::erase(out.layers, folder);
+    out.layers.push_back(folder);
   }
   return out;
 }

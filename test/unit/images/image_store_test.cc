@@ -187,6 +187,21 @@ TEST_CASE("Bytes go with the last reference and holder") {
   CHECK(test::Eventually([&] { return bench.store->Usage()->used_bytes().value() == 0; }));
 }
 
+// overlayfs takes no folder twice: such an image could be pulled and never be run.
+TEST_CASE("A layer that an image has twice is given once, where it lies highest") {
+  StoreBench bench;
+  const std::string twice = Tar("a", "x");
+  const FakeImage made = bench.fake.PutImage(kHost, "app", "1", {twice, Tar("b", "y"), twice});
+  REQUIRE(bench.Pull("r.io/app:1").status().ToString() == "OK");
+
+  const auto held = bench.store->Hold(MintContainerId(), made.id);
+
+  REQUIRE(held.ok());
+  REQUIRE(held->layers.size() == 2);
+  CHECK(Slurp(held->layers[0] + "/b") == "y");
+  CHECK(Slurp(held->layers[1] + "/a") == "x");
+}
+
 TEST_CASE("References and holds survive a restart") {
   StoreBench bench;
   const FakeImage made = bench.fake.PutImage(kHost, "app", "1", {Tar("a", "x")}, R"("Cmd":["c"])");
