@@ -305,7 +305,11 @@ void Catalog::CollectImages() {
   }
   for (const auto& image : dead) {
     const Status gone = collector_.Discard(ImageFolder(image->stored.id), 0, 0);
-    if (!gone.ok()) log_.Warning("could not discard an image", {{"error", gone.message()}});
+    if (gone.ok()) continue;
+    log_.Warning("could not discard an image", {{"error", gone.message()}});
+    // What is on disk keeps its layers: the next start reads it. It is tried again.
+    MutexLock lock(mutex_);
+    images_.emplace(image->stored.id, image);
   }
 }
 

@@ -76,7 +76,8 @@ class Catalog {
   void KeepHolders(const std::vector<ContainerId>& living);
 
   // Deletes the images and layers that nobody has. Layers of a pull that failed stay ten minutes:
-  // it will be repeated.
+  // it will be repeated. An image that cannot be discarded stays, with its layers, until the next
+  // time.
   void Collect();
 
   struct Size {

@@ -1,5 +1,6 @@
 #include "images/image_store.h"
 
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -200,6 +201,29 @@ TEST_CASE("A layer that an image has twice is given once, where it lies highest"
   REQUIRE(held->layers.size() == 2);
   CHECK(Slurp(held->layers[0] + "/b") == "y");
   CHECK(Slurp(held->layers[1] + "/a") == "x");
+}
+
+// The image was forgotten, its layers went, and the next start found an image without its layers:
+// the store did not open any more.
+TEST_CASE("An image whose folder cannot be discarded does not keep the store from opening") {
+  if (geteuid() != 0) return;  // only root can hold a folder like that
+  StoreBench bench;
+  const FakeImage made = bench.fake.PutImage(kHost, "app", "1", {Tar("a", "x")});
+  REQUIRE(bench.Pull("r.io/app:1").status().ToString() == "OK");
+  const std::string folder = bench.options.root + "/images/" + made.id.substr(7);
+  REQUIRE(mount(folder.c_str(), folder.c_str(), nullptr, MS_BIND, nullptr) == 0);
+
+  CHECK(bench.store->Remove(kNode, made.id).ok());
+
+  CHECK(bench.store->List(kNode).empty());
+  bench.store.reset();
+  auto opened = ImageStore::Open(bench.options, bench.fake.Transport(), bench.log);
+  CHECK(umount(folder.c_str()) == 0);
+  REQUIRE(opened.status().ToString() == "OK");
+  opened->reset();
+  bench.Reopen();
+  CHECK(bench.Empty("images"));
+  CHECK(bench.Layers() == 0);
 }
 
 TEST_CASE("References and holds survive a restart") {
