@@ -1,5 +1,6 @@
 #include "engine/plan_container.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "base/unique_fd.h"
 #include "engine/command.h"
 #include "engine/devices.h"
 #include "engine/host_path.h"
@@ -235,11 +237,23 @@ Connection ConnectionOf(const runtime::v1::Mount& mount) {
   return both ? Connection::kBothWays : Connection::kFromSource;
 }
 
+// REQUIRES: no links in `source`.
 Status MakeMissing(const std::string& source) {
   struct stat about {};
   if (stat(source.c_str(), &about) == 0) return {};
-  if (errno != ENOENT) return ErrnoStatus(errno, "host path \"" + source + "\"");
-  return MakeDirectories(source, 0755);
+  const auto failed = [&] { return ErrnoStatus(errno, "host path \"" + source + "\""); };
+  if (errno != ENOENT) return failed();
+  UniqueFd folder(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  for (const auto& name : std::filesystem::path(source).relative_path()) {
+    if (!folder) return failed();
+    const bool made = mkdirat(folder.get(), name.c_str(), 0755) == 0;
+    if (!made && errno != EEXIST) return failed();
+    folder = UniqueFd(openat(folder.get(), name.c_str(),
+                             (made ? O_RDONLY : O_PATH) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    // Our umask is not the pod's business.
+    if (made && folder && fchmod(folder.get(), 0755) != 0) return failed();
+  }
+  return folder ? Status::Ok() : failed();
 }
 
 // Without links.

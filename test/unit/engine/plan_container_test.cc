@@ -12,7 +12,36 @@ bool Contains(const json& list, const std::string& word) {
   return std::find(list.begin(), list.end(), word) != list.end();
 }
 
+unsigned FolderMode(const std::string& path) {
+  struct stat about {};
+  return stat(path.c_str(), &about) == 0 ? about.st_mode & 07777U : 0;
+}
+
+class Umask {
+ public:
+  explicit Umask(mode_t mask) : before_(umask(mask)) {}
+  ~Umask() { umask(before_); }
+
+ private:
+  const mode_t before_;
+};
+
 }  // namespace
+
+// Our own unit has UMask=0077: a container whose user was not root could not enter its volume.
+TEST_CASE("A host folder that is made for a mount can be entered, whatever our umask is") {
+  Bench bench;
+  bench.policy().allowed_host_paths = {bench.At("shared")};
+  auto& mount = *bench.config.add_mounts();
+  mount.set_container_path("/m");
+  mount.set_host_path(bench.At("shared/one/two"));
+  const Umask strict(0077);
+
+  CHECK(bench.Plan().status().ToString() == "OK");
+
+  CHECK(FolderMode(bench.At("shared/one")) == 0755);
+  CHECK(FolderMode(bench.At("shared/one/two")) == 0755);
+}
 
 // A pod with readonly_paths ["/x"] had a writable /proc/sys: its own paths came in the place of the
 // standard ones, and no key of the site had allowed it.
