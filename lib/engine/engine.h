@@ -148,8 +148,9 @@ class Engine final : public sdk::Backend {
                      const std::function<void(sdk::Observation&)>& change);
 
   // Sandboxes.
-  // kFailedPrecondition: another living pod has a host port of this one.
-  Status CheckPorts(const PodRecord& record);
+  // Takes the pod's host ports until it is in the table. kFailedPrecondition: another living pod
+  // has one of them.
+  Status TakePorts(const PodRecord& record);
   void BringUp(const SandboxId& id);
   Status MakePod(const PodView& pod, std::string& cni_result, std::vector<std::string>& ips);
   Status TearDown(const Call& call, const PodView& pod);
@@ -235,6 +236,8 @@ class Engine final : public sdk::Backend {
   Mutex mutex_;
   CondVar changed_;
   std::map<SandboxId, Pod> pods_ GUARDED_BY(mutex_);
+  // Host ports of pods on their way into the table.
+  std::map<SandboxId, std::vector<HostPort>> taken_ports_ GUARDED_BY(mutex_);
   uint64_t revision_ GUARDED_BY(mutex_) = 1;
   bool recovered_ GUARDED_BY(mutex_) = false;
 

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "base/file.h"
+#include "base/rollback.h"
 #include "engine/engine.h"
 #include "engine/idmapped_mounts.h"
 #include "engine/mounts.h"
@@ -76,8 +77,15 @@ Status Engine::RunSandbox(const Call&, const sdk::SandboxSpec& spec) {
   if (record.own_network) {
     ASSIGN_OR_RETURN(record.conflist, cni_.LoadConflist());
     RETURN_IF_ERROR(cni_.Check(record.conflist, record.ports));
-    RETURN_IF_ERROR(CheckPorts(record));
+    RETURN_IF_ERROR(TakePorts(record));
   }
+  // In the end: by then the table has them, or there is no such pod.
+  Rollback give_back;
+  give_back.Push("give back the host ports", [&]() -> Status {
+    MutexLock lock(mutex_);
+    taken_ports_.erase(spec.id);
+    return {};
+  });
   const PodFolder folder = FolderOf(spec.id);
   RETURN_IF_ERROR(MakeDirectories(folder.path(), 0700));
   RETURN_IF_ERROR(Save(folder, record));
@@ -93,18 +101,25 @@ Status Engine::RunSandbox(const Call&, const sdk::SandboxSpec& spec) {
   return {};
 }
 
-Status Engine::CheckPorts(const PodRecord& record) {
-  MutexLock lock(mutex_);
-  for (const auto& [id, pod] : pods_) {
-    if (pod.record.phase == PodPhase::kDown || pod.record.phase == PodPhase::kFailed) continue;
+Status Engine::TakePorts(const PodRecord& record) {
+  const auto check = [&record](const SandboxId& id, const std::vector<HostPort>& ports) -> Status {
+    if (id == record.id) return {};
     for (const HostPort& port : record.ports) {
-      for (const HostPort& taken : pod.record.ports) {
+      for (const HostPort& taken : ports) {
         if (!Collide(port, taken)) continue;
         return FailedPrecondition("port_mappings: host port " + std::to_string(port.host_port) +
                                   "/" + port.protocol + " is used by sandbox \"" + id.str() + "\"");
       }
     }
+    return {};
+  };
+  MutexLock lock(mutex_);
+  for (const auto& [id, pod] : pods_) {
+    if (pod.record.phase == PodPhase::kDown || pod.record.phase == PodPhase::kFailed) continue;
+    RETURN_IF_ERROR(check(id, pod.record.ports));
   }
+  for (const auto& [id, ports] : taken_ports_) RETURN_IF_ERROR(check(id, ports));
+  taken_ports_[record.id] = record.ports;
   return {};
 }
 

@@ -3,10 +3,13 @@
 #include <sys/mount.h>
 
 #include <algorithm>
+#include <array>
+#include <barrier>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <thread>
 
 #include "base/file.h"
 #include "engine/engine.h"
@@ -189,6 +192,32 @@ TEST_CASE("A host port is one living pod's") {
   CHECK_THAT(refused.message(), Catch::Contains("34568"));
   REQUIRE(lab.backend->RemoveSandbox(lab.call(), lab.node, first).ok());
   lab.RunUp(WithHostPort(34568, "127.0.0.1"));
+}
+
+// Both looked before either was known, and the kernel gave the port to the one that came first.
+TEST_CASE("Of two pods that ask for one host port at once one is refused") {
+  FaultLab lab;
+  for (int port = 34570; port < 34580; ++port) {
+    std::array<Status, 2> results;
+    std::array<SandboxId, 2> ids = {MintSandboxId(), MintSandboxId()};
+    std::barrier together(2);
+    std::vector<std::jthread> threads;
+    for (size_t i = 0; i < 2; ++i) {
+      threads.emplace_back([&, i] {
+        runtime::v1::PodSandboxConfig config = WithHostPort(port);
+        config.mutable_metadata()->set_name("pod");
+        together.arrive_and_wait();
+        results[i] = lab.backend->RunSandbox(lab.call(), {ids[i], lab.node, "local", config});
+      });
+    }
+    threads.clear();
+
+    for (size_t i = 0; i < 2; ++i) {
+      if (results[i].ok()) lab.sandboxes.push_back(ids[i]);
+    }
+    CHECK(results[0].ok() != results[1].ok());
+    CHECK((results[0].ok() ? results[1] : results[0]).code() == Code::kFailedPrecondition);
+  }
 }
 
 TEST_CASE("A sandbox that cannot come up is failed until it is removed") {
