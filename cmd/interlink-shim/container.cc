@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "console.h"
 #include "sessions.h"
@@ -18,6 +19,7 @@ namespace {
 
 constexpr const char* kRuntimePid = "pid.oci";
 constexpr const char* kConsole = "tty.oci";
+constexpr size_t kReserve = 4096;
 constexpr int64_t kRetryMs = 1000;
 constexpr int64_t kStartMs = 2000;  // of a start whose container has ended
 
@@ -174,10 +176,19 @@ Outcome Container::TakeCreated() {
   owns_pid_namespace_ = IsNamespaceInit(init_pid_);
   // The container's processes must be known also when we are gone: before `pid` says that it is.
   if (!owns_pid_namespace_ && !cgroup_.found()) outcome = users_.Pin(init_pid_);
+  if (outcome.ok()) outcome = ReserveRecord();
   if (outcome.ok()) outcome = WritePidFile();
   if (outcome.ok()) outcome = loop_.Watch(out_, EPOLLIN);
   if (outcome.ok()) outcome = loop_.Watch(err_, EPOLLIN);
   return outcome;
+}
+
+Outcome Container::ReserveRecord() {
+  const Fd fd(open(kExitReserve, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  char bytes[kReserve];
+  std::memset(bytes, 'x', sizeof bytes);
+  if (fd.valid() && WriteAll(fd.get(), {bytes, sizeof bytes})) return {};
+  return Outcome::Errno(errno, "room for the exit record");
 }
 
 Outcome Container::WritePidFile() {
@@ -389,7 +400,8 @@ void Container::Record() {
   char bytes[kMaxExitRecord];
   const Outcome written =
       ReplaceFile(kExitFile, {bytes, FormatExitRecord(record, bytes, sizeof bytes)});
-  if (!written.ok()) {
+  // ENOENT: our folder is removed, nobody wants to know any more.
+  if (!written.ok() && written.error() != ENOENT) {
     // A full disk: the exit is not lost as long as we live, State tells it.
     if (phase_ != Phase::kExited) Note(written);
     phase_ = Phase::kExited;

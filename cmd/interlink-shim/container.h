@@ -86,6 +86,8 @@ class Container {
 
   Outcome StartCreate();
   Outcome TakeCreated();
+  // Room for the exit record, so that a full disk cannot keep it from being written.
+  Outcome ReserveRecord();
   Outcome WritePidFile();
   void OnCreateEnded(int status);
   void OnStartEnded(int status);

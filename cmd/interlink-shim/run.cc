@@ -157,6 +157,7 @@ void Shim::Serve() {
 void Shim::Withdraw() {
   sessions_.StopListening();
   unlink(kPidFile);
+  unlink(kExitReserve);
   unlink(kShimPidFile);
   struct stat info {};
   if (stat(kLogFile, &info) == 0 && info.st_size == 0) unlink(kLogFile);

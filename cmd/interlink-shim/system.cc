@@ -75,9 +75,11 @@ Outcome ReplaceFile(const char* name, std::string_view bytes) {
   temporary.Add(name).Add(".tmp");
   const char* path = temporary.c_str();
   {
-    const Fd fd(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+    // What is there already is room for the new bytes.
+    const Fd fd(open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd.valid()) return Outcome::Errno(errno, path);
-    if (!WriteAll(fd.get(), bytes) || fdatasync(fd.get()) != 0) {
+    const auto size = static_cast<off_t>(bytes.size());
+    if (!WriteAll(fd.get(), bytes) || ftruncate(fd.get(), size) != 0 || fdatasync(fd.get()) != 0) {
       return Outcome::Errno(errno, path);
     }
   }

@@ -72,7 +72,8 @@ void SleepMs(int milliseconds);
 bool WriteAll(int fd, std::string_view bytes);
 // Opens an existing file and writes to it in one write(2), as cgroup and sysctl files want it.
 Outcome WriteControlFile(const char* path, std::string_view bytes);
-// Writes `name` anew, in the current directory: NAME.tmp, fdatasync, rename.
+// Writes `name` anew, in the current directory: NAME.tmp, fdatasync, rename. In the room of a
+// NAME.tmp that is there.
 Outcome ReplaceFile(const char* name, std::string_view bytes);
 Outcome MakePipe(Fd& read_end, Fd& write_end);
 bool SetNonBlocking(int fd);

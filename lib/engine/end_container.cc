@@ -131,12 +131,12 @@ Status Engine::SettleEnd(const Call& call, const SandboxId& sandbox, const Conta
   ASSIGN_OR_RETURN(bool ended, TakeExit(*pod, id));
   if (ended) return {};
   const auto state = shim_.State(call, pod->folder.Shim(id));
-  // Slow (a large core dump, a stuck mount): force would lose the exit code that it will bring.
-  if (state.ok()) return Unavailable("its shim lives: the end is under way");
-  if (state.status().code() != Code::kNotFound) return state.status();
+  if (!state.ok() && state.status().code() != Code::kNotFound) return state.status();
   // It may have ended well between the two.
   ASSIGN_OR_RETURN(ended, TakeExit(*pod, id));
-  if (ended) return {};
+  if (ended || (state.ok() && TakeEnd(*pod, id, *state))) return {};
+  // Slow (a large core dump, a stuck mount): force would lose the exit code that it will bring.
+  if (state.ok()) return Unavailable("its shim lives: the end is under way");
   return ForceEnd(call, sandbox, id,
                   {true, kLost, "Error", "lost: its shim was killed, the exit code is not known",
                    host_.clock().WallNanos()});
@@ -157,6 +157,23 @@ Result<bool> Engine::TakeExit(const PodView& pod, const ContainerId& id) {
   return true;
 }
 
+bool Engine::TakeEnd(const PodView& pod, const ContainerId& id, const shim::ContainerState& state) {
+  if (state.phase != shim::Phase::kExited) return false;
+  const uint64_t log_end = LogSize(pod.folder, id);
+  const std::string message = TerminationMessage(pod.folder, id);
+  ContainerExit exit;
+  exit.code = state.code;
+  exit.started_ns = static_cast<int64_t>(state.started_ns);
+  exit.finished_ns = host_.clock().WallNanos();
+  exit.reason = "its exit record cannot be written: is the disk full?";
+  MoveContainer(pod.record.id, id, [&](sdk::Observation& fact) {
+    FillEnd(exit, fact);
+    fact.log_end = log_end;
+    fact.termination_message = message;
+  });
+  return true;
+}
+
 Status Engine::ForceEnd(const Call& call, const SandboxId& sandbox, const ContainerId& id,
                         ForcedEnd end) {
   const auto pod = View(sandbox);
@@ -164,7 +181,9 @@ Status Engine::ForceEnd(const Call& call, const SandboxId& sandbox, const Contai
   if (!pod) return {};
   // First the reason, durable: the kill below makes an exit record that does not know it.
   record.end = std::move(end);
-  RETURN_IF_ERROR(Save(pod->folder, record));
+  const Status saved = Save(pod->folder, record);
+  // On a full disk the end is the more important of the two.
+  if (!saved.ok() && saved.code() != Code::kResourceExhausted) return saved;
   {
     MutexLock lock(mutex_);
     if (Container* container = FindLocked(sandbox, id)) container->record = record;

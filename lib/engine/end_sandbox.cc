@@ -66,14 +66,14 @@ Status Engine::StopStep(const Call& call, const SandboxId& id) {
   const bool failed = pod->record.phase == PodPhase::kFailed;
   if (!failed && pod->record.phase != PodPhase::kStopping) {
     pod->record.phase = PodPhase::kStopping;
-    RETURN_IF_ERROR(SavePod(pod->record));
+    RETURN_IF_ERROR(SaveEnd(pod->record));
   }
   RETURN_IF_ERROR(EndContainers(call, id));
   RETURN_IF_ERROR(TearDown(call, *pod));
   if (failed) return {};
   pod->record.phase = PodPhase::kDown;
   pod->record.finished_ns = host_.clock().WallNanos();
-  return SavePod(pod->record);
+  return SaveEnd(pod->record);
 }
 
 Status Engine::EndContainers(const Call& call, const SandboxId& id) {

@@ -235,11 +235,27 @@ sdk::Observation Engine::FactOf(const PodRecord& pod, const ContainerRecord& rec
 
 Status Engine::SavePod(const PodRecord& record) {
   RETURN_IF_ERROR(Save(FolderOf(record.id), record));
+  Show(record);
+  return {};
+}
+
+Status Engine::SaveEnd(const PodRecord& record) {
+  Status saved = Save(FolderOf(record.id), record);
+  if (!saved.ok() && saved.code() != Code::kResourceExhausted) return saved;
+  if (!saved.ok()) {
+    host_.log().Warning("the end of a sandbox cannot be stored",
+                        {{"sandbox", record.id.str()}, {"error", saved.message()}});
+  }
+  Show(record);
+  return {};
+}
+
+void Engine::Show(const PodRecord& record) {
   sdk::Observation fact;
   {
     MutexLock lock(mutex_);
     const auto found = pods_.find(record.id);
-    if (found == pods_.end()) return {};
+    if (found == pods_.end()) return;
     found->second.record = record;
     found->second.fact = FactOf(record);
     found->second.fact.revision = ++revision_;
@@ -247,7 +263,6 @@ Status Engine::SavePod(const PodRecord& record) {
     changed_.NotifyAll();
   }
   host_.Report({fact});
-  return {};
 }
 
 void Engine::MoveContainer(const SandboxId& sandbox, const ContainerId& id,

@@ -141,6 +141,10 @@ class Engine final : public sdk::Backend {
   Result<ContainerRecord> RecordOf(const SandboxId& sandbox, const ContainerId& id);
   // Stores the record, then shows it.
   Status SavePod(const PodRecord& record);
+  // Of a pod that ends: a full disk does not hold it up. What could not be stored is shown all the
+  // same; after a restart its owner asks for its end again.
+  Status SaveEnd(const PodRecord& record);
+  void Show(const PodRecord& record);
   sdk::Observation FactOf(const PodRecord& record) const;
   sdk::Observation FactOf(const PodRecord& pod, const ContainerRecord& record) const;
   // Moves a container's fact forward, reports it and wakes who waits for it.
@@ -185,7 +189,10 @@ class Engine final : public sdk::Backend {
   void OnEnded(const SandboxId& sandbox, const ContainerId& id, bool recorded);
   // Shows the end that the exit record tells; false: there is none that can be read.
   Result<bool> TakeExit(const PodView& pod, const ContainerId& id);
-  // From the exit record, or else by killing what is left. kUnavailable: its shim lives.
+  // Shows the end that its shim tells; false: it tells none.
+  bool TakeEnd(const PodView& pod, const ContainerId& id, const shim::ContainerState& state);
+  // From the exit record, or from its shim when that cannot write it, or else by killing what is
+  // left. kUnavailable: its shim lives, and so does what it runs.
   Status SettleEnd(const Call& call, const SandboxId& sandbox, const ContainerId& id);
   Status ForceEnd(const Call& call, const SandboxId& sandbox, const ContainerId& id, ForcedEnd end);
   bool AwaitEnd(const SandboxId& sandbox, const ContainerId& id, Duration timeout);

@@ -151,7 +151,8 @@ Status Engine::RecoverContainer(const Call& call, const PodView& pod, const Cont
   ASSIGN_OR_RETURN(const bool ended, TakeExit(pod, id));
   if (ended) return {};
   const auto state = shim_.State(call, folder);
-  if (state.status().code() == Code::kNotFound) {
+  const bool ends = state.ok() && state->phase == shim::Phase::kExited;
+  if (ends || state.status().code() == Code::kNotFound) {
     settle();
     return {};
   }
@@ -178,7 +179,7 @@ Status Engine::RecoverPhase(const Call& call, const PodView& pod) {
       record.phase = PodPhase::kFailed;
       record.message = "the site was restarted while the sandbox was started";
       record.finished_ns = host_.clock().WallNanos();
-      RETURN_IF_ERROR(SavePod(record));
+      RETURN_IF_ERROR(SaveEnd(record));
       return RemoveStep(id);
     }
     case PodPhase::kUp:

@@ -139,7 +139,7 @@ void Engine::BringUp(const SandboxId& id) {
   record.phase = PodPhase::kFailed;
   record.message = status.message() + (undone.ok() ? "" : "; then: " + undone.message());
   record.finished_ns = host_.clock().WallNanos();
-  const Status saved = SavePod(record);
+  const Status saved = SaveEnd(record);
   if (saved.ok()) return;
   host_.log().Error("the failure of a sandbox cannot be stored",
                     {{"sandbox", id.str()}, {"error", saved.message()}});

@@ -16,6 +16,7 @@
 //                   the log, that log.start - offset bytes are lost, and that log.start begins a
 //                   line
 //     exit          exit_record.h; exists = the container has ended
+//     exit.tmp      room for it, beside a living container
 //     shim.log      what went wrong in the shim itself; absent when nothing did
 //     exec.N.*      of sessions that are open
 #ifndef INTERLINK_SHIM_LAYOUT_H_
@@ -39,6 +40,7 @@ inline constexpr const char* kLogFile = "log";
 inline constexpr const char* kLogAckFile = "log.ack";
 inline constexpr const char* kLogStartFile = "log.start";
 inline constexpr const char* kExitFile = "exit";
+inline constexpr const char* kExitReserve = "exit.tmp";
 inline constexpr const char* kShimLogFile = "shim.log";
 
 // Exit codes of every command of interlink-shim; the reason is on stderr, one line, mostly crun's

@@ -119,6 +119,33 @@ runtime::v1::PodSandboxConfig WithHostPort(int port, const std::string& ip = "")
   return config;
 }
 
+// A small disk for an engine's state.
+class SmallState {
+ public:
+  explicit SmallState(const std::string& path) : path_(path) {
+    REQUIRE(mount("tmpfs", path.c_str(), "tmpfs", 0, "size=4m") == 0);
+  }
+  ~SmallState() { umount2(path_.c_str(), MNT_DETACH); }
+  SmallState(const SmallState&) = delete;
+  SmallState& operator=(const SmallState&) = delete;
+
+  void Fill() const {
+    std::ofstream ballast(path_ + "/ballast");
+    const std::string page(4096, 'x');
+    while (ballast << page << std::flush) {
+    }
+  }
+  std::string Find(const std::string& name) const {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(path_)) {
+      if (entry.path().filename() == name) return entry.path();
+    }
+    return "";
+  }
+
+ private:
+  const std::string path_;
+};
+
 }  // namespace
 
 TEST_CASE("A container sees the host's folder with what is mounted in it, and nothing stays") {
@@ -218,6 +245,37 @@ TEST_CASE("Of two pods that ask for one host port at once one is refused") {
     CHECK(results[0].ok() != results[1].ok());
     CHECK((results[0].ok() ? results[1] : results[0]).code() == Code::kFailedPrecondition);
   }
+}
+
+// The process was dead and its container up for ever, and neither a stop nor a removal came past
+// the pod's own record.
+TEST_CASE("On a full disk an end is shown with its code, and all is stopped and removed") {
+  const bool has_reserve = GENERATE(true, false);
+  FaultLab lab;
+  const SmallState disk(lab.options.state_folder);
+  lab.Start();
+  const SandboxId sandbox = lab.RunUp();
+  runtime::v1::ContainerConfig config;
+  for (const char* word : {"sh", "-c", "trap 'exit 5' TERM; echo ready; sleep 600 & wait"}) {
+    config.add_command(word);
+  }
+  const ContainerId id = lab.StartUp(sandbox, config);
+  REQUIRE(Eventually([&] {
+    const auto log = lab.backend->ReadLog(lab.call(), sandbox, id, 0, 100);
+    return log.ok() && log->bytes.find("ready") != std::string::npos;
+  }));
+  if (!has_reserve) std::filesystem::remove(disk.Find("exit.tmp"));
+  disk.Fill();
+
+  CHECK(lab.backend->StopContainer(lab.call(), sandbox, id, std::chrono::seconds(5)).ok());
+
+  CHECK(lab.Await(sandbox, State::kDown, id).exit_code == 5);
+  lab.Start();
+  CHECK(lab.Await(sandbox, State::kDown, id).exit_code == 5);
+  CHECK(lab.backend->StopSandbox(lab.call(), lab.node, sandbox).ok());
+  CHECK(lab.Await(sandbox, State::kDown).state == State::kDown);
+  CHECK(Eventually([&] { return lab.backend->RemoveSandbox(lab.call(), lab.node, sandbox).ok(); }));
+  CHECK(Eventually([&] { return lab.ShimOf(id) == 0; }));
 }
 
 TEST_CASE("A sandbox that cannot come up is failed until it is removed") {
