@@ -88,16 +88,29 @@ std::string Queued(std::string_view words) {
   return std::string(kWord) + (words.empty() ? "" : ": ") + std::string(words);
 }
 
-// The agent has never had it.
-bool WasQueued(bool at_start, const StoredAgentContainer& container) {
-  return at_start && !container.carried() && container.fact().state() == Fact::PENDING;
+// It was kept for the agent, which has never had it.
+bool WasQueued(const StoredAgentContainer& container) {
+  return container.queued() && !container.carried() && container.fact().state() == Fact::PENDING;
+}
+
+// A build before this did not write which containers are queued, and took each for one that its
+// agent had not told of. So it stays, but for what the agent has told of. What was asked of the
+// agent alone may be asked of it twice then; an id is made once.
+void SettleOld(interlink::v1::StoredAgentPod& stored) {
+  if (!stored.at_start()) return;
+  const bool waits = stored.fact().state() == Fact::PENDING;
+  for (StoredAgentContainer& container : *stored.mutable_containers()) {
+    if (container.has_queued()) continue;
+    container.set_queued(true);
+    if (!waits && container.fact().state() > Fact::PENDING) container.set_carried(true);
+  }
 }
 
 void SettleContainer(const sdk::AllocationFact& end, const LeftExits& exits, int64_t now_ns,
-                     bool at_start, StoredAgentContainer& container) {
+                     StoredAgentContainer& container) {
   Fact& fact = *container.mutable_fact();
   if (HasEnded(fact)) return;
-  if (WasQueued(at_start, container) && container.started()) {
+  if (WasQueued(container) && container.started()) {
     return EndUnstarted(kStartErrorCode, "StartError", end.message, now_ns, fact);
   }
   const auto exit = exits.find(ContainerId(container.id()));
@@ -114,6 +127,10 @@ void SettleContainer(const sdk::AllocationFact& end, const LeftExits& exits, int
 }
 
 }  // namespace
+
+AgentPod::AgentPod(interlink::v1::StoredAgentPod stored) : stored_(std::move(stored)) {
+  SettleOld(stored_);
+}
 
 AgentPod AgentPod::Of(const sdk::SandboxSpec& spec, uint32_t idle_tries) {
   interlink::v1::StoredAgentPod stored;
@@ -165,13 +182,18 @@ const StoredAgentContainer* AgentPod::Find(const ContainerId& id) const {
 
 bool AgentPod::IsQueued(const ContainerId& id) const {
   const auto* container = Find(id);
-  return container != nullptr && !ended() && WasQueued(stored_.at_start(), *container);
+  return container != nullptr && !ended() && WasQueued(*container);
+}
+
+bool AgentPod::IsOnlyHere(const ContainerId& id) const {
+  const auto* container = Find(id);
+  if (container == nullptr || ended()) return false;
+  return WaitsAtStart() || (container->queued() && !container->carried());
 }
 
 bool AgentPod::NeedsAgent() const {
-  return std::any_of(
-      stored_.containers().begin(), stored_.containers().end(),
-      [this](const auto& c) { return c.started() && WasQueued(stored_.at_start(), c); });
+  return std::any_of(stored_.containers().begin(), stored_.containers().end(),
+                     [](const auto& c) { return c.started() && WasQueued(c); });
 }
 
 Observations AgentPod::StopQueued(const ContainerId& id, int64_t now_ns) {
@@ -195,6 +217,7 @@ StoredAgentContainer& AgentPod::Add(const sdk::ContainerSpec& spec) {
   container.set_image_id(spec.image_id);
   container.mutable_volume_images()->insert(spec.volume_images.begin(), spec.volume_images.end());
   container.mutable_fact()->set_container_id(spec.id.str());
+  container.set_queued(false);
   return container;
 }
 
@@ -239,6 +262,8 @@ Observations AgentPod::TakeReport(const Observations& facts, bool complete, int6
     if (container == nullptr) continue;  // removed meanwhile: the agent will be told
     if (seen.state != State::kAbsent) named.insert(seen.container.str());
     if (!Move(seen, *container)) continue;
+    // Its answer to the creation may be lost.
+    if (container->queued()) container->set_carried(true);
     if (seen.state == State::kUp || seen.started_ns != 0) stored_.set_ran(true);
     news.push_back(FactOf(*container));
   }
@@ -248,8 +273,7 @@ Observations AgentPod::TakeReport(const Observations& facts, bool complete, int6
     Fact& fact = *container.mutable_fact();
     const bool lived = container.started() || container.carried() ||
                        fact.state() == Fact::CREATED || fact.state() == Fact::UP;
-    if (HasEnded(fact) || WasQueued(stored_.at_start(), container) || !lived ||
-        named.count(container.id()) != 0)
+    if (HasEnded(fact) || WasQueued(container) || !lived || named.count(container.id()) != 0)
       continue;
     Lose(kLostCode, false, "lost: its agent has nothing of it", now_ns, fact);
     news.push_back(FactOf(container));
@@ -261,7 +285,7 @@ std::vector<ContainerId> AgentPod::WithoutEnd() const {
   std::vector<ContainerId> open;
   for (const auto& container : stored_.containers()) {
     const bool ran = container.started() || container.fact().state() == Fact::UP;
-    if (WasQueued(stored_.at_start(), container)) continue;
+    if (WasQueued(container)) continue;
     if (ran && !HasEnded(container.fact())) open.emplace_back(container.id());
   }
   return open;
@@ -283,7 +307,7 @@ Observations AgentPod::TakeEnd(const sdk::AllocationFact& fact, const LeftExits&
   stored_.set_pod_folder(fact.pod_folder);
   for (auto& container : *stored_.mutable_containers()) {
     const bool told = HasEnded(container.fact());
-    SettleContainer(fact, exits, now_ns, stored_.at_start(), container);
+    SettleContainer(fact, exits, now_ns, container);
     const auto log_end = log_ends.find(ContainerId(container.id()));
     if (told || log_end == log_ends.end()) continue;
     container.mutable_fact()->set_log_end(log_end->second);
@@ -352,7 +376,7 @@ sdk::Observation AgentPod::FactOf(const StoredAgentContainer& container) const {
   seen.handler = stored_.handler();
   seen.image_id = container.image_id();
   seen.volume_images = {container.volume_images().begin(), container.volume_images().end()};
-  if (!stored_.at_start() || container.fact().state() >= Fact::UP) return seen;
+  if (!container.queued() || container.fact().state() >= Fact::UP) return seen;
   seen.state = container.started() ? State::kUp : State::kCreated;
   if (!container.started()) return seen;
   if (is_pending()) {

@@ -32,7 +32,7 @@ using LogEnds = std::map<ContainerId, uint64_t>;
 
 class AgentPod {
  public:
-  explicit AgentPod(interlink::v1::StoredAgentPod stored) : stored_(std::move(stored)) {}
+  explicit AgentPod(interlink::v1::StoredAgentPod stored);
   // Asked for. `idle_tries`: how often before the same pod had an allocation and used it for
   // nothing.
   static AgentPod Of(const sdk::SandboxSpec& spec, uint32_t idle_tries = 0);
@@ -75,11 +75,16 @@ class AgentPod {
   bool WaitsAtStart() const {
     return stored_.at_start() && wants_run() && is_pending() && !ended();
   }
-  // With that: the agent does not have the container, and may get it.
+  // With that: the container is kept for the agent from now on. REQUIRES: it is there, and what it
+  // needs is stored.
+  void Keep(const ContainerId& id) { Find(id)->set_queued(true); }
+  // With that: the agent does not have the container, which is kept for it.
   bool IsQueued(const ContainerId& id) const;
+  // With that: nobody but the site has the container, ended or not.
+  bool IsOnlyHere(const ContainerId& id) const;
   // Somebody has started one that the agent does not have.
   bool NeedsAgent() const;
-  // REQUIRES: IsQueued. It never runs.
+  // REQUIRES: IsOnlyHere, and it has not ended. It never runs.
   Observations StopQueued(const ContainerId& id, int64_t now_ns);
   // It has not run, and never will. Nothing when it has ended.
   Observations FailStart(const ContainerId& id, const std::string& why, int64_t now_ns);

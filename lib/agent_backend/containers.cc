@@ -78,16 +78,18 @@ void AgentBackend::LayersSettled(const SandboxId& id) {
   const EntryPtr entry = Find(id);
   if (entry == nullptr) return;
   Observations waiting;
-  bool at_start = false;
+  bool queued = false;
   {
     MutexLock lock(entry->mutex);
-    at_start = entry->pod.stored().at_start();
     for (const auto& container : entry->pod.stored().containers()) {
-      if (container.fact().state() == Fact::PENDING)
+      if (entry->pod.IsQueued(ContainerId(container.id()))) {
+        queued = true;
+      } else if (container.fact().state() == Fact::PENDING) {
         waiting.push_back(entry->pod.FactOf(container));
+      }
     }
   }
-  if (at_start) return Post(id, [this, id] { Drive(id); });
+  if (queued) Post(id, [this, id] { Drive(id); });
   host_.Report(std::move(waiting));
 }
 

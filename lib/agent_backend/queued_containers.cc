@@ -36,9 +36,12 @@ Status AgentBackend::KeepForAgent(const EntryPtr& entry, const sdk::ContainerSpe
   Observations news;
   {
     MutexLock lock(entry->mutex);
-    const auto* container = entry->pod.Find(spec.id);
-    if (container == nullptr) return NotFound("the container was removed");
-    news.push_back(entry->pod.FactOf(*container));
+    AgentPod kept = entry->pod;
+    if (kept.Find(spec.id) == nullptr) return NotFound("the container was removed");
+    kept.Keep(spec.id);
+    RETURN_IF_ERROR(files_.Save(kept.stored()));
+    entry->pod = std::move(kept);
+    news.push_back(entry->pod.FactOf(*entry->pod.Find(spec.id)));
   }
   host_.Report(std::move(news));
   // Its agent may have come meanwhile.
@@ -51,7 +54,8 @@ bool AgentBackend::StopQueued(const EntryPtr& entry, const ContainerId& id, Stat
   Observations news;
   {
     MutexLock lock(entry->mutex);
-    if (!entry->pod.IsQueued(id)) return false;
+    const auto* container = entry->pod.Find(id);
+    if (!entry->pod.IsOnlyHere(id) || container->fact().state() >= Fact::DOWN) return false;
     if (entry->carried.contains(id)) {
       answer = BeingCarried();
       return true;
@@ -71,12 +75,9 @@ bool AgentBackend::RemoveQueued(const EntryPtr& entry, const ContainerId& id, St
   SandboxId sandbox;
   {
     MutexLock lock(entry->mutex);
-    const auto* container = entry->pod.Find(id);
     // A repeat: before its agent has brought the pod up nobody else can have it.
-    const bool unknown = container == nullptr && entry->pod.WaitsAtStart();
-    const bool queued =
-        container != nullptr && entry->pod.stored().at_start() && !container->carried();
-    if (!unknown && !queued) return false;
+    const bool unknown = entry->pod.Find(id) == nullptr && entry->pod.WaitsAtStart();
+    if (!unknown && !entry->pod.IsOnlyHere(id)) return false;
     if (entry->carried.contains(id)) {
       answer = BeingCarried();
       return true;

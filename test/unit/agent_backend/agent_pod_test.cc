@@ -82,6 +82,7 @@ TEST_CASE("a started container of a pod that is shown at once says what its pod 
   AgentPod pod = AgentPod::Of(sdk::SandboxSpec{kPod, NodeId("n"), "slurm", config});
   pod.ShowAtStart();
   AddUnit(pod, true);
+  pod.Keep(kUnit);
   sdk::AllocationFact fact;
   fact.sandbox = kPod;
   fact.message = "queued as job 29";

@@ -268,5 +268,92 @@ TEST_CASE("at-start: an answer of the agent that is lost is asked for again, and
   CHECK(lab.host.Latest(lab.pod, lab.unit).state == State::kUp);
 }
 
+// It counted as queued for ever: its removal was answered here, and it ran on at its agent.
+TEST_CASE("at-start: a container that is made when the pod is up is its agent's") {
+  LaterLab lab;
+  lab.StartQueued();
+  lab.ComeUp();
+  REQUIRE(lab.Asked("agent CreateContainer"));
+  lab.Say(lab.Seen(State::kCreated, lab.unit));
+  REQUIRE(lab.Asked("agent StartContainer"));
+  const ContainerId second(std::string(64, 'c'));
+  REQUIRE(lab.backend
+              ->CreateContainer(
+                  lab.call(), {second, lab.pod, lab.node, "sha256:i", lab.unit_config, lab.config})
+              .ok());
+
+  SECTION("before its agent has told of it") {
+    REQUIRE(lab.backend->StopContainer(lab.call(), lab.pod, second, std::chrono::seconds(1)).ok());
+    CHECK(lab.outside.Count("agent StopContainer") == 1);
+  }
+  SECTION("when its agent has told of it") {
+    lab.Say(lab.Seen(State::kCreated, second));
+    REQUIRE(lab.Is(State::kCreated, second));
+    REQUIRE(lab.backend->StartContainer(lab.call(), lab.pod, second).ok());
+    CHECK(lab.outside.Count("agent StartContainer") == 2);
+    lab.Say(lab.Seen(State::kUp, second));
+    REQUIRE(lab.Is(State::kUp, second));
+  }
+
+  REQUIRE(lab.backend->RemoveContainer(lab.call(), lab.pod, second).ok());
+  CHECK(lab.outside.Count("agent RemoveContainer") == 1);
+  CHECK(lab.outside.Count("agent CreateContainer") == 2);
+}
+
+TEST_CASE("at-start: one that its agent has made without an answer is removed there") {
+  LaterLab lab;
+  lab.outside.Fail("agent CreateContainer", Unavailable("lost"));
+  lab.StartQueued();
+  lab.ComeUp();
+  REQUIRE(lab.Asked("agent CreateContainer"));
+  lab.Say(lab.Seen(State::kCreated, lab.unit));
+  REQUIRE(lab.Asked("agent StartContainer"));
+  lab.Say(lab.Seen(State::kUp, lab.unit));
+
+  REQUIRE(
+      Eventually([&] { return lab.backend->RemoveContainer(lab.call(), lab.pod, lab.unit).ok(); }));
+  CHECK(lab.outside.Count("agent RemoveContainer") == 1);
+}
+
+TEST_CASE("at-start: one whose contents could not be kept is not carried, and can be removed") {
+  LaterLab lab;
+  const std::string contents = lab.folder.File("data/agent-pods/contents");
+  REQUIRE(std::filesystem::remove(contents));
+  REQUIRE(WriteFileAtomically(contents, "in the way", 0600).ok());
+  REQUIRE_FALSE(lab.CreateWithSecret().ok());
+  REQUIRE(std::filesystem::remove(contents));
+  REQUIRE(MakeDirectories(contents, 0700).ok());
+  CHECK(lab.Start().code() == Code::kUnavailable);
+
+  CHECK(lab.backend->RemoveContainer(lab.call(), lab.pod, lab.unit).ok());
+  CHECK(lab.outside.Count("agent RemoveContainer") == 0);
+  CHECK(lab.FilesOfPods() == 1);
+}
+
+// It did not say which containers are queued: all that the agent has not told of are.
+TEST_CASE("at-start: a store of the build before keeps its queued containers") {
+  LaterLab lab;
+  REQUIRE(lab.CreateWithSecret().ok());
+  REQUIRE(lab.Start().ok());
+  lab.backend.reset();
+  const std::string path = lab.folder.File("data/agent-pods/" + lab.pod.str());
+  interlink::v1::StoredAgentPod stored;
+  REQUIRE(stored.ParseFromString(ReadFile(path).value_or("")));
+  REQUIRE(stored.containers_size() == 1);
+  stored.mutable_containers(0)->clear_queued();
+  REQUIRE(WriteFileAtomically(path, stored.SerializeAsString(), 0600).ok());
+  lab.Restart({lab.Fact(AllocationFact::State::kPending)});
+
+  lab.ComeUp();
+
+  REQUIRE(lab.Asked("agent CreateContainer"));
+  CHECK(lab.outside.Count("content /kubelet/secret") == 1);
+  lab.Say(lab.Seen(State::kCreated, lab.unit));
+  REQUIRE(lab.Asked("agent StartContainer"));
+  lab.Say(lab.Seen(State::kUp, lab.unit));
+  REQUIRE(lab.backend->RemoveContainer(lab.call(), lab.pod, lab.unit).ok());
+  CHECK(lab.outside.Count("agent RemoveContainer") == 1);
+}
+
 }  // namespace
 }  // namespace interlink::test

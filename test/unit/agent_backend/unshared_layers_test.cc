@@ -356,6 +356,36 @@ TEST_CASE("at-start: a container whose image its agent cannot have does not star
   CHECK(lab.host.Latest(lab.pod, lab.unit).message.ends_with("no space left"));
 }
 
+// It was carried, without what it mounts, when its image had come.
+TEST_CASE("at-start: a container of a pod that is up waits for its image with its contents") {
+  UnsharedLab lab;
+  REQUIRE(lab.backend->RunSandbox(lab.call(), {lab.pod, lab.node, "later", lab.config}).ok());
+  lab.ComeFrom("n9");
+  auto content = std::make_shared<interlink::v1::MountContent>();
+  content->mutable_snapshot()->add_entries()->set_file("hush");
+  const auto create = [&] {
+    return lab.backend->CreateContainer(lab.call(), {lab.unit,
+                                                     lab.pod,
+                                                     lab.node,
+                                                     "sha256:i",
+                                                     lab.unit_config,
+                                                     lab.config,
+                                                     {},
+                                                     {{"/kubelet/secret", content}}});
+  };
+  REQUIRE(create().code() == Code::kUnavailable);
+  REQUIRE(lab.receiver.Came(kBase));
+  REQUIRE(lab.receiver.Take(lab.folder.File("taken")).ok());
+  lab.receiver.Answer("0 \n");
+
+  // The site is told to ask again.
+  REQUIRE(Eventually([&] { return lab.host.Latest(lab.pod, lab.unit).sandbox == lab.pod; }));
+  CHECK(lab.host.Latest(lab.pod, lab.unit).state == State::kPending);
+  REQUIRE(Eventually([&] { return create().ok(); }));
+  CHECK(lab.outside.Count("agent CreateContainer") == 1);
+  CHECK(lab.outside.Count("content /kubelet/secret") == 1);
+}
+
 TEST_CASE("an allocation whose image is on its way is not idle") {
   UnsharedLab lab(milliseconds(60));
   lab.MakeUpOn("n9");
