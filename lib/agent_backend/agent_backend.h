@@ -117,6 +117,8 @@ class AgentBackend final : public sdk::Backend, public sdk::AgentDesk, private A
     std::string host GUARDED_BY(mutex);        // of the agent, for words
     uint64_t visit GUARDED_BY(mutex) = 0;      // counts its agent's connections
     bool again GUARDED_BY(mutex) = false;      // Drive comes by itself
+    bool settling GUARDED_BY(mutex) = false;   // TakeEnd comes by itself
+    int unsettled GUARDED_BY(mutex) = 0;       // how often it could not be settled
     std::set<ContainerId> carried GUARDED_BY(mutex);      // on their way to the agent
     std::set<ContainerId> start_asked GUARDED_BY(mutex);  // of those, in this visit
     std::optional<SteadyTime> idle_since GUARDED_BY(mutex);
@@ -159,6 +161,7 @@ class AgentBackend final : public sdk::Backend, public sdk::AgentDesk, private A
   void PostFact(sdk::AllocationFact fact);
   void TakeFact(const sdk::AllocationFact& fact);
   bool TakeEnd(const EntryPtr& entry, const sdk::AllocationFact& fact);
+  void SettleLater(const EntryPtr& entry, const sdk::AllocationFact& fact);
   void ReleaseStranger(const sdk::AllocationFact& fact);
 
   // Queue: at-start (queued_containers.cc).

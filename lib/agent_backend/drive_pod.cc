@@ -1,4 +1,6 @@
 // Drive: what is due of a pod at its agent and its provisioner; and what both tell.
+#include <algorithm>
+
 #include "agent_backend/agent_backend.h"
 #include "agent_backend/left_exits.h"
 #include "agent_backend/refusal.h"
@@ -10,6 +12,7 @@ namespace interlink::agent_backend {
 namespace {
 
 constexpr auto kQuestion = std::chrono::seconds(10);
+constexpr int kMostSettleDoublings = 5;  // 2 s become 64 s
 
 }  // namespace
 
@@ -134,10 +137,12 @@ void AgentBackend::TakeFact(const sdk::AllocationFact& fact) {
   const EntryPtr entry = Find(fact.sandbox);
   if (entry == nullptr) return;
   if (fact.state == sdk::AllocationFact::State::kEnded) {
-    if (TakeEnd(entry, fact)) return;
+    {
+      MutexLock lock(entry->mutex);
+      if (entry->settling) return;
+    }
     // Not settled yet: the folder cannot be read, or the record not be written.
-    timer_.After(options_.try_again,
-                 [this, fact] { Post(fact.sandbox, [this, fact] { TakeFact(fact); }); });
+    if (!TakeEnd(entry, fact)) SettleLater(entry, fact);
     return;
   }
   Observations news;
@@ -154,6 +159,25 @@ void AgentBackend::TakeFact(const sdk::AllocationFact& fact) {
     }
   }
   host_.Report(std::move(news));
+}
+
+// The end is told again and again meanwhile.
+void AgentBackend::SettleLater(const EntryPtr& entry, const sdk::AllocationFact& fact) {
+  Duration delay{};
+  {
+    MutexLock lock(entry->mutex);
+    entry->settling = true;
+    delay = options_.try_again * (1U << std::min(entry->unsettled++, kMostSettleDoublings));
+  }
+  timer_.After(delay, [this, fact] {
+    const EntryPtr late = Find(fact.sandbox);
+    if (late == nullptr) return;
+    {
+      MutexLock lock(late->mutex);
+      late->settling = false;
+    }
+    Post(fact.sandbox, [this, fact] { TakeFact(fact); });
+  });
 }
 
 bool AgentBackend::TakeEnd(const EntryPtr& entry, const sdk::AllocationFact& fact) {

@@ -13,6 +13,8 @@ void RecordingHost::StderrLog::Write(LogLevel level, std::string_view message,
   std::string line(message);
   for (const LogField& field : fields) line += " " + std::string(field.key) + "=" + field.value;
   std::fprintf(stderr, "%s\n", line.c_str());
+  MutexLock lock(mutex_);
+  ++counts_[std::string(message)];
 }
 
 RecordingHost::RecordingHost(std::string data_folder) : data_folder_(std::move(data_folder)) {}

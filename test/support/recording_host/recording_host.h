@@ -37,6 +37,8 @@ class RecordingHost final : public sdk::Host {
   bool Holds(const ContainerId& holder, const std::string& image_id);
   // Facts that went backwards or changed an exit: there must be none.
   std::vector<std::string> Violations();
+  // How often that was logged as a warning or an error.
+  int Warned(const std::string& message) { return log_.Count(message); }
   // The site's store is gone, and with it who holds which image.
   void LoseStore();
   // As a new site process: what was reported is forgotten, the world goes on.
@@ -45,9 +47,19 @@ class RecordingHost final : public sdk::Host {
  private:
   // Warnings and errors go to stderr, where a failed test shows them.
   class StderrLog final : public Log {
+   public:
+    int Count(const std::string& message) {
+      MutexLock lock(mutex_);
+      return counts_[message];
+    }
+
+   private:
     bool Enabled(LogLevel level) const override { return level >= LogLevel::kWarning; }
     void Write(LogLevel level, std::string_view message,
                const std::vector<LogField>& fields) override;
+
+    Mutex mutex_;
+    std::map<std::string, int> counts_ GUARDED_BY(mutex_);
   };
 
   const std::string data_folder_;

@@ -534,6 +534,25 @@ TEST_CASE("a ticket opens one sandbox") {
   CHECK(ticket.token == "token of " + lab.pod.str());
 }
 
+// Each of them was tried again for itself, every two seconds.
+TEST_CASE("an end that cannot be stored is tried again less and less, however often it is told") {
+  AgentBackendLab lab;
+  lab.MakeUp();
+  const std::string records = lab.folder.File("data/agent-pods");
+  REQUIRE(rename(records.c_str(), (records + "-away").c_str()) == 0);
+  REQUIRE(WriteFileAtomically(records, "in the way", 0600).ok());
+  const auto tries = [&] { return lab.host.Warned("an end cannot be stored yet"); };
+
+  for (int told = 0; told < 20; ++told) lab.TellEnd();
+  REQUIRE(Eventually([&] { return tries() > 0; }));
+  // The first is after 5 ms, each after it twice as late.
+  CHECK_FALSE(Eventually([&] { return tries() > 20 + 10; }, std::chrono::seconds(1)));
+
+  REQUIRE(unlink(records.c_str()) == 0);
+  REQUIRE(rename((records + "-away").c_str(), records.c_str()) == 0);
+  CHECK(lab.Is(State::kDown));
+}
+
 // A pod's configuration, its environment too, stayed for ever where a site was killed at its write.
 TEST_CASE("what a crash has left of a record's write goes with the next start") {
   AgentBackendLab lab;
