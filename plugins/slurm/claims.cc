@@ -47,8 +47,9 @@ Status FolderClaims::GiveUp(const Pod& pod) {
 }
 
 bool FolderClaims::TimeIsOver(const Pod& pod) {
-  return LeaseIsOver(clock_.Steady(), *pod.raised, desk_.Silence(pod.record.sandbox),
-                     desk_.Lease());
+  const auto leave_within = pod.record.leave_within.value_or(leave_within_);
+  return LeaseIsOver(clock_.Steady(), *pod.raised, desk_.Silence(pod.record.sandbox), desk_.Lease(),
+                     AfterLease(leave_within));
 }
 
 std::string FolderClaims::FolderOf(const Pod& pod) { return folder_.PodFolder(pod.record.sandbox); }

@@ -4,6 +4,7 @@
 #ifndef INTERLINK_PLUGINS_SLURM_CLAIMS_H_
 #define INTERLINK_PLUGINS_SLURM_CLAIMS_H_
 
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
@@ -47,9 +48,10 @@ class Claims {
 // claim.h and fence.h. A lease ends what is silent.
 class FolderClaims final : public Claims {
  public:
-  // All outlive it.
-  FolderClaims(const JobFolder& folder, sdk::AgentDesk& desk, const Clock& clock)
-      : folder_(folder), desk_(desk), clock_(clock) {}
+  // All outlive it. `leave_within`: of agents whose record does not say it.
+  FolderClaims(const JobFolder& folder, sdk::AgentDesk& desk, const Clock& clock,
+               std::chrono::seconds leave_within)
+      : folder_(folder), desk_(desk), clock_(clock), leave_within_(leave_within) {}
   Result<std::optional<Claim>> Read(const Pod& pod) override;
   Result<Claim> Take(const Pod& pod) override;
   Result<AgentWord> Word(const Pod& pod) override;
@@ -62,6 +64,7 @@ class FolderClaims final : public Claims {
   const JobFolder& folder_;
   sdk::AgentDesk& desk_;
   const Clock& clock_;
+  const std::chrono::seconds leave_within_;
 };
 
 // The hub lets one nonce in for ever, or none. What it is to its job the site has written down

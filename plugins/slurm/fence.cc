@@ -13,6 +13,8 @@ namespace {
 
 constexpr size_t kMaxWord = 256;
 constexpr size_t kMaxRefusal = 1024;
+constexpr auto kBesideLeave = std::chrono::seconds(65);
+constexpr auto kShortestAfterLease = std::chrono::seconds(90);
 
 }  // namespace
 
@@ -55,12 +57,16 @@ Status RaiseFence(const std::string& pod_folder) {
   return SyncDirectoryOf(to);
 }
 
-bool LeaseIsOver(SteadyTime now, SteadyTime raised, std::optional<Duration> silence,
-                 Duration lease) {
+Duration AfterLease(std::chrono::seconds leave_within) {
+  return std::max(kShortestAfterLease, leave_within + kBesideLeave);
+}
+
+bool LeaseIsOver(SteadyTime now, SteadyTime raised, std::optional<Duration> silence, Duration lease,
+                 Duration after_lease) {
   if (lease == Duration::zero()) return false;
   const Duration since_raised = now - raised;
   const Duration quiet = silence ? std::min(*silence, since_raised) : since_raised;
-  return quiet > lease + kAfterLease;
+  return quiet > lease + after_lease;
 }
 
 }  // namespace interlink::slurm

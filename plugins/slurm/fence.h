@@ -3,8 +3,8 @@
 //
 // An agent that leaves says so in `left` and, when it found its heartbeat folder gone, in `fenced`
 // ("1 NONCE ended": nothing of the pod runs, nothing starts any more; "1 NONCE unsure"). One that
-// says nothing cannot renew its lease once the folder is gone: it stops its containers within a
-// lease of its last beat or of the hub's last answer.
+// says nothing cannot renew its lease once the folder is gone: it begins to stop its containers
+// within a lease of its last beat or of the hub's last answer, and has the time for its leave then.
 #ifndef INTERLINK_PLUGINS_SLURM_FENCE_H_
 #define INTERLINK_PLUGINS_SLURM_FENCE_H_
 
@@ -18,8 +18,10 @@
 
 namespace interlink::slurm {
 
-// From the end of its lease until an agent has stopped everything.
-inline constexpr auto kAfterLease = std::chrono::seconds(90);
+// From the end of its lease until an agent has stopped everything: `leave_within` of AgentCommand,
+// and 65 s for what it does before, and for shared file systems that see a renamed folder late. At
+// least 90 s.
+Duration AfterLease(std::chrono::seconds leave_within);
 
 enum class AgentWord { kNone, kUnsure, kEnded };
 
@@ -38,9 +40,9 @@ Status RaiseFence(const std::string& pod_folder);
 
 // True: an agent that could last renew its lease at `raised`, and was silent at the hub for
 // `silence` (nothing: since before `raised`), is beyond it and has stopped everything. Zero: there
-// is no lease, so it never is.
-bool LeaseIsOver(SteadyTime now, SteadyTime raised, std::optional<Duration> silence,
-                 Duration lease);
+// is no lease, so it never is. `after_lease`: AfterLease.
+bool LeaseIsOver(SteadyTime now, SteadyTime raised, std::optional<Duration> silence, Duration lease,
+                 Duration after_lease);
 
 }  // namespace interlink::slurm
 

@@ -90,6 +90,7 @@ json ToJson(const JobRecord& record) {
           {"orphan", record.orphan},
           {"folderless", record.folderless},
           {"limit_at", record.limit_at},
+          {"leave_within", record.leave_within ? json(record.leave_within->count()) : json()},
           {"doom", record.doom}};
 }
 
@@ -109,6 +110,9 @@ JobRecord RecordFrom(const json& from) {
   record.folderless = from.value("folderless", false);
   record.limit_at = from.value("limit_at", int64_t{0});
   if (from.contains("user")) record.user = UserFrom(from.at("user"));
+  if (from.contains("leave_within") && !from.at("leave_within").is_null()) {
+    record.leave_within = std::chrono::seconds(from.at("leave_within").get<int64_t>());
+  }
   from.at("doom").get_to(record.doom);
   return record;
 }

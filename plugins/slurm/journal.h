@@ -10,6 +10,7 @@
 #ifndef INTERLINK_PLUGINS_SLURM_JOURNAL_H_
 #define INTERLINK_PLUGINS_SLURM_JOURNAL_H_
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -45,7 +46,9 @@ struct JobRecord {
   // Its jobs share no folder with the site: its claim is the hub's binding (claims.h).
   bool folderless = false;
   int64_t limit_at = 0;  // of these: when SLURM ends the job that ran last: seconds of 1970
-  std::string doom;      // why its jobs are cancelled without anybody's wish; empty: they are not
+  // What its jobs' agents were given to leave, the longest; nothing: an older build has written it.
+  std::optional<std::chrono::seconds> leave_within;
+  std::string doom;  // why its jobs are cancelled without anybody's wish; empty: they are not
 };
 
 struct JournalEntry {

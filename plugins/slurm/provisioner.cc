@@ -87,7 +87,7 @@ SlurmProvisioner::SlurmProvisioner(ProvisionerParts parts, SlurmOptions options)
                 {.lineage = parts_.host.lineage(),
                  .user = parts_.sees_all ? "" : parts_.user,
                  .message_timeout = options_.message_timeout}),
-      folder_claims_(folder_, parts_.desk, clock_),
+      folder_claims_(folder_, parts_.desk, clock_, options_.leave_within),
       binding_claims_(parts_.desk, clock_, [this](const SandboxId& id) { return BroughtTo(id); }),
       cancellations_(*parts_.commands, clock_, parts_.host.lineage(),
                      parts_.sees_all ? "" : parts_.user),

@@ -1,4 +1,5 @@
 // sbatch, and what came of it. Runs in the sandbox's lane.
+#include <algorithm>
 #include <utility>
 
 #include "slurm/job_name.h"
@@ -27,6 +28,8 @@ Status SlurmProvisioner::SubmitOnce(Pod& pod) {
   JobRecord begun = pod.record;
   begun.stage = Stage::kDoubt;
   ++begun.submissions;
+  begun.leave_within =
+      std::max(options_.leave_within, begun.leave_within.value_or(options_.leave_within));
   if (begun.since == 0) begun.since = clock_.WallNanos() / kNanosPerSecondOfSubmit;
   RETURN_IF_ERROR(journal_.Write(begun));
   pod.record = std::move(begun);

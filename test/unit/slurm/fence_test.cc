@@ -50,13 +50,15 @@ TEST_CASE("A lease is over when neither folder nor hub can have renewed it for l
   const SteadyTime raised{seconds(1000)};
   const Duration lease = seconds(300);
   const auto over = [&](int64_t since, std::optional<Duration> silence) {
-    return LeaseIsOver(raised + seconds(since), raised, silence, lease);
+    return LeaseIsOver(raised + seconds(since), raised, silence, lease, AfterLease(seconds(25)));
   };
   CHECK_FALSE(over(390, std::nullopt));
   CHECK(over(391, std::nullopt));
   CHECK_FALSE(over(5000, seconds(10)));  // the hub still hears it
   CHECK(over(5000, seconds(391)));
   CHECK_FALSE(over(100, seconds(5000)));  // it could beat until the fence was raised
+  CHECK(AfterLease(seconds(10)) == seconds(90));
+  CHECK(AfterLease(seconds(26)) == seconds(91));
 }
 
 TEST_CASE("A raised fence stays raised, and needs the folder") {
@@ -99,6 +101,30 @@ TEST_CASE("An agent that never answers its fence is over after its lease and 90 
   CHECK(lab.clock.Steady() - raised > seconds(390));
   CHECK(end.exit_code == 137);
   CHECK(end.pod_folder == lab.PodFolder(kFenced));
+}
+
+// It was given up after 90 s, however long the site had let it leave: its containers ran on.
+TEST_CASE("An agent that may take long to leave is over after its lease and that time, and 65 s") {
+  ProvisionerLab lab;
+  lab.options.leave_within = seconds(600);
+  Claim7(lab);
+  SECTION("as it was submitted, whatever is configured now") {
+    lab.options.leave_within = seconds(25);
+    lab.Start();
+  }
+  SECTION("as it is configured, where the record does not say") {
+    JobRecord old = lab.Record(kFenced);
+    CHECK(old.leave_within == seconds(600));
+    old.leave_within.reset();
+    REQUIRE(lab.journal().Write(old).ok());
+    lab.Start();
+  }
+  lab.SetJob(7, "FAILED", "0:9");
+  REQUIRE(GivenUp(lab));
+  lab.Pass(seconds(950));
+  CHECK_FALSE(lab.Ended(kFenced));
+
+  lab.End(kFenced, seconds(2));
 }
 
 TEST_CASE("Without a lease an agent that never answers its fence is never over") {

@@ -146,7 +146,7 @@ TEST_CASE("Killed while the fence was up: the lease counts from the new start") 
   lab.Start();
   const SteadyTime begin = lab.clock.Steady();
   lab.End(kLost, seconds(1));
-  CHECK(lab.clock.Steady() - begin > lab.site.lease + kAfterLease);
+  CHECK(lab.clock.Steady() - begin > lab.site.lease + AfterLease(lab.options.leave_within));
 }
 
 TEST_CASE("A pod's folder without a journal is taken up, ends by proof, and is never submitted") {
