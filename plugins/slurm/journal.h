@@ -40,7 +40,7 @@ struct JobRecord {
   JobOptions options;
   Stage stage = Stage::kWanted;
   int submissions = 0;  // begun
-  uint64_t job = 0;     // the last that was accepted or seen
+  uint64_t job = 0;     // of the last submission, once it was accepted; 0: nobody has said it
   int64_t since = 0;    // of the first submission: seconds of 1970
   bool orphan = false;  // found without a journal: never submitted again
   // Its jobs share no folder with the site: its claim is the hub's binding (claims.h).

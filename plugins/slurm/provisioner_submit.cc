@@ -28,6 +28,7 @@ Status SlurmProvisioner::SubmitOnce(Pod& pod) {
   JobRecord begun = pod.record;
   begun.stage = Stage::kDoubt;
   ++begun.submissions;
+  begun.job = 0;
   begun.leave_within =
       std::max(options_.leave_within, begun.leave_within.value_or(options_.leave_within));
   if (begun.since == 0) begun.since = clock_.WallNanos() / kNanosPerSecondOfSubmit;

@@ -234,6 +234,21 @@ TEST_CASE("A job that a controller has lost is submitted again, a few times") {
   CHECK(lab.Count("sbatch") == kMostSubmissions);
 }
 
+// The lost job's number was waited for, and then what somebody had cancelled was submitted again.
+TEST_CASE("A job that was made in doubt after a lost one ends its pod when it is cancelled") {
+  ProvisionerLab lab;
+  SubmitOne(lab);
+  lab.sbatch_answer = Result<Answer>(DeadlineExceeded("sbatch was killed"));
+  lab.ForgetJobs();
+  REQUIRE(lab.Until([&] { return lab.Jobs().size() == 1; }));
+  lab.SetJob(8, "CANCELLED");
+  lab.Pass(seconds(60));
+
+  REQUIRE(lab.Ended(kPod));
+  CHECK(lab.Latest(kPod).message.find("was cancelled by somebody else") != std::string::npos);
+  CHECK(lab.Count("sbatch") == 2);
+}
+
 TEST_CASE("A job that ended before it ran while nobody looked is not submitted again") {
   ProvisionerLab lab;
   SubmitOne(lab);
