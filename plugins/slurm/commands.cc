@@ -18,9 +18,13 @@ constexpr size_t kWordsLimit = 500;
 constexpr const char* kSetpriv = "setpriv";
 constexpr const char* kCommandFollows = "--";
 // slurm_strerror of 22.05 and 24.11, and of the resolver and connect(2) below it.
-constexpr std::array<std::string_view, 5> kUnreachableWords = {
+constexpr std::array<std::string_view, 6> kUnreachableWords = {
     "Unable to contact slurm controller", "Could not establish a configuration source",
-    "Slurm backup controller in standby mode", "Connection refused", "Unable to resolve"};
+    "Slurm backup controller in standby mode", "Connection refused", "Unable to resolve",
+    // munged is away on this machine: nothing could be sent.
+    "Munge encode failed"};
+// Here or at the controller: of the request, or of the answer to one that was taken.
+constexpr std::string_view kAuthenticationWords = "authentication error";
 constexpr std::array<std::string_view, 15> kDoubtWords = {"(send failure)",
                                                           "(receive failure)",
                                                           "(shutdown failure)",
@@ -116,7 +120,8 @@ std::vector<std::string> AsUser(const FileOwner& user, std::vector<std::string> 
 
 Trouble TroubleOf(const Answer& answer) {
   if (answer.signal != 0 || HasAny(answer.err, kDoubtWords)) return Trouble::kDoubt;
-  return HasAny(answer.err, kUnreachableWords) ? Trouble::kUnreachable : Trouble::kOther;
+  if (HasAny(answer.err, kUnreachableWords)) return Trouble::kUnreachable;
+  return HasAny(answer.err, std::array{kAuthenticationWords}) ? Trouble::kDoubt : Trouble::kOther;
 }
 
 std::string Words(const Answer& answer) {

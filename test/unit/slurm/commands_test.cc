@@ -95,6 +95,12 @@ TEST_CASE("What SLURM says decides whether asking again helps") {
       {"sbatch: fatal: Could not establish a configuration source\n", Trouble::kUnreachable},
       {"sbatch: error: Batch job submission failed: Invalid partition name specified\n",
        Trouble::kOther},
+      {"squeue: error: Munge encode failed: Failed to access \"/run/munge/munge.socket.2\": No "
+       "such "
+       "file or directory\n"
+       "slurm_load_jobs error: Protocol authentication error\n",
+       Trouble::kUnreachable},
+      {"slurm_load_jobs error: Protocol authentication error\n", Trouble::kDoubt},
       {"", Trouble::kOther},
   }));
   CHECK(TroubleOf({1, 0, "", words}) == trouble);

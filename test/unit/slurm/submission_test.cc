@@ -114,6 +114,19 @@ TEST_CASE("What sbatch answers is one of four outcomes") {
        "sbatch: error: Batch job submission failed: Unable to contact slurm controller (receive "
        "failure)\n",
        Kind::kUnknown},
+      // munged is down here: nothing was sent.
+      {1, 0, "",
+       "sbatch: error: If munged is up, restart with --num-threads=10\n"
+       "sbatch: error: Munge encode failed: Failed to access \"/run/munge/munge.socket.2\": No "
+       "such "
+       "file or directory\n"
+       "sbatch: error: slurm_send_node_msg: auth_g_create: REQUEST_SUBMIT_BATCH_JOB has "
+       "authentication error\n"
+       "sbatch: error: Batch job submission failed: Protocol authentication error\n",
+       Kind::kNotReached},
+      // Or its answer could not be read.
+      {1, 0, "", "sbatch: error: Batch job submission failed: Protocol authentication error\n",
+       Kind::kUnknown},
       {1, 0, "4711\n", "", Kind::kUnknown},
       {1, 0, "", "", Kind::kUnknown},
       {3, 0, "", "wrapper: something went wrong\n", Kind::kUnknown},
