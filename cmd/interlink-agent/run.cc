@@ -158,6 +158,8 @@ Result<agent::AgentOptions> AgentOptionsOf(const RunOptions& options) {
   agent.leave_within = std::chrono::seconds(options.leave_within_seconds);
   agent.shared_folder = options.shared_folder;
   agent.no_lease = options.no_lease;
+  // Without it nobody but the site can renew a lease, and the site may have to be waited for.
+  if (options.shared_folder) agent.lease = std::chrono::seconds(options.shim_lease_seconds);
   if (options.transport == "relay") agent.longest_wait = kLongestRelayWait;
   if (options.transport == "auto") agent.longest_wait = kLongestAutoWait;
   ASSIGN_OR_RETURN(agent.boot_id, engine::BootId());

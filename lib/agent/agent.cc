@@ -35,7 +35,7 @@ Agent::Agent(AgentOptions options, const Parts& parts)
       unread_(!options_.shared_folder && parts.shim_folder
                   ? std::make_unique<UnreadLogs>(parts.shim_folder, parts.clock)
                   : nullptr),
-      state_(parts.folder.highest_term()),
+      state_(parts.folder.highest_term(), options_.lease, parts.clock.Steady()),
       wait_(options_.shortest_wait),
       steps_("agent", kAgentThreads, kMaxAgentSteps) {
   parts_.host.SetSink(this);

@@ -57,6 +57,8 @@ struct AgentOptions {
   Duration beat_every = std::chrono::seconds(10);
   // A site that is away for however long changes nothing, whatever lease it gives.
   bool no_lease = false;
+  // From the start of the process until a welcome says another one; zero: none.
+  Duration lease{};
 };
 
 class Agent final : private FactSink {

@@ -139,13 +139,10 @@ bool ControlState::Silent(SteadyTime now) const {
          now - unanswered_.begin()->second > kSilentIntervals * interval_;
 }
 
-void ControlState::Renew(SteadyTime since) {
-  answered_ = answered_once_ ? std::max(answered_, since) : since;
-  answered_once_ = true;
-}
+void ControlState::Renew(SteadyTime since) { answered_ = std::max(answered_, since); }
 
 bool ControlState::LeaseOver(SteadyTime now) const {
-  return lease_ > Duration::zero() && answered_once_ && now - answered_ > lease_;
+  return lease_ > Duration::zero() && now - answered_ > lease_;
 }
 
 }  // namespace interlink::agent

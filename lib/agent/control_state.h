@@ -21,8 +21,11 @@ namespace interlink::agent {
 
 class ControlState {
  public:
-  // `highest_term`: as it was stored; 0: none seen.
-  explicit ControlState(uint64_t highest_term) : highest_term_(highest_term) {}
+  // `highest_term`: as it was stored; 0: none seen. `lease`: until a welcome says another one, from
+  // `since` on; zero: none.
+  explicit ControlState(uint64_t highest_term, Duration lease = Duration::zero(),
+                        SteadyTime since = {})
+      : highest_term_(highest_term), lease_(lease), answered_(since) {}
 
   uint64_t highest_term() const { return highest_term_; }
   bool online() const { return online_; }
@@ -85,8 +88,7 @@ class ControlState {
   SteadyTime next_heartbeat_ = SteadyTime::max();
   uint64_t heartbeats_ = 0;                    // sent on this stream
   std::map<uint64_t, SteadyTime> unanswered_;  // heartbeats: when they were sent
-  SteadyTime answered_;                        // sending time of the newest answered one
-  bool answered_once_ = false;
+  SteadyTime answered_;  // sending time of the newest answered one; before: the start
 };
 
 }  // namespace interlink::agent

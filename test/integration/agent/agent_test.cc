@@ -7,6 +7,7 @@
 #include "interlink/agent/v1/agent.pb.h"
 #include "running_agent.h"
 #include "support/eventually.h"
+#include "support/scripted_backend.h"
 
 namespace interlink::test {
 namespace {
@@ -22,6 +23,24 @@ void RunOne(AgentLab& lab, const std::vector<std::string>& argv) {
   lab.RunPod();
   lab.Ask(CreateCommand(kContainer, argv));
   lab.Ask(StartCommand(kContainer));
+}
+
+// What an earlier process of the agent has left: a pod with a container that runs.
+void RunningOne(const AgentLab& lab, World& world) {
+  MutexLock lock(world.mutex);
+  world.pods[lab.pod] = {NodeId("node"), State::kUp};
+  world.units[kContainer] = {NodeId("node"), lab.pod, State::kUp};
+}
+
+State StateOf(World& world) {
+  MutexLock lock(world.mutex);
+  return world.units[kContainer].state;
+}
+
+auto ScriptedIn(World& world) {
+  return [&world](sdk::Host& host) -> std::unique_ptr<sdk::Backend> {
+    return std::make_unique<ScriptedBackend>(world, host);
+  };
 }
 
 bool Seen(AgentLab& lab, State state) {
@@ -307,6 +326,23 @@ TEST_CASE("where the folder is shared a lost site ends no lease, and its fence e
   REQUIRE(Eventually([&] { return access((folder + "/fenced").c_str(), F_OK) == 0; }));
   CHECK(ReadFile(folder + "/fenced").value_or("") == "1 " + lab.nonce + " ended\n");
   CHECK(access((folder + "/exits/" + kContainer.str()).c_str(), F_OK) == 0);
+}
+
+// It had none before the site's first word, which may never come: what it found ran on for ever.
+TEST_CASE("an agent that is started again has its lease before the site has let it in") {
+  AgentLab lab;
+  const auto channel = lab.ChannelOf(lab.pod);
+  lab.StopHub();
+  // Where its beat goes is a folder: neither written nor given up.
+  REQUIRE(MakeDirectories(lab.folder.File("pod-" + lab.nonce + "/heartbeat/beat/full"), 0700).ok());
+  World world;
+  RunningOne(lab, world);
+
+  RunningAgent agent(lab, lab.nonce, std::chrono::seconds(10), true, channel, {},
+                     {.lease = std::chrono::seconds(2), .backend = ScriptedIn(world)});
+
+  REQUIRE(Eventually([&] { return agent.end().has_value(); }));
+  CHECK(StateOf(world) == State::kDown);
 }
 
 TEST_CASE("a site that takes the pod back ends the agent that comes again") {

@@ -17,6 +17,15 @@
 
 namespace interlink::test {
 
+// What differs from one test to the next.
+struct AgentTweaks {
+  Duration lease{};
+  std::chrono::milliseconds longest_wait{200};
+  const Clock* clock = nullptr;  // else the lab's
+  // Else a FakeBackend.
+  std::function<std::unique_ptr<sdk::Backend>(sdk::Host&)> backend;
+};
+
 // A process of the agent: its folder outlives it.
 class RunningAgent {
  public:
@@ -26,32 +35,44 @@ class RunningAgent {
   RunningAgent(AgentLab& lab, const std::string& nonce,
                std::chrono::seconds leave_within = std::chrono::seconds(10),
                bool shared_folder = false, const std::optional<agent::ChannelOptions>& channel = {},
-               const std::function<ChannelPtr(ChannelPtr)>& wrap = {})
+               const std::function<ChannelPtr(ChannelPtr)>& wrap = {},
+               const AgentTweaks& tweaks = {})
       : host_(lab.pod, MadeFolder(lab.folder.File("backend-" + nonce)), lab.log, lab.clock) {
     auto folder = agent::PodFolder::Open(lab.folder.File("pod-" + nonce), lab.pod, nonce);
     REQUIRE(folder.ok());
     folder_ = *std::move(folder);
-    auto backend = fake::FakeBackend::Create(host_, {"fake", {"test"}, {}});
-    INFO(backend.status().ToString());
-    REQUIRE(backend.ok());
-    backend_ = *std::move(backend);
+    if (tweaks.backend) {
+      backend_ = tweaks.backend(host_);
+    } else {
+      auto backend = fake::FakeBackend::Create(host_, {"fake", {"test"}, {}});
+      INFO(backend.status().ToString());
+      REQUIRE(backend.ok());
+      backend_ = *std::move(backend);
+    }
     auto layers = agent::LayerFolder::Open({.folder = LayersOf(lab, nonce)}, lab.log);
     REQUIRE(layers.ok());
     layers_ = *std::move(layers);
-    channel_ = agent::MakeChannel(channel.value_or(lab.ChannelOf(lab.pod)));
+    channel_ = agent::MakeChannel(channel ? *channel : lab.ChannelOf(lab.pod));
     if (wrap) channel_ = wrap(std::move(channel_));
     agent::AgentOptions options;
     options.sandbox = lab.pod;
     options.nonce = nonce;
     options.allocation = "4711";
     options.shortest_wait = std::chrono::milliseconds(20);
-    options.longest_wait = std::chrono::milliseconds(200);
+    options.longest_wait = tweaks.longest_wait;
+    options.lease = tweaks.lease;
     options.leave_within = leave_within;
     options.shared_folder = shared_folder;
     options.beat_every = std::chrono::milliseconds(100);
     agent_ = std::make_unique<agent::Agent>(
-        options, agent::Agent::Parts{
-                     *channel_, *backend_, host_, *folder_, lab.log, lab.clock, {}, layers_.get()});
+        options, agent::Agent::Parts{*channel_,
+                                     *backend_,
+                                     host_,
+                                     *folder_,
+                                     lab.log,
+                                     tweaks.clock == nullptr ? lab.clock : *tweaks.clock,
+                                     {},
+                                     layers_.get()});
     thread_ = std::jthread([this] {
       const Status end = agent_->Run();
       MutexLock lock(mutex_);

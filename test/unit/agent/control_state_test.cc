@@ -224,6 +224,18 @@ TEST_CASE("the lease counts from sending the last answered heartbeat") {
   CHECK_FALSE(state.LeaseOver(kStart + seconds(110)));
 }
 
+TEST_CASE("before its first welcome an agent has the lease of its start") {
+  ControlState state(0, seconds(60), kStart);
+  CHECK_FALSE(state.LeaseOver(kStart + seconds(60)));
+  CHECK(state.LeaseOver(kStart + milliseconds(60'001)));
+  state.Renew(kStart + seconds(30));
+  CHECK_FALSE(state.LeaseOver(kStart + seconds(90)));
+
+  REQUIRE(state.OnWelcome(WelcomeOf(1), kStart + seconds(40)).ok());
+
+  CHECK_FALSE(state.LeaseOver(kStart + std::chrono::hours(24)));  // the hub gives none
+}
+
 TEST_CASE("without a lease an agent waits for ever") {
   ControlState state(0);
   REQUIRE(state.OnWelcome(WelcomeOf(1), kStart).ok());
