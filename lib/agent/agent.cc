@@ -14,6 +14,8 @@ constexpr size_t kMaxAgentSteps = 10'000;
 constexpr auto kStepsWithin = std::chrono::seconds(5);
 constexpr auto kWatchEvery = std::chrono::seconds(1);
 constexpr auto kLongestCommand = std::chrono::minutes(10);
+// Of a beat when the lease is over: the process, or the whole machine, may have been suspended.
+constexpr auto kLastBeatWithin = std::chrono::seconds(10);
 constexpr auto kLookWithin = std::chrono::seconds(10);
 constexpr auto kRecoverWithin = std::chrono::minutes(1);
 // A larger message would end the stream, not the call.
@@ -21,6 +23,7 @@ constexpr size_t kMaxAnswer = (16U << 20U) - (64U << 10U);
 constexpr const char* kChangesLane = "changes";
 constexpr const char* kFactsLane = "facts";
 constexpr const char* kBeatLane = "beat";
+constexpr const char* kLeaseOver = "the site was not heard of for a lease";
 
 }  // namespace
 
@@ -128,25 +131,39 @@ void Agent::Watch() {
   const SteadyTime now = parts_.clock.Steady();
   {
     MutexLock lock(mutex_);
-    lease_over = !leaving_ && !options_.no_lease && state_.LeaseOver(now);
+    lease_over = IsLeaseOver(now);
     beat = options_.shared_folder && !beating_ && !fenced_ && now >= next_beat_;
     beating_ = beating_ || beat;
     if (beat) next_beat_ = now + options_.beat_every;
     look = state_.wants_all() && !looking_;
     looking_ = looking_ || look;
   }
-  if (lease_over) Leave("the site was not heard of for a lease");
+  if (lease_over) Leave(kLeaseOver);
   // In a lane of its own: a shared file system may make it wait for long.
   if (beat) Post(kBeatLane, [this, now] { Beat(now); });
   if (look) Post(kFactsLane, [this] { LookAround(); });
 }
 
+// Where the folder is shared nobody has given the pod up as long as a beat can be written there.
+bool Agent::IsLeaseOver(SteadyTime now) {
+  if (leaving_ || options_.no_lease || !state_.LeaseOver(now)) {
+    last_beat_by_.reset();
+    return false;
+  }
+  if (!options_.shared_folder) return true;
+  if (!last_beat_by_) last_beat_by_ = now + kLastBeatWithin;
+  next_beat_ = now;
+  return now >= *last_beat_by_;
+}
+
 void Agent::Beat(SteadyTime began) {
   const Status beaten = parts_.folder.Beat();
   const bool fenced = beaten.code() == Code::kNotFound;
+  bool was_last = false;
   {
     MutexLock lock(mutex_);
     beating_ = false;
+    was_last = !beaten.ok() && last_beat_by_.has_value();
     fenced_ = fenced_ || fenced;
     // From its beginning: whoever took the folder away later counts from there.
     if (beaten.ok()) state_.Renew(began);
@@ -156,6 +173,7 @@ void Agent::Beat(SteadyTime began) {
   } else if (!beaten.ok()) {
     parts_.log.Warning("the heartbeat cannot be written", {{"error", beaten.ToString()}});
   }
+  if (was_last) Leave(kLeaseOver);
 }
 
 void Agent::Post(const std::string& lane, std::function<void()> step) {

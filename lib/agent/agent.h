@@ -110,6 +110,8 @@ class Agent final : private FactSink {
   void WaitForNextTry();
   // What is due every second: the lease, a beat, a look at everything that there is.
   void Watch();
+  // True: the lease is over, and no beat renews it any more.
+  bool IsLeaseOver(SteadyTime now) REQUIRES_LOCK(mutex_);
 
   // Steps.
   void Post(const std::string& lane, std::function<void()> step);
@@ -156,7 +158,8 @@ class Agent final : private FactSink {
   bool beating_ GUARDED_BY(mutex_) = false;  // Beat is posted
   bool fenced_ GUARDED_BY(mutex_) = false;
   SteadyTime next_beat_ GUARDED_BY(mutex_);
-  std::optional<std::string> leaving_ GUARDED_BY(mutex_);  // why
+  std::optional<SteadyTime> last_beat_by_ GUARDED_BY(mutex_);  // the lease is over
+  std::optional<std::string> leaving_ GUARDED_BY(mutex_);      // why
   SteadyTime leave_by_ GUARDED_BY(mutex_) = SteadyTime::max();
   std::optional<Status> ended_ GUARDED_BY(mutex_);    // nothing runs any more; or why something may
   std::optional<Status> refused_ GUARDED_BY(mutex_);  // for ever

@@ -345,6 +345,60 @@ TEST_CASE("an agent that is started again has its lease before the site has let 
   CHECK(StateOf(world) == State::kDown);
 }
 
+// Steady time that jumps, as after the job was suspended.
+class JumpingClock final : public Clock {
+ public:
+  int64_t WallNanos() const override { return clock_.WallNanos(); }
+  SteadyTime Steady() const override { return clock_.Steady() - Duration(behind_.load()); }
+  void Jump() { behind_ = 0; }
+
+ private:
+  SystemClock clock_;
+  std::atomic<Duration::rep> behind_ = Duration(std::chrono::minutes(10)).count();
+};
+
+// Its agent found its lease over before it had tried a beat, and killed the pod.
+TEST_CASE("a job that was suspended for longer than its lease goes on while its folder is there") {
+  AgentLab lab;
+  const auto channel = lab.ChannelOf(lab.pod);
+  lab.StopHub();
+  const std::string folder = lab.folder.File("pod-" + lab.nonce);
+  REQUIRE(MakeDirectories(folder + "/heartbeat", 0700).ok());
+  const auto beats = [&] { return ReadFile(folder + "/heartbeat/beat").value_or(""); };
+  JumpingClock clock;
+  World world;
+  RunningOne(lab, world);
+  RunningAgent agent(
+      lab, lab.nonce, std::chrono::seconds(10), true, channel, {},
+      {.lease = std::chrono::minutes(2), .clock = &clock, .backend = ScriptedIn(world)});
+  REQUIRE(Eventually([&] { return !beats().empty(); }));
+  bool goes_on = true;
+  SECTION("there") {}
+  SECTION("given up meanwhile") {
+    goes_on = false;
+    REQUIRE(rename((folder + "/heartbeat").c_str(), (folder + "/given-up").c_str()) == 0);
+  }
+  SECTION("not to be written") {
+    goes_on = false;
+    REQUIRE(rename((folder + "/heartbeat").c_str(), (folder + "/away").c_str()) == 0);
+    REQUIRE(MakeDirectories(folder + "/heartbeat/beat/full", 0700).ok());
+  }
+  const std::string before = beats();
+
+  clock.Jump();
+
+  if (goes_on) {
+    REQUIRE(Eventually([&] { return beats() != before; }));
+    CHECK(Eventually([&, second = beats()] { return beats() != second; }));
+    CHECK_FALSE(agent.end());
+    CHECK(access((folder + "/left").c_str(), F_OK) != 0);
+    CHECK(StateOf(world) == State::kUp);
+  } else {
+    REQUIRE(Eventually([&] { return agent.end().has_value(); }));
+    CHECK(StateOf(world) == State::kDown);
+  }
+}
+
 TEST_CASE("a site that takes the pod back ends the agent that comes again") {
   AgentLab lab;
   RunningAgent agent(lab, lab.nonce);
