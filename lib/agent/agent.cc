@@ -91,6 +91,8 @@ Status Agent::Recover() {
   const std::vector<v1::Fact> facts = Recorded(*found);
   MutexLock lock(mutex_);
   state_.Put(facts);
+  recovered_ = true;
+  changed_.NotifyAll();
   return {};
 }
 

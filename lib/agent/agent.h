@@ -86,8 +86,8 @@ class Agent final : private FactSink {
   // kDeadlineExceeded: not all of it ended, or was told, within leave_within.
   Status Run();
 
-  // Stops the containers with their grace, and makes Run return. Idempotent: the first `why`
-  // counts.
+  // Stops the containers with their grace, those of an earlier process too, and makes Run return.
+  // Idempotent: the first `why` counts.
   void Leave(const std::string& why);
 
  private:
@@ -129,6 +129,8 @@ class Agent final : private FactSink {
   // Leaving.
   void LeaveNow(const std::stop_token& stop);
   Status StopEverything(const std::stop_token& stop, SteadyTime deadline);
+  // False: it is not known what an earlier process has left.
+  bool AwaitRecovered(const std::stop_token& stop, SteadyTime deadline);
   // Until the site has all logs, or the deadline.
   void AwaitLogs(const std::stop_token& stop, SteadyTime deadline);
   // The site's proof in the pod's folder. True: of an end for certain.
@@ -154,6 +156,7 @@ class Agent final : private FactSink {
   std::deque<v1::Answer> answers_ GUARDED_BY(mutex_);
   std::set<std::string> logs_grown_ GUARDED_BY(mutex_);
   std::list<std::unique_ptr<CarriedStream>> streams_ GUARDED_BY(mutex_);
+  bool recovered_ GUARDED_BY(mutex_) = false;
   bool looking_ GUARDED_BY(mutex_) = false;  // LookAround is posted
   bool beating_ GUARDED_BY(mutex_) = false;  // Beat is posted
   bool fenced_ GUARDED_BY(mutex_) = false;

@@ -16,6 +16,7 @@ constexpr auto kAfterKill = std::chrono::seconds(5);
 constexpr auto kToTell = std::chrono::seconds(2);
 constexpr auto kToSave = std::chrono::seconds(1);  // of that, the last bytes of logs
 constexpr auto kLookAtLogs = std::chrono::milliseconds(100);
+constexpr auto kLookForStop = std::chrono::milliseconds(100);  // nobody tells of it
 
 std::chrono::seconds GraceOf(const v1::Fact& fact) {
   runtime::v1::ContainerConfig config;
@@ -101,6 +102,9 @@ Status Agent::StopEverything(const std::stop_token& stop, SteadyTime deadline) {
   if (!marked.ok()) {
     parts_.log.Error("the end of the pod cannot be stored", {{"error", marked.ToString()}});
   }
+  if (!AwaitRecovered(stop, deadline)) {
+    return DeadlineExceeded("it is not known yet what an earlier process of the agent has left");
+  }
   std::map<std::string, v1::Fact> facts;
   {
     MutexLock lock(mutex_);
@@ -126,6 +130,14 @@ Status Agent::StopEverything(const std::stop_token& stop, SteadyTime deadline) {
   if (!stopped.ok()) return stopped.WithContext("stop the sandbox");
   if (AwaitEnds(stop, deadline, true)) return {};
   return failed.ok() ? DeadlineExceeded("something of the pod still runs") : failed;
+}
+
+bool Agent::AwaitRecovered(const std::stop_token& stop, SteadyTime deadline) {
+  MutexLock lock(mutex_);
+  while (!recovered_ && !stop.stop_requested() && parts_.clock.Steady() < deadline) {
+    changed_.WaitFor(mutex_, kLookForStop, [&]() NO_LOCK_ANALYSIS { return recovered_; });
+  }
+  return recovered_;
 }
 
 bool Agent::AwaitEnds(const std::stop_token& stop, SteadyTime deadline, bool sandbox) {

@@ -49,6 +49,8 @@ struct World {
   // What sessions and ports are made of; none: kUnimplemented. Set before the backend is used.
   std::function<Result<UniqueFd>(const sdk::SessionSpec&)> open_session;
   std::function<Result<UniqueFd>(uint16_t port)> dial;
+  // What comes before the answer of Recover. Set before the backend is used.
+  std::function<void()> before_recover;
   // What is measured; none: kUnimplemented. Set before the backend is used.
   std::function<Result<std::vector<runtime::v1::PodSandboxMetrics>>(const Call&)> metrics;
 
@@ -85,6 +87,7 @@ class ScriptedBackend final : public sdk::Backend {
   const sdk::Description& Describe() const override { return description_; }
   Result<std::vector<sdk::Observation>> Recover(const Call& call,
                                                 const std::vector<sdk::Observation>&) override {
+    if (world_.before_recover) world_.before_recover();
     RETURN_IF_ERROR(Failure("Recover"));
     return Observe(call);
   }

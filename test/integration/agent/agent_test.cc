@@ -399,6 +399,34 @@ TEST_CASE("a job that was suspended for longer than its lease goes on while its 
   }
 }
 
+// It knew of no container yet, so that all had ended: the site gave the pod's volumes to another.
+TEST_CASE("an agent that is told to leave at its start stops what an earlier process left first") {
+  AgentLab lab;
+  const std::string left = lab.folder.File("pod-" + lab.nonce + "/left");
+  World world;
+  RunningOne(lab, world);
+  std::atomic<bool> found = false;
+  world.before_recover = [&] { Eventually([&] { return found.load(); }); };
+  RunningAgent agent(lab, lab.nonce, std::chrono::seconds(9), true, {}, {},
+                     {.backend = ScriptedIn(world)});
+  agent.agent().Leave("signal 15");
+
+  SECTION("in time") {
+    CHECK_FALSE(
+        Eventually([&] { return access(left.c_str(), F_OK) == 0; }, std::chrono::seconds(1)));
+    found = true;
+    REQUIRE(Eventually([&] { return access(left.c_str(), F_OK) == 0; }));
+    CHECK(StateOf(world) == State::kDown);
+    CHECK(ReadFile(left).value_or("") == "1 " + lab.nonce + " ended\n");
+  }
+  SECTION("too late") {
+    REQUIRE(Eventually([&] { return access(left.c_str(), F_OK) == 0; }));
+    CHECK(ReadFile(left).value_or("") == "1 " + lab.nonce + " unsure\n");
+    CHECK(StateOf(world) == State::kUp);
+    found = true;
+  }
+}
+
 TEST_CASE("a site that takes the pod back ends the agent that comes again") {
   AgentLab lab;
   RunningAgent agent(lab, lab.nonce);
