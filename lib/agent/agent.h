@@ -170,7 +170,7 @@ class Agent final : private FactSink {
   bool parting_ GUARDED_BY(mutex_) = false;           // `leaving` is on its way in this stream
   bool farewell_ GUARDED_BY(mutex_) = false;          // `leaving` was sent
 
-  // Run's own: before the next try; why the last one failed, since the last welcome.
+  // Run's own: before the next try; why the last one failed, since the site last took a report.
   Duration wait_;
   std::string last_why_;
   std::jthread leaver_;

@@ -36,8 +36,6 @@ Status Agent::Connect() {
   const auto stream = parts_.channel.OpenControl();
   Status lost = Greet(*stream);
   if (lost.ok()) {
-    wait_ = options_.shortest_wait;
-    last_why_.clear();
     parts_.log.Info("the site has let this agent in");
     std::jthread writer([this, &stream](const std::stop_token& stop) { WriteLoop(stop, *stream); });
     lost = Converse(*stream);
@@ -130,6 +128,9 @@ Status Agent::Take(const v1::HubMessage& message) {
     case v1::HubMessage::kCommand:
       return TakeCommand(message.command());
     case v1::HubMessage::kReportTaken: {
+      // Not before: a site that cannot store what it is told lets everybody in.
+      wait_ = options_.shortest_wait;
+      last_why_.clear();
       MutexLock lock(mutex_);
       changed_.NotifyAll();
       return state_.OnReportTaken(message.report_taken().number());

@@ -29,6 +29,7 @@ void HeardEvents::WentAway(const SandboxId&, const Status&) {
 }
 Status HeardEvents::Reported(const SandboxId&, std::vector<sdk::Observation> facts, bool complete) {
   MutexLock lock(mutex_);
+  RETURN_IF_ERROR(refuse_reports_);
   if (complete) ++complete_;
   for (sdk::Observation& fact : facts) {
     sdk::Observation& known = latest_[fact.container];
@@ -43,6 +44,10 @@ void HeardEvents::LogGrew(const SandboxId&, const ContainerId&) {
 void HeardEvents::Refuse(const Status& why) {
   MutexLock lock(mutex_);
   refuse_ = why;
+}
+void HeardEvents::RefuseReports(const Status& why) {
+  MutexLock lock(mutex_);
+  refuse_reports_ = why;
 }
 size_t HeardEvents::came(const std::string& nonce) {
   MutexLock lock(mutex_);

@@ -26,6 +26,7 @@ class HeardEvents final : public agent_hub::AgentEvents {
   void LogGrew(const SandboxId& id, const ContainerId& container) override;
 
   void Refuse(const Status& why);
+  void RefuseReports(const Status& why);
   size_t came(const std::string& nonce = "");
   size_t went();
   size_t complete_reports();
@@ -36,6 +37,7 @@ class HeardEvents final : public agent_hub::AgentEvents {
  private:
   Mutex mutex_;
   Status refuse_ GUARDED_BY(mutex_);
+  Status refuse_reports_ GUARDED_BY(mutex_);
   std::vector<agent_hub::AgentPlace> came_ GUARDED_BY(mutex_);
   size_t went_ GUARDED_BY(mutex_) = 0;
   size_t complete_ GUARDED_BY(mutex_) = 0;

@@ -427,6 +427,18 @@ TEST_CASE("an agent that is told to leave at its start stops what an earlier pro
   }
 }
 
+// It came every half a second: each welcome began its wait anew.
+TEST_CASE("an agent whose report the site cannot store comes again less and less often") {
+  AgentLab lab;
+  lab.events.RefuseReports(Unavailable("no space left"));
+  RunningAgent agent(lab, lab.nonce, std::chrono::seconds(10), false, {}, {},
+                     {.longest_wait = std::chrono::hours(1)});
+  REQUIRE(Eventually([&] { return lab.events.came() > 0; }));
+
+  // 20 ms, twice as long each time.
+  CHECK_FALSE(Eventually([&] { return lab.events.came() > 12; }, std::chrono::seconds(3)));
+}
+
 TEST_CASE("a site that takes the pod back ends the agent that comes again") {
   AgentLab lab;
   RunningAgent agent(lab, lab.nonce);
