@@ -17,6 +17,8 @@
 namespace interlink {
 namespace {
 
+constexpr int kSignalCode = 128;  // a signal's code is that much more
+
 // RAII of the two posix_spawn objects.
 class Actions {
  public:
@@ -94,7 +96,7 @@ int PollMillis(const Call& call) {
 
 Exit Decode(const siginfo_t& info) {
   if (info.si_code == CLD_EXITED) return {info.si_status, 0};
-  return {128 + info.si_status, info.si_status};
+  return {kSignalCode + info.si_status, info.si_status};
 }
 
 std::optional<Exit> TryReap(const Child& child) {
@@ -202,6 +204,13 @@ Result<Exit> WaitOrKill(const Call& call, Child child) {
 
 Result<Output> RunCommand(const Call& call, const SpawnOptions& options, std::string_view input,
                           size_t limit) {
+  ASSIGN_OR_RETURN(Output output, RunOrKill(call, options, input, limit));
+  RETURN_IF_ERROR(output.killed);
+  return output;
+}
+
+Result<Output> RunOrKill(const Call& call, const SpawnOptions& options, std::string_view input,
+                         size_t limit) {
   UniqueFd in_read;
   UniqueFd in_write;
   UniqueFd out_read;
@@ -227,9 +236,10 @@ Result<Output> RunCommand(const Call& call, const SpawnOptions& options, std::st
   // A grandchild may keep the pipes open after the child's end: what is there by then is the
   // output.
   while (!exit) {
-    if (const Status status = call.Check(options.argv[0]); !status.ok()) {
+    if (output.killed = call.Check(options.argv[0]); !output.killed.ok()) {
       KillAndReap(child);
-      return status;
+      exit = Exit{kSignalCode + SIGKILL, SIGKILL};
+      break;
     }
     std::array<pollfd, 4> items{pollfd{in_write.get(), POLLOUT, 0}, pollfd{out.fd.get(), POLLIN, 0},
                                 pollfd{err.fd.get(), POLLIN, 0},

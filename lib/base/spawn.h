@@ -48,12 +48,17 @@ struct Output {
   Exit exit;
   std::string out;
   std::string err;
+  // kDeadlineExceeded, kCancelled: it was killed (SIGKILL), as WaitOrKill does, and `exit` says so.
+  Status killed = {};
 };
 
 // Runs to the end with `input` on stdin and collects both outputs, at most `limit` bytes each (more
-// is read and dropped). A non-zero exit is a value, not an error.
+// is read and dropped). A non-zero exit is a value, not an error; that it was killed is an error.
 Result<Output> RunCommand(const Call& call, const SpawnOptions& options,
                           std::string_view input = "", size_t limit = 1 << 20);
+// The same, but that it was killed is a value too: what it had said by then is there.
+Result<Output> RunOrKill(const Call& call, const SpawnOptions& options, std::string_view input = "",
+                         size_t limit = 1 << 20);
 
 }  // namespace interlink
 

@@ -79,12 +79,13 @@ Result<Answer> SystemCommands::Run(const Call& call, const std::vector<std::stri
                                    std::string_view input) {
   if (argv.empty()) return InvalidArgument("no command to run");
   const SpawnOptions spawn = SpawnOf(argv);
-  auto output = RunCommand(call.Capped(options_.limit), spawn, input, options_.output_limit);
+  auto output = RunOrKill(call.Capped(options_.limit), spawn, input, options_.output_limit);
   if (!output.ok()) return output.status();
   if (output->out.size() >= options_.output_limit) {
     return ResourceExhausted(argv[0] + " printed more than " +
                              std::to_string(options_.output_limit) + " bytes");
   }
+  if (output->err.empty()) RETURN_IF_ERROR(output->killed);
   return Answer{output->exit.code, output->exit.signal, std::move(output->out),
                 std::move(output->err)};
 }

@@ -36,8 +36,9 @@ struct Started {
 class Commands {
  public:
   virtual ~Commands() = default;
-  // `argv[0]` is a command's name. A failing command is an Answer, not an error.
-  // kDeadlineExceeded, kCancelled: it was killed meanwhile and may have done its work.
+  // `argv[0]` is a command's name. A failing command is an Answer, not an error, also one that was
+  // killed because `call` or its own time was over, if it had said something on stderr.
+  // kDeadlineExceeded, kCancelled: it had said nothing. Either may have done its work.
   // kResourceExhausted: its output is longer than any right one. Anything else: it was not started.
   virtual Result<Answer> Run(const Call& call, const std::vector<std::string>& argv,
                              std::string_view input) = 0;

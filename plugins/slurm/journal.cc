@@ -85,6 +85,7 @@ json ToJson(const JobRecord& record) {
           {"options", ToJson(record.options)},
           {"stage", kStages.at(static_cast<size_t>(record.stage))},
           {"submissions", record.submissions},
+          {"no_room", record.no_room},
           {"job", record.job},
           {"since", record.since},
           {"orphan", record.orphan},
@@ -108,6 +109,7 @@ JobRecord RecordFrom(const json& from) {
   from.at("orphan").get_to(record.orphan);
   // Of an older version: not there.
   record.folderless = from.value("folderless", false);
+  record.no_room = from.value("no_room", 0);
   record.limit_at = from.value("limit_at", int64_t{0});
   if (from.contains("user")) record.user = UserFrom(from.at("user"));
   if (from.contains("leave_within") && !from.at("leave_within").is_null()) {

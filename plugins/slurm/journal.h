@@ -40,6 +40,7 @@ struct JobRecord {
   JobOptions options;
   Stage stage = Stage::kWanted;
   int submissions = 0;  // begun
+  int no_room = 0;      // of these: SLURM's queue was full
   uint64_t job = 0;     // of the last submission, once it was accepted; 0: nobody has said it
   int64_t since = 0;    // of the first submission: seconds of 1970
   bool orphan = false;  // found without a journal: never submitted again

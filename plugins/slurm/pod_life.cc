@@ -191,6 +191,9 @@ sdk::AllocationFact LivingFact(const Pod& pod) {
     fact.state = State::kGranted;
     fact.allocation = std::to_string(JobOfOwner(pod));
     fact.message = "job " + fact.allocation + " has run" + OnHost(*pod.owner);
+  } else if (!pod.no_room.empty()) {
+    fact.reason = "QueueFull";
+    fact.message = "SLURM has no room for another job, it is asked again: " + pod.no_room;
   } else if (pod.record.stage == Stage::kDoubt) {
     fact.reason = "InDoubt";
     fact.message = "sbatch has not said whether it submitted a job: looking for one";

@@ -23,7 +23,7 @@
 
 namespace interlink::slurm {
 
-inline constexpr int kMostSubmissions = 5;
+inline constexpr int kMostSubmissions = 5;  // but for those that found SLURM's queue full
 // After the time limit of a job, which SLURM may stretch (OverTimeLimit) and KillWait follows: by
 // then nothing of it runs.
 inline constexpr auto kAfterLimit = std::chrono::minutes(10);
@@ -48,6 +48,7 @@ struct Pod {
   SteadyTime due{};                    // nothing is tried before
   int failures = 0;                    // in a row
   std::string trouble;                 // what the last of them said
+  std::string no_room;                 // the last submission found SLURM's queue full: its words
   // Where agents are reached through srun.
   std::optional<SteadyTime> running;  // since when a job of it was seen to run
   bool relayed = false;               // a relay is wanted for its agent

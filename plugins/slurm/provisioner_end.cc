@@ -16,6 +16,7 @@ constexpr Duration kSettleAgain = std::chrono::seconds(1);
 constexpr Duration kAskAgainForgotten = std::chrono::seconds(10);
 constexpr Duration kSilentWithoutLease = std::chrono::minutes(5);
 constexpr auto kCommandWithin = std::chrono::seconds(20);
+constexpr int kSlowerForRoom = 10;           // than other tries: 10 s, at most 5 minutes
 constexpr int64_t kAccountingMargin = 3600;  // clocks of several machines
 
 // The newest that says something of the pod.
@@ -163,13 +164,13 @@ Status SlurmProvisioner::SettleForgotten(Pod& pod) {
   if (const auto job = AccountedJob(pod)) {
     return EndUnstarted(pod, job->state, ViewOf(*job, pod.released).message);
   }
-  const bool again = !pod.released && !pod.record.orphan && pod.record.doom.empty() &&
-                     pod.record.submissions < kMostSubmissions;
+  const int lost = pod.record.submissions - pod.record.no_room;
+  const bool again =
+      !pod.released && !pod.record.orphan && pod.record.doom.empty() && lost < kMostSubmissions;
   if (!again && !pod.record.doom.empty()) return EndUnstarted(pod, "Cancelled", pod.record.doom);
   if (!again) {
     return EndUnstarted(pod, "Lost",
-                        "SLURM has lost the job, " + std::to_string(pod.record.submissions) +
-                            " times: it never ran");
+                        "SLURM has lost the job, " + std::to_string(lost) + " times: it never ran");
   }
   parts_.host.log().Warning("SLURM knows no job of this pod: it is submitted again",
                             {{"sandbox", pod.record.sandbox.str()}});
@@ -177,6 +178,9 @@ Status SlurmProvisioner::SettleForgotten(Pod& pod) {
   wanted.stage = Stage::kWanted;
   RETURN_IF_ERROR(journal_.Write(wanted));
   pod.record = std::move(wanted);
+  if (!pod.no_room.empty()) {
+    pod.due = clock_.Steady() + kSlowerForRoom * PauseAfter(pod.record.no_room);
+  }
   return {};
 }
 

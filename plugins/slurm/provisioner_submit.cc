@@ -92,6 +92,7 @@ Submission SlurmProvisioner::SubmissionOf(const Pod& pod, const sdk::AgentTicket
 
 Status SlurmProvisioner::TakeOutcome(Pod& pod, const SubmitOutcome& outcome) {
   const SandboxId& id = pod.record.sandbox;
+  pod.no_room = outcome.no_room ? outcome.words : "";
   switch (outcome.kind) {
     case SubmitOutcome::Kind::kAccepted:
       pod.record.stage = Stage::kSubmitted;
@@ -115,7 +116,9 @@ Status SlurmProvisioner::TakeOutcome(Pod& pod, const SubmitOutcome& outcome) {
   observer_.Doubt(id);
   parts_.host.log().Warning("it is not known whether a job was submitted: looking for it",
                             {{"sandbox", id.str()}, {"why", outcome.words}});
-  return {};
+  if (!outcome.no_room) return {};
+  ++pod.record.no_room;
+  return journal_.Write(pod.record);
 }
 
 }  // namespace interlink::slurm

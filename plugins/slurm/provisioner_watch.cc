@@ -229,6 +229,7 @@ void SlurmProvisioner::KeepPod(const SandboxId& id, const Pod& pod) {
   kept.due = kept.released != pod.released ? SteadyTime{} : pod.due;
   kept.failures = pod.failures;
   kept.trouble = pod.trouble;
+  kept.no_room = pod.no_room;
   found->second.busy = false;
   TellLocked(found->second);
   WakeLocked();

@@ -18,6 +18,10 @@ constexpr std::array<std::string_view, 6> kUsageWords = {
     "sbatch: error: Invalid ",  "does not look like a batch script",
     "contains DOS line breaks", "doesn't allow an argument"};
 
+// sbatch sleeps between its tries, two minutes in all. The last one may have had room.
+constexpr std::array<std::string_view, 2> kNoRoomWords = {"sleeping and retrying",
+                                                          "temporarily disabled, retrying"};
+
 // "4711", or "4711;cluster" in a federation.
 uint64_t ParseJobId(std::string_view text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
@@ -80,7 +84,7 @@ SubmitOutcome OutcomeOf(const Answer& answer) {
   const std::string words = Words(answer);
   switch (TroubleOf(answer)) {
     case Trouble::kDoubt:
-      return {Kind::kUnknown, 0, words};
+      return {Kind::kUnknown, 0, words, SaysAny(answer.err, kNoRoomWords)};
     case Trouble::kUnreachable:
       return {Kind::kNotReached, 0, words};
     case Trouble::kOther:

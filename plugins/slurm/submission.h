@@ -52,7 +52,8 @@ struct SubmitOutcome {
   };
   Kind kind = Kind::kUnknown;
   uint64_t job = 0;
-  std::string words;  // SLURM's, of all but kAccepted
+  std::string words;     // SLURM's, of all but kAccepted
+  bool no_room = false;  // of kUnknown: SLURM's queue was full, and sbatch was waiting for room
 };
 
 // kInvalidArgument: the script cannot be written; nothing was sent.

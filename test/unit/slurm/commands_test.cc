@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <cstdlib>
 
 #include "base/file.h"
@@ -58,6 +59,20 @@ TEST_CASE("A command without an answer is ended with all that it started") {
   const auto answer = commands.Run(Soon(), {"squeue"}, "");
 
   CHECK(answer.status().code() == Code::kDeadlineExceeded);
+}
+
+TEST_CASE("What a command has said is there when it had to be ended") {
+  const Command command("echo half; echo 'queue full, sleeping and retrying' >&2; sleep 100");
+  CommandOptions options = command.Options();
+  options.limit = std::chrono::seconds(2);
+  SystemCommands commands(options);
+
+  const auto answer = commands.Run(Soon(), {"squeue"}, "");
+
+  REQUIRE(answer.ok());
+  CHECK(answer->signal == SIGKILL);
+  CHECK(TroubleOf(*answer) == Trouble::kDoubt);
+  CHECK(Words(*answer) == "queue full, sleeping and retrying");
 }
 
 TEST_CASE("An answer that is too long is refused, not cut") {

@@ -234,6 +234,44 @@ TEST_CASE("A job that a controller has lost is submitted again, a few times") {
   CHECK(lab.Count("sbatch") == kMostSubmissions);
 }
 
+// sbatch sleeps and tries again, longer than it is let: five of these were five lost jobs.
+TEST_CASE("A pod waits while SLURM's queue is full, says so, and is submitted when there is room") {
+  ProvisionerLab lab;
+  lab.Start();
+  lab.sbatch_makes_job = false;
+  lab.sbatch_answer =
+      Answer{137, 9, "", "sbatch: error: Slurm job queue full, sleeping and retrying\n"};
+  REQUIRE(lab.Submit(kPod).ok());
+  REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "QueueFull"; }));
+  CHECK(lab.Latest(kPod).message.find("Slurm job queue full") != std::string::npos);
+  const SteadyTime first = lab.clock.Steady();
+  REQUIRE(lab.Until([&] { return lab.Count("sbatch") == kMostSubmissions + 2; }, seconds(5)));
+  CHECK(lab.clock.Steady() - first > seconds(300));  // less and less often
+  REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "QueueFull"; }));
+  CHECK(lab.Latest(kPod).state == State::kPending);
+
+  lab.sbatch_makes_job = true;
+  lab.sbatch_answer.reset();
+  REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "Resources"; }));
+  CHECK(lab.Jobs().size() == 1);
+  for (int lost = 1; lost < kMostSubmissions; ++lost) {
+    lab.ForgetJobs();
+    REQUIRE(lab.Until([&] { return lab.Jobs().size() == 1; }));
+    REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "Resources"; }));
+  }
+}
+
+TEST_CASE("A submission that found the queue full and made a job all the same is not repeated") {
+  ProvisionerLab lab;
+  lab.Start();
+  lab.sbatch_answer =
+      Answer{137, 9, "", "sbatch: error: Slurm job queue full, sleeping and retrying\n"};
+  REQUIRE(lab.Submit(kPod).ok());
+  REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "Resources"; }));
+  lab.Pass(seconds(600));
+  CHECK(lab.Count("sbatch") == 1);
+}
+
 // The lost job's number was waited for, and then what somebody had cancelled was submitted again.
 TEST_CASE("A job that was made in doubt after a lost one ends its pod when it is cancelled") {
   ProvisionerLab lab;

@@ -127,6 +127,7 @@ TEST_CASE("What sbatch answers is one of four outcomes") {
       // Or its answer could not be read.
       {1, 0, "", "sbatch: error: Batch job submission failed: Protocol authentication error\n",
        Kind::kUnknown},
+      {137, 9, "", "sbatch: error: Slurm job queue full, sleeping and retrying\n", Kind::kUnknown},
       {1, 0, "4711\n", "", Kind::kUnknown},
       {1, 0, "", "", Kind::kUnknown},
       {3, 0, "", "wrapper: something went wrong\n", Kind::kUnknown},
@@ -135,6 +136,7 @@ TEST_CASE("What sbatch answers is one of four outcomes") {
   }));
   const SubmitOutcome outcome = OutcomeOf({code, signal, out, err});
   CHECK(outcome.kind == kind);
+  CHECK(outcome.no_room == (err.find("queue full") != std::string::npos));
   CHECK((outcome.job != 0) == (kind == Kind::kAccepted));
   CHECK(outcome.words.empty() == (kind == Kind::kAccepted));
 }
