@@ -45,10 +45,10 @@ Keys QuotaKeys(Quota* q) {
       CountKey("Sandboxes", &q->sandboxes, 0, "Pods that have not ended."),
       CountKey("Containers", &q->containers, 0, "Containers that have not ended."),
       CountKey("GPUs", &q->gpus, 0,
-               "GPUs of pods that have not ended: what the annotations slurm.interlink.io/gpus and "
-               "gres of a pod ask for, or the devices of its containers (VENDOR/gpu=NAME of CDI, "
-               "/dev/nvidiaN, /dev/dri/renderDN), whichever is more. What a site's own profile "
-               "gives to every pod is not counted."),
+               "GPUs of pods that have not ended: what a pod and its node ask of SLURM, in any "
+               "spelling of docs/slurm.md, or the devices of its containers (VENDOR/gpu=NAME of "
+               "CDI, /dev/nvidiaN, /dev/dri/renderDN), whichever is more. What a site's own "
+               "profile gives to every pod is not counted."),
       CountKey("Sessions", &q->sessions, 0, "Exec, attach and port-forward that are open."),
       CountKey("RequestsPerSecond", &q->requests_per_second, 1,
                "Requests that begin something: run, create, start, update, exec, attach, "

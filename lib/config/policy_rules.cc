@@ -135,7 +135,11 @@ Keys RuleKeys(PolicyRule* r) {
                     "The same for memory. What a scheduler gives to a whole pod is limited by its "
                     "plugin's Allowed... keys (docs/slurm.md)."),
           TextListMapKey("Annotations", &r->annotations,
-                         "Values that these annotations of a pod may have. Default: any."),
+                         "Values that these annotations of a pod may have. slurm.interlink.io/KEY "
+                         "is what holds of all spellings of docs/slurm.md, the node's PluginConfig "
+                         "too; GPUs are under gpus, also those that gres names. A pod with an "
+                         "annotation of these that cannot be read is let through by no rule. "
+                         "Default: any."),
           BooleanKey("Privileged", &r->privileged, "Privileged pods and containers too."),
           BooleanKey("HostNamespaces", &r->host_namespaces,
                      "Pods in the machine's own namespaces too (hostNetwork, hostPID, hostIPC)."),
@@ -235,7 +239,8 @@ Key AnnotationsKey(std::map<std::string, std::string>* target) {
   Key key;
   key.path = "Annotations";
   key.takes = "a map of texts";
-  key.doc = "The pod's.";
+  key.doc =
+      "The pod's; what the node's PluginConfig says as SLURM_KEY is slurm.interlink.io/KEY here.";
   key.read = [target, takes = key.takes](const Value& value, const std::string& where) -> Status {
     if (value.kind != Value::Kind::kMap) return MustBe(value, where, takes);
     for (const Member& member : value.members) {

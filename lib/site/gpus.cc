@@ -4,11 +4,11 @@
 #include <charconv>
 #include <string_view>
 
+#include "slurm_wishes/wishes.h"
+
 namespace interlink::site {
 namespace {
 
-constexpr std::string_view kGpus = "slurm.interlink.io/gpus";
-constexpr std::string_view kGres = "slurm.interlink.io/gres";
 constexpr std::string_view kCdiClass = "/gpu=";
 
 // Nothing: it is no number.
@@ -33,19 +33,6 @@ uint64_t CountIn(std::string_view list) {
   return std::min(sum, kAllGpus);
 }
 
-// The items of "gpu:a100:2,license:1" that are GPUs.
-uint64_t CountInGres(std::string_view list) {
-  uint64_t sum = 0;
-  while (!list.empty()) {
-    const size_t comma = std::min(list.find(','), list.size());
-    const std::string_view item = list.substr(0, comma);
-    if (item == "gpu") sum += 1;
-    if (item.starts_with("gpu:")) sum += CountIn(item.substr(4));
-    list.remove_prefix(std::min(comma + 1, list.size()));
-  }
-  return std::min(sum, kAllGpus);
-}
-
 uint64_t CountOfCdi(std::string_view device) {
   const size_t at = device.find(kCdiClass);
   if (at == std::string_view::npos) return 0;
@@ -63,12 +50,13 @@ bool IsGpuPath(std::string_view path) {
 }  // namespace
 
 uint64_t GpusAskedBy(const interlink::v1::RunSandboxRequest& request) {
-  uint64_t gpus = 0;
-  for (const auto& [key, value] : request.config().annotations()) {
-    if (key == kGpus) gpus = std::max(gpus, CountIn(value));
-    if (key == kGres) gpus = std::max(gpus, CountInGres(value));
-  }
-  return gpus;
+  const auto& node = request.plugin_config();
+  const auto& annotations = request.config().annotations();
+  const auto wishes = slurm_wishes::WishesInForce({node.begin(), node.end()},
+                                                  {annotations.begin(), annotations.end()});
+  if (!wishes.ok()) return kAllGpus;
+  const auto gpus = wishes->find("gpus");
+  return gpus == wishes->end() ? 0 : CountIn(gpus->second);
 }
 
 uint64_t GpusAskedBy(const interlink::v1::CreateContainerRequest& request) {

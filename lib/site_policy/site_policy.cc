@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "slurm_wishes/wishes.h"
+
 namespace interlink::site_policy {
 namespace {
 
@@ -54,6 +56,17 @@ void AddLimits(const runtime::v1::LinuxContainerResources& resources, PolicyRequ
   const int64_t quota =
       std::min(resources.cpu_quota(), std::numeric_limits<int64_t>::max() / kMilli / 2);
   request.milli_cpus = (quota * kMilli + period - 1) / period;
+}
+
+// The plugin refuses a pod whose wishes cannot be read: so no rule lets it through.
+Status AddAnnotations(const interlink::v1::RunSandboxRequest& pod, PolicyRequest& request) {
+  const auto& node = pod.plugin_config();
+  const auto& annotations = pod.config().annotations();
+  auto judged = slurm_wishes::AnnotationsInForce({node.begin(), node.end()},
+                                                 {annotations.begin(), annotations.end()});
+  if (!judged.ok()) return PermissionDenied("the site's policy: " + judged.status().message());
+  request.annotations = *std::move(judged);
+  return {};
 }
 
 // What of the machine itself a container is to have.
@@ -163,7 +176,7 @@ Status SitePolicy::MayRun(const site::Caller& caller,
   const auto& security = pod.config().linux().security_context();
   request.privileged = security.privileged();
   request.host_namespaces = OfTheMachine(security.namespace_options());
-  request.annotations.insert(pod.config().annotations().begin(), pod.config().annotations().end());
+  RETURN_IF_ERROR(AddAnnotations(pod, request));
   return Decide(caller, request);
 }
 

@@ -2,36 +2,24 @@
 
 #include <algorithm>
 #include <iterator>
-#include <set>
 #include <utility>
 
 #include "runtime/v1/api.pb.h"
 #include "slurm/job_values.h"
-#include "slurm/sbatch_flags.h"
+#include "slurm_wishes/sbatch_flags.h"
+#include "slurm_wishes/wishes.h"
 
 namespace interlink::slurm {
 namespace {
 
-constexpr std::string_view kIncumbentPrefix = "slurm-job.vk.io/";
-constexpr std::string_view kIncumbentFlags = "slurm-job.vk.io/flags";
-constexpr std::string_view kCdiPrefix = "cdi.k8s.io/";
-constexpr std::string_view kCdiGpu = "nvidia.com/gpu=";
-constexpr std::string_view kNodePrefix = "SLURM_";
 constexpr int64_t kMilli = 1000;
 constexpr int64_t kSharesOfCpu = 1024;
 constexpr int64_t kLeastShares = 2;  // kubelet's word for "no request"
 constexpr int64_t kUsualPeriod = 100'000;
 constexpr int64_t kMib = 1 << 20;
 
-enum class Who { kProfile, kNode, kResources, kPod };
-
-// One value with where it came from.
-struct Wish {
-  Who who = Who::kProfile;
-  std::string key;
-  std::string value;
-  std::string where;  // `annotation "slurm.interlink.io/time"`
-};
+using slurm_wishes::Who;
+using slurm_wishes::Wish;
 
 // The parsed wish of each key that was strongest.
 struct Chosen {
@@ -46,23 +34,6 @@ std::string Join(const std::vector<std::string>& items, const std::string& separ
   for (const std::string& item : items) joined += (joined.empty() ? "" : separator) + item;
   return joined;
 }
-
-bool IsKey(std::string_view key) {
-  return std::find(kOptionKeys.begin(), kOptionKeys.end(), key) != kOptionKeys.end();
-}
-
-std::string AllKeys() {
-  std::vector<std::string> keys(kOptionKeys.begin(), kOptionKeys.end());
-  return Join(keys, ", ");
-}
-
-std::string Upper(std::string_view key) {
-  std::string upper;
-  for (const char c : key) upper += static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
-  return upper;
-}
-
-std::string NodeName(std::string_view key) { return std::string(kNodePrefix) + Upper(key); }
 
 std::string KeysOpenTo(const Rules& rules, Who who) {
   std::vector<std::string> keys;
@@ -171,25 +142,11 @@ Status Choose(const Rules& rules, const Wish& wish, Chosen& chosen) {
 
 Status ProfileWishes(const OptionSources& sources, std::vector<Wish>& wishes) {
   for (const auto& [key, value] : sources.profile) {
-    if (!IsKey(key)) {
+    if (!slurm_wishes::IsOptionKey(key)) {
       return InvalidArgument("the handler's profile has no key \"" + key +
-                             "\"; there are: " + AllKeys());
+                             "\"; there are: " + slurm_wishes::AllOptionKeys());
     }
     wishes.push_back({Who::kProfile, key, value, "the handler's profile, \"" + key + "\""});
-  }
-  return {};
-}
-
-Status NodeWishes(const OptionSources& sources, std::vector<Wish>& wishes) {
-  for (const auto& [name, value] : sources.node) {
-    const auto key = std::find_if(kOptionKeys.begin(), kOptionKeys.end(),
-                                  [&wanted = name](auto one) { return NodeName(one) == wanted; });
-    if (key == kOptionKeys.end()) {
-      return InvalidArgument("the node's PluginConfig has no key \"" + name +
-                             "\" for this plugin; there are SLURM_ with: " + Upper(AllKeys()));
-    }
-    wishes.push_back(
-        {Who::kNode, std::string(*key), value, "the node's PluginConfig, \"" + name + "\""});
   }
   return {};
 }
@@ -203,54 +160,6 @@ void ResourceWishes(const PodResources& resources, std::vector<Wish>& wishes) {
     const int64_t mib = (resources.memory_bytes + kMib - 1) / kMib;
     wishes.push_back({Who::kResources, "memory", std::to_string(mib), "the pod's memory"});
   }
-}
-
-// Distinct devices of all annotations; nothing that cannot be counted.
-Status CdiWish(const Values& annotations, std::vector<Wish>& wishes) {
-  std::set<std::string> devices;
-  std::string where;
-  for (const auto& [name, value] : annotations) {
-    if (name.rfind(kCdiPrefix, 0) != 0) continue;
-    std::string_view rest = value;
-    while (!rest.empty()) {
-      const size_t end = std::min(rest.find(','), rest.size());
-      const std::string_view device = rest.substr(0, end);
-      rest.remove_prefix(std::min(end + 1, rest.size()));
-      if (device.substr(0, kCdiGpu.size()) != kCdiGpu) continue;
-      where = "annotation \"" + name + "\"";
-      if (device.substr(kCdiGpu.size()) == "all") {
-        return InvalidArgument(where + ": \"nvidia.com/gpu=all\" is no number of GPUs: say " +
-                               std::string(kAnnotationPrefix) + "gpus");
-      }
-      devices.emplace(device);
-    }
-  }
-  if (!devices.empty())
-    wishes.push_back({Who::kPod, "gpus", std::to_string(devices.size()), where});
-  return {};
-}
-
-Status AnnotationWishes(const Values& annotations, std::vector<Wish>& wishes) {
-  for (const auto& [name, value] : annotations) {
-    if (name.rfind(kIncumbentPrefix, 0) != 0) continue;
-    const std::string where = "annotation \"" + name + "\"";
-    if (name != kIncumbentFlags) {
-      return InvalidArgument(where +
-                             " is not understood: nothing of a pod becomes a part of the job's "
-                             "script. Of slurm-job.vk.io/ there is: flags");
-    }
-    const auto flags = ParseIncumbentFlags(value);
-    if (!flags.ok()) return flags.status().WithContext(where);
-    for (const auto& [key, text] : *flags) wishes.push_back({Who::kPod, key, text, where});
-  }
-  for (const auto& [name, value] : annotations) {
-    if (name.rfind(kAnnotationPrefix, 0) != 0) continue;
-    const std::string where = "annotation \"" + name + "\"";
-    const std::string key = name.substr(kAnnotationPrefix.size());
-    if (!IsKey(key)) return InvalidArgument(where + " is not known; there are: " + AllKeys());
-    wishes.push_back({Who::kPod, key, value, where});
-  }
-  return {};
 }
 
 // One list from `gpus` and `gres`: the GPUs of the stronger one.
@@ -274,14 +183,6 @@ Result<std::string> MergeGres(Chosen& chosen) {
   return Join(items, ",");
 }
 
-bool PodNamesGpus(const std::vector<Wish>& wishes) {
-  return std::any_of(wishes.begin(), wishes.end(), [](const Wish& wish) {
-    return wish.who == Who::kPod &&
-           (wish.key == "gpus" ||
-            (wish.key == "gres" && wish.value.find("gpu") != std::string::npos));
-  });
-}
-
 void AddResources(const runtime::v1::LinuxContainerResources& from, PodResources& to) {
   if (from.cpu_quota() > 0) {
     to.milli_cpus +=
@@ -294,15 +195,9 @@ void AddResources(const runtime::v1::LinuxContainerResources& from, PodResources
 
 }  // namespace
 
-std::vector<std::string> NodeOptionNames() {
-  std::vector<std::string> names;
-  for (const std::string_view key : kOptionKeys) names.push_back(NodeName(key));
-  return names;
-}
-
 Rules DefaultRules() {
   Rules rules;
-  for (const std::string_view key : kOptionKeys) rules[std::string(key)].node = true;
+  for (const std::string_view key : slurm_wishes::kOptionKeys) rules[std::string(key)].node = true;
   for (const char* key : {"cpus", "memory", "gpus", "gres", "time", "constraint"})
     rules[key].pod = true;
   return rules;
@@ -316,15 +211,15 @@ PodResources ResourcesOf(const runtime::v1::PodSandboxConfig& config) {
 }
 
 Result<JobOptions> ResolveOptions(const Rules& rules, const OptionSources& sources) {
-  RETURN_IF_ERROR(CheckFlags(sources.flags).WithContext("the handler's profile, \"flags\""));
+  RETURN_IF_ERROR(
+      slurm_wishes::CheckFlags(sources.flags).WithContext("the handler's profile, \"flags\""));
   std::vector<Wish> wishes;
   RETURN_IF_ERROR(ProfileWishes(sources, wishes));
-  RETURN_IF_ERROR(NodeWishes(sources, wishes));
+  ASSIGN_OR_RETURN(const std::vector<Wish> of_node, slurm_wishes::NodeWishes(sources.node));
+  wishes.insert(wishes.end(), of_node.begin(), of_node.end());
   ResourceWishes(sources.resources, wishes);
-  std::vector<Wish> asked;
-  RETURN_IF_ERROR(AnnotationWishes(sources.annotations, asked));
-  if (!PodNamesGpus(asked)) RETURN_IF_ERROR(CdiWish(sources.annotations, wishes));
-  wishes.insert(wishes.end(), asked.begin(), asked.end());
+  ASSIGN_OR_RETURN(const std::vector<Wish> of_pod, slurm_wishes::PodWishes(sources.annotations));
+  wishes.insert(wishes.end(), of_pod.begin(), of_pod.end());
 
   Chosen chosen;
   for (const Wish& wish : wishes) RETURN_IF_ERROR(Choose(rules, wish, chosen));

@@ -1,23 +1,20 @@
 // What a job asks of SLURM, and who may say it. Pure.
 //
 // From the weakest to the strongest:
-//   1. the handler's profile, written by the site's administrator (keys below, and `flags`)
-//   2. the node's PluginConfig: SLURM_PARTITION, SLURM_QOS, ... (the keys in capitals)
+//   1. the handler's profile, written by the site's administrator (keys of slurm_wishes/wishes.h,
+//      and `flags`)
+//   2. the node's PluginConfig
 //   3. the pod's CPU and memory (cpus and memory only)
-//   4. the pod's annotation slurm-job.vk.io/flags (the options of sbatch that have a key here)
-//   5. the pod's annotations slurm.interlink.io/KEY
-// CDI names of NVIDIA's GPUs count as `gpus` where neither 4 nor 5 names GPUs. Sources 2, 4, 5 and
-// the CDI names must be open by the site's rule of their key; of source 3 only the maximum is
+//   4. the pod's annotations, in all spellings of slurm_wishes/wishes.h
+// Sources 2 and 4 must be open by the site's rule of their key; of source 3 only the maximum is
 // asked, because every pod has resources.
 #ifndef INTERLINK_PLUGINS_SLURM_JOB_OPTIONS_H_
 #define INTERLINK_PLUGINS_SLURM_JOB_OPTIONS_H_
 
-#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -27,15 +24,6 @@ class PodSandboxConfig;
 }  // namespace runtime::v1
 
 namespace interlink::slurm {
-
-inline constexpr std::array<std::string_view, 10> kOptionKeys = {
-    "cpus",      "memory",  "gpus", "gres",        "time",
-    "partition", "account", "qos",  "reservation", "constraint"};
-inline constexpr std::string_view kAnnotationPrefix = "slurm.interlink.io/";
-
-// Keys of a node's PluginConfig: SLURM_ and a key in capitals. Whether the rules open a key to
-// nodes is said with each pod.
-std::vector<std::string> NodeOptionNames();
 
 using Values = std::map<std::string, std::string>;
 
@@ -65,7 +53,7 @@ struct PodResources {
 PodResources ResourcesOf(const runtime::v1::PodSandboxConfig& config);
 
 struct OptionSources {
-  Values profile;  // keys of kOptionKeys
+  Values profile;  // keys of slurm_wishes::kOptionKeys
   std::vector<std::string>
       flags;    // of the profile: more options of sbatch, "--exclusive", "--mail-type=ALL"
   Values node;  // SLURM_...

@@ -10,7 +10,8 @@
 #include "engine/container_engines.h"
 #include "slurm/job_values.h"
 #include "slurm/numbers.h"
-#include "slurm/sbatch_flags.h"
+#include "slurm_wishes/sbatch_flags.h"
+#include "slurm_wishes/wishes.h"
 
 namespace interlink::slurm {
 namespace {
@@ -24,18 +25,19 @@ constexpr size_t kLongestRelayFolder =
 constexpr std::string_view kHandlersPrefix = "Handlers.";
 constexpr std::string_view kRulesPrefix = "Rules.";
 
-// As they are written below Handlers.NAME and Rules, and as job_options.h has them.
-constexpr std::array<std::pair<std::string_view, std::string_view>, kOptionKeys.size()> kKeys = {
-    {{"CPUs", "cpus"},
-     {"Memory", "memory"},
-     {"GPUs", "gpus"},
-     {"Gres", "gres"},
-     {"Time", "time"},
-     {"Partition", "partition"},
-     {"Account", "account"},
-     {"QOS", "qos"},
-     {"Reservation", "reservation"},
-     {"Constraint", "constraint"}}};
+// As they are written below Handlers.NAME and Rules, and as wishes.h has them.
+constexpr std::array<std::pair<std::string_view, std::string_view>,
+                     slurm_wishes::kOptionKeys.size()>
+    kKeys = {{{"CPUs", "cpus"},
+              {"Memory", "memory"},
+              {"GPUs", "gpus"},
+              {"Gres", "gres"},
+              {"Time", "time"},
+              {"Partition", "partition"},
+              {"Account", "account"},
+              {"QOS", "qos"},
+              {"Reservation", "reservation"},
+              {"Constraint", "constraint"}}};
 
 Status MalformedOption(const Option& option, const std::string& wanted) {
   return InvalidArgument(option.where + ": \"" + option.key + "\" must be " + wanted);
@@ -143,7 +145,7 @@ Status ParseHandlerOption(const Option& option, SlurmOptions& options) {
     return ParsePathOption(option, profile->second.allowed_host_paths.emplace_back());
   }
   if (written == "Flags") {
-    const Status good = CheckFlags({option.value});
+    const Status good = slurm_wishes::CheckFlags({option.value});
     if (!good.ok()) return good.WithContext(option.where + ": \"" + option.key + "\"");
     profile->second.flags.push_back(option.value);
     return {};

@@ -17,7 +17,7 @@ namespace interlink::slurm {
 
 // What a handler's jobs ask for unless a node or a pod may say otherwise.
 struct Profile {
-  Values values;  // keys of kOptionKeys
+  Values values;  // keys of slurm_wishes::kOptionKeys
   std::vector<std::string> flags;
   // Of compute nodes: what pods may mount, with everything below. Absolute.
   std::vector<std::string> allowed_host_paths;

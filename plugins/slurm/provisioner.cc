@@ -13,6 +13,7 @@
 #include "engine/plan_sandbox.h"
 #include "runtime/v1/api.pb.h"
 #include "slurm/job_name.h"
+#include "slurm_wishes/wishes.h"
 
 namespace interlink::slurm {
 namespace {
@@ -46,7 +47,7 @@ sdk::Description DescribeAgents(const engine::EngineOptions& agent, const SlurmO
     Drop(description.sandbox.advisory, path);
     description.sandbox.bounded.emplace_back(path);
   }
-  description.node_options = NodeOptionNames();
+  description.node_options = slurm_wishes::NodeOptionNames();
   description.runs_as_users = options.mapped_users;
   for (auto& handler : description.handlers) {
     const auto profile = options.profiles.find(handler.name);

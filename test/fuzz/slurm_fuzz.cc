@@ -6,7 +6,7 @@
 #include "slurm/accounting.h"
 #include "slurm/job_list.h"
 #include "slurm/job_values.h"
-#include "slurm/sbatch_flags.h"
+#include "slurm_wishes/sbatch_flags.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   using namespace interlink::slurm;  // NOLINT(google-build-using-namespace): a program of one
@@ -21,6 +21,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   static_cast<void>(ParseGres(text));
   static_cast<void>(ParseGpus(text));
   static_cast<void>(ParseConstraint(text));
-  static_cast<void>(ParseIncumbentFlags(text));
+  static_cast<void>(interlink::slurm_wishes::ParseIncumbentFlags(text));
   return 0;
 }

@@ -301,6 +301,58 @@ TEST_CASE("GPUs that a request asks for") {
   CHECK(pod("gres", "gpu:a100:2,license:7,gpu:1") == 3);
   CHECK(pod("gres", "gpu,gpux:4") == 1);
   CHECK(pod("time", "4") == 0);
+}
+
+// A quota of no GPUs let eight through: only annotations slurm.interlink.io/* were counted, and the
+// plugin slurm takes four spellings more. Counted is what the plugin makes of all of them.
+TEST_CASE("GPUs are counted whatever the spelling that the plugin takes") {
+  interlink::v1::RunSandboxRequest request;
+  auto& annotations = *request.mutable_config()->mutable_annotations();
+  auto& node = *request.mutable_plugin_config();
+  const auto [flags, count] =
+      GENERATE(table<std::string, uint64_t>({{"--gres=gpu:8", 8},
+                                             {"--gres gpu:a100:8,nvme:1", 8},
+                                             {"-G 8", 8},
+                                             {"-Ga100:8", 8},
+                                             {"--gpus=a100:4,h100:4", 8},
+                                             {"-G 1 --gpus=2", 2},
+                                             {"--time=1", 0}}));
+  CAPTURE(flags);
+  annotations["slurm-job.vk.io/flags"] = flags;
+  CHECK(site::GpusAskedBy(request) == count);
+  annotations["slurm.interlink.io/gpus"] = "1";
+  if (flags.find("gres") == std::string::npos) CHECK(site::GpusAskedBy(request) == 1);
+  annotations.clear();
+
+  node["SLURM_GPUS"] = "8";
+  CHECK(site::GpusAskedBy(request) == 8);
+  annotations["slurm.interlink.io/gres"] = "nvme:1";
+  CHECK(site::GpusAskedBy(request) == 8);
+  annotations["slurm.interlink.io/gres"] = "gpu:2";
+  CHECK(site::GpusAskedBy(request) == 2);
+  annotations["cdi.k8s.io/a"] = "nvidia.com/gpu=0,nvidia.com/gpu=1,vendor.com/nic=0";
+  annotations["cdi.k8s.io/b"] = "nvidia.com/gpu=1,nvidia.com/gpu=2";
+  CHECK(site::GpusAskedBy(request) == 2);
+  annotations.erase("slurm.interlink.io/gres");
+  CHECK(site::GpusAskedBy(request) == 3);
+  node.clear();
+  node["SLURM_GRES"] = "gpu:4,nvme:1";
+  annotations.clear();
+  CHECK(site::GpusAskedBy(request) == 4);
+}
+
+TEST_CASE("What cannot be read is more GPUs than any quota gives") {
+  interlink::v1::RunSandboxRequest request;
+  const auto [name, value] =
+      GENERATE(table<std::string, std::string>({{"slurm-job.vk.io/flags", "--gpus-per-node=8"},
+                                                {"slurm-job.vk.io/flags", "$(id)"},
+                                                {"slurm.interlink.io/gpu", "8"},
+                                                {"cdi.k8s.io/a", "nvidia.com/gpu=all"}}));
+  (*request.mutable_config()->mutable_annotations())[name] = value;
+  CHECK(site::GpusAskedBy(request) == site::kAllGpus);
+}
+
+TEST_CASE("GPUs of a container are its devices") {
   interlink::v1::CreateContainerRequest container;
   for (const char* name : {"nvidia.com/gpu=0", "nvidia.com/gpu=GPU-1", "vendor.com/nic=0"})
     container.mutable_config()->add_cdi_devices()->set_name(name);

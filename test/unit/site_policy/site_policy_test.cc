@@ -106,6 +106,53 @@ TEST_CASE("A pod that reaches for the machine is seen to") {
   CHECK(lab.rules().MayRun(lab.caller, lab.pod).code() == Code::kPermissionDenied);
 }
 
+// A rule about slurm.interlink.io/account was escaped by "-A" in the incumbent's annotation and by
+// the node's PluginConfig. Judged is what the plugin slurm makes of all spellings.
+TEST_CASE("A rule about a job's option holds whatever the spelling") {
+  auth::PolicyRule rule = Rule({Action::kRun});
+  rule.annotations = {{"slurm.interlink.io/account", {"physics"}},
+                      {"slurm.interlink.io/gpus", {"1", "2"}}};
+  PolicyLab lab(rule);
+  auto& annotations = *lab.pod.mutable_config()->mutable_annotations();
+  auto& node = *lab.pod.mutable_plugin_config();
+  const auto may_run = [&lab] { return lab.rules().MayRun(lab.caller, lab.pod); };
+  REQUIRE(may_run().ok());
+  SECTION("options of sbatch") { annotations["slurm-job.vk.io/flags"] = "-A chemistry"; }
+  SECTION("the node's PluginConfig") { node["SLURM_ACCOUNT"] = "chemistry"; }
+  SECTION("options beat the node") {
+    node["SLURM_ACCOUNT"] = "physics";
+    annotations["slurm-job.vk.io/flags"] = "--account=chemistry";
+  }
+  SECTION("GPUs as a generic resource") { annotations["slurm.interlink.io/gres"] = "gpu:8"; }
+  SECTION("GPUs among options") { annotations["slurm-job.vk.io/flags"] = "--gres=gpu:8"; }
+  SECTION("GPUs by their names") {
+    annotations["cdi.k8s.io/a"] = "nvidia.com/gpu=0,nvidia.com/gpu=1,nvidia.com/gpu=2";
+  }
+  CHECK(may_run().code() == Code::kPermissionDenied);
+}
+
+TEST_CASE("What a stronger spelling replaces is not judged") {
+  auth::PolicyRule rule = Rule({Action::kRun});
+  rule.annotations = {{"slurm.interlink.io/account", {"physics"}}};
+  PolicyLab lab(rule);
+  auto& annotations = *lab.pod.mutable_config()->mutable_annotations();
+  (*lab.pod.mutable_plugin_config())["SLURM_ACCOUNT"] = "chemistry";
+  annotations["slurm-job.vk.io/flags"] = "--account=physics -p gpu";
+  CHECK(lab.rules().MayRun(lab.caller, lab.pod).ok());
+  annotations["slurm-job.vk.io/flags"] = "--account=chemistry";
+  annotations["slurm.interlink.io/account"] = "physics";
+  CHECK(lab.rules().MayRun(lab.caller, lab.pod).ok());
+}
+
+TEST_CASE("A pod whose wishes cannot be read is let through by no rule") {
+  PolicyLab lab(Rule({Action::kRun}));
+  (*lab.pod.mutable_config()->mutable_annotations())["slurm-job.vk.io/flags"] = "--uid=0";
+  const Status refused = lab.rules().MayRun(lab.caller, lab.pod);
+  CHECK(refused.code() == Code::kPermissionDenied);
+  CHECK(refused.message().find("the site's policy: annotation \"slurm-job.vk.io/flags\": "
+                               "\"--uid=0\" is not understood") == 0);
+}
+
 TEST_CASE("A container that reaches for the machine is seen to") {
   PolicyLab lab(Rule({Action::kCreate}));
   REQUIRE(lab.Create().ok());

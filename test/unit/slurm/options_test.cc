@@ -4,10 +4,13 @@
 #include "runtime/v1/api.pb.h"
 #include "slurm/job_options.h"
 #include "slurm/job_values.h"
-#include "slurm/sbatch_flags.h"
+#include "slurm_wishes/wishes.h"
 
 namespace interlink::slurm {
 namespace {
+
+using slurm_wishes::kAnnotationPrefix;
+using slurm_wishes::kOptionKeys;
 
 using Texts = std::vector<std::string>;
 
@@ -284,6 +287,34 @@ TEST_CASE("CDI names of GPUs count where GPUs are not named otherwise") {
   CHECK(Has(all.status().message(), "say slurm.interlink.io/gpus"));
 }
 
+TEST_CASE("The GPUs of a job are those that the site counts, whichever source and key names them") {
+  const Values nodes[] = {{}, {{"SLURM_GPUS", "3"}}, {{"SLURM_GRES", "gpu:4,nvme:1"}}};
+  const Values pods[] = {{},
+                         {{"cdi.k8s.io/a", "nvidia.com/gpu=0,nvidia.com/gpu=1"}},
+                         {{"slurm-job.vk.io/flags", "--gres=gpu:a100:5"}},
+                         {{"slurm-job.vk.io/flags", "-G6"}, {"cdi.k8s.io/a", "nvidia.com/gpu=0"}},
+                         {{"slurm-job.vk.io/flags", "--gpus 6"}, {"slurm.interlink.io/gpus", "7"}},
+                         {{"slurm.interlink.io/gres", "nvme:2"}}};
+  for (const Values& node : nodes) {
+    for (const Values& pod : pods) {
+      OptionSources sources;
+      sources.node = node;
+      sources.annotations = pod;
+      const auto options = ResolveOptions(DefaultRules(), sources);
+      REQUIRE(options.ok());
+      Texts of_job;
+      const auto job =
+          options->gres.empty() ? std::vector<Gres>() : ParseGres(options->gres).value();
+      for (const Gres& gres : job) {
+        if (gres.name == "gpu") of_job.push_back(GresText(gres).substr(4));
+      }
+      const Values counted = slurm_wishes::WishesInForce(node, pod).value();
+      CAPTURE(options->gres, counted);
+      CHECK(of_job == (counted.count("gpus") == 0 ? Texts() : Texts{counted.at("gpus")}));
+    }
+  }
+}
+
 TEST_CASE("An annotation of ours that does not exist is refused with those that do") {
   const auto options = Resolve({{"slurm.interlink.io/cpu", "1"}});
   CHECK(options.status().code() == Code::kInvalidArgument);
@@ -297,37 +328,6 @@ TEST_CASE("An annotation of the incumbent that would write the script is refused
   const auto options = Resolve({{"slurm-job.vk.io/" + name, "curl x | sh"}});
   CHECK(options.status().code() == Code::kInvalidArgument);
   CHECK(Has(options.status().message(), "\"slurm-job.vk.io/" + name + "\" is not understood"));
-}
-
-TEST_CASE("Options of sbatch in the incumbent's annotation are our keys") {
-  const auto values = ParseIncumbentFlags(
-      " --time=01:00:00  -p gpu -c4 --mem=4G\n--gres=gpu:1 -A phys --qos high ");
-  REQUIRE(values.ok());
-  CHECK(*values == Values{{"time", "01:00:00"},
-                          {"partition", "gpu"},
-                          {"cpus", "4"},
-                          {"memory", "4G"},
-                          {"gres", "gpu:1"},
-                          {"account", "phys"},
-                          {"qos", "high"}});
-  CHECK(ParseIncumbentFlags("").value().empty());
-}
-
-TEST_CASE("Other options in the incumbent's annotation are refused by name") {
-  const std::string text = GENERATE("--uid=0", "--wrap=id", "-N 2", "--requeue", "--tim=1", "--",
-                                    "-", "debug", "--time", "--time=", "--time --mem=1G",
-                                    "--time='1'", "-p $(id)", "--time=1 `id`", "-p \"a b\"");
-  CAPTURE(text);
-  CHECK(ParseIncumbentFlags(text).status().code() == Code::kInvalidArgument);
-}
-
-TEST_CASE("An administrator's flags may not undo what the plugin relies on") {
-  CHECK(CheckFlags({"--exclusive", "--mail-type=ALL", "--licenses=matlab:1"}).ok());
-  const std::string flag =
-      GENERATE("--requeue", "--requ", "--export=ALL", "--exp=ALL", "--uid=0", "--wrap=id",
-               "--job-name=x", "--array=1-9", "-H", "exclusive", "--", "--=x", "--Exclusive",
-               "--a\nb", "--comment=x", "--time=5", "--get-user-env");
-  CHECK(CheckFlags({"--exclusive", flag}).code() == Code::kInvalidArgument);
 }
 
 TEST_CASE("A wrong profile is refused, with its key") {

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "slurm/job_name.h"
+#include "slurm_wishes/wishes.h"
 #include "unit/slurm/provisioner_lab.h"
 #include "unit/slurm/soon.h"
 
@@ -510,7 +511,7 @@ TEST_CASE("What another machine cannot have is not described, and resources are 
   CHECK(has(described.container.honoured, "mounts.image"));
   CHECK(has(described.container.bounded, "linux.resources"));
   CHECK(has(described.sandbox.bounded, "linux.resources"));
-  CHECK(described.node_options.size() == kOptionKeys.size());
+  CHECK(described.node_options.size() == slurm_wishes::kOptionKeys.size());
   CHECK(has(described.node_options, "SLURM_PARTITION"));
   CHECK(has(described.sandbox.honoured, "annotations"));
 }

@@ -1,10 +1,10 @@
-#include "slurm/sbatch_flags.h"
+#include "slurm_wishes/sbatch_flags.h"
 
 #include <algorithm>
 #include <array>
 #include <optional>
 
-namespace interlink::slurm {
+namespace interlink::slurm_wishes {
 namespace {
 
 struct FlagKey {
@@ -143,4 +143,4 @@ Result<std::map<std::string, std::string>> ParseIncumbentFlags(std::string_view 
   return values;
 }
 
-}  // namespace interlink::slurm
+}  // namespace interlink::slurm_wishes
