@@ -5,8 +5,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "base/file.h"
 #include "base/mutex.h"
@@ -18,6 +21,7 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kKeptSeconds = 3600;  // a container that is to have it is created meanwhile
 constexpr int64_t kNanosPerSecond = 1'000'000'000;
+constexpr auto kTurn = std::chrono::seconds(10);  // for another one with the same path
 constexpr size_t kMaxName = 120;  // bytes of a node's name; in hex it must fit a file's
 
 std::string Hex(std::string_view text) {
@@ -63,22 +67,13 @@ class VolumeFiles final : public site::Volumes {
   Status Put(const NodeId& node, const std::string& digest, const std::string& bytes) override {
     ASSIGN_OR_RETURN(const std::string path, PathOf(node, digest));
     const std::string folder = FolderOf(node);
+    RETURN_IF_ERROR(Begin(path));
+    const Status status = PutInTurn(folder, FileName(digest), bytes);
     MutexLock lock(mutex_);
-    // Asked for anew: its hour begins again.
-    if (utimensat(AT_FDCWD, path.c_str(), nullptr, 0) == 0) return {};
-    if (errno != ENOENT) return ErrnoStatus(errno, "touch \"" + path + "\"");
-    auto& held = held_[folder];
-    uint64_t used = bytes.size();
-    for (const auto& [name, size] : held) used += size;
-    if (used > options_.bytes_per_node) {
-      return ResourceExhausted("with this one this node's volumes have " + std::to_string(used) +
-                               " bytes at the site, more than " +
-                               std::to_string(options_.bytes_per_node));
-    }
-    RETURN_IF_ERROR(MakeDirectories(folder, 0700));
-    RETURN_IF_ERROR(WriteFileAtomically(path, bytes, 0600));
-    held[FileName(digest)] = bytes.size();
-    return {};
+    busy_.erase(path);
+    if (status.ok()) held_[folder][FileName(digest)] = bytes.size();
+    free_.NotifyAll();
+    return status;
   }
 
   Result<std::string> Get(const NodeId& node, const std::string& digest) const override {
@@ -100,12 +95,23 @@ class VolumeFiles final : public site::Volumes {
       for (const std::string& digest : digests)
         kept.insert(FolderOf(node) + "/" + FileName(digest));
     }
-    MutexLock lock(mutex_);
-    for (auto& [folder, files] : held_) {
-      std::erase_if(files, [&, &folder = folder](const auto& file) {
-        const std::string path = folder + "/" + file.first;
-        return kept.count(path) == 0 && RemoveOld(path);
-      });
+    std::vector<std::pair<std::string, std::string>> unused;  // folders and names
+    {
+      MutexLock lock(mutex_);
+      for (const auto& [folder, files] : held_) {
+        for (const auto& [name, size] : files) {
+          if (kept.count(folder + "/" + name) == 0) unused.emplace_back(folder, name);
+        }
+      }
+    }
+    for (const auto& [folder, name] : unused) {
+      const std::string path = folder + "/" + name;
+      if (!Begin(path).ok()) continue;  // it is being put, or the next sweep has more luck
+      const bool gone = RemoveOld(path);
+      MutexLock lock(mutex_);
+      busy_.erase(path);
+      if (gone) held_[folder].erase(name);
+      free_.NotifyAll();
     }
   }
 
@@ -122,6 +128,58 @@ class VolumeFiles final : public site::Volumes {
     return FolderOf(node) + "/" + name;
   }
 
+  // One at a time has a path, and the lock is free meanwhile: a disk that stalls must not hold up
+  // those who only look. Whoever begins erases the path from busy_.
+  Status Begin(const std::string& path) {
+    MutexLock lock(mutex_);
+    const bool free = free_.WaitFor(mutex_, kTurn,
+                                    [&]() REQUIRES_LOCK(mutex_) { return busy_.count(path) == 0; });
+    if (!free) return Unavailable("\"" + path + "\" is being written, the disk is slow");
+    busy_[path] = 0;
+    return {};
+  }
+
+  // REQUIRES: the path's turn.
+  Status PutInTurn(const std::string& folder, const std::string& name, const std::string& bytes) {
+    const std::string path = folder + "/" + name;
+    // Asked for anew: its hour begins again.
+    if (utimensat(AT_FDCWD, path.c_str(), nullptr, 0) == 0) return SyncUnlessHeld(folder, name);
+    if (errno != ENOENT) return ErrnoStatus(errno, "touch \"" + path + "\"");
+    RETURN_IF_ERROR(Reserve(folder, path, bytes.size()));
+    RETURN_IF_ERROR(MakeDirectories(folder, 0700));
+    return WriteFileAtomically(path, bytes, 0600);
+  }
+
+  // A write that failed at last has left the file, and not durably.
+  Status SyncUnlessHeld(const std::string& folder, const std::string& name) const {
+    {
+      MutexLock lock(mutex_);
+      const auto files = held_.find(folder);
+      if (files != held_.end() && files->second.count(name) != 0) return {};
+    }
+    return SyncDirectoryOf(folder + "/" + name);
+  }
+
+  // Counts what is being written as well.
+  Status Reserve(const std::string& folder, const std::string& path, uint64_t size) {
+    MutexLock lock(mutex_);
+    uint64_t used = size;
+    if (const auto files = held_.find(folder); files != held_.end()) {
+      for (const auto& [name, bytes] : files->second) used += bytes;
+    }
+    const std::string prefix = folder + "/";
+    for (auto it = busy_.lower_bound(prefix); it != busy_.end() && it->first.starts_with(prefix);
+         ++it)
+      used += it->second;
+    if (used > options_.bytes_per_node) {
+      return ResourceExhausted("with this one this node's volumes have " + std::to_string(used) +
+                               " bytes at the site, more than " +
+                               std::to_string(options_.bytes_per_node));
+    }
+    busy_[path] = size;
+    return {};
+  }
+
   // True: it is gone.
   bool RemoveOld(const std::string& path) const {
     struct stat about {};
@@ -136,6 +194,9 @@ class VolumeFiles final : public site::Volumes {
   Log& log_;
   const Clock& clock_;
   mutable Mutex mutex_;
+  CondVar free_;
+  // Paths that somebody is writing, touching or removing, with the bytes that are new.
+  std::map<std::string, uint64_t> busy_ GUARDED_BY(mutex_);
   // Sizes of files, by folder and name.
   std::map<std::string, std::map<std::string, uint64_t>> held_ GUARDED_BY(mutex_);
 };
