@@ -31,6 +31,8 @@
 #include "base/timer.h"
 #include "interlink/v1/site_store.pb.h"
 #include "site/exec_sync.h"
+#include "site/measured.h"
+#include "site/pull.h"
 #include "site/records.h"
 #include "site/session_counts.h"
 #include "site/site.h"
@@ -158,25 +160,6 @@ class LiveSite final : public Site {
     int recover_attempts = 0;
   };
 
-  // What a backend measured last, by id.
-  struct Numbers {
-    std::map<std::string, runtime::v1::ContainerStats> containers;
-    std::map<std::string, runtime::v1::PodSandboxStats> sandboxes;
-  };
-
-  // What a backend measured of its pods last.
-  struct PodNumbers {
-    SteadyTime began;
-    bool unsupported = false;     // it has none, now and later
-    std::set<std::string> tried;  // what was up when it began: measured, or it cannot be
-    // By sandbox. Owners: the table, and answers that are being made.
-    std::map<std::string, std::shared_ptr<const runtime::v1::PodSandboxMetrics>> pods;
-  };
-  struct PodMetricsWaiter {
-    NodeId node;
-    Reply<interlink::v1::PodMetricsResponse> reply;
-  };
-
   // A reply that waits for a record to settle, or for its time to pass.
   struct Waiter {
     uint64_t id;
@@ -193,14 +176,6 @@ class LiveSite final : public Site {
     std::vector<RecordKey> touched;
     std::vector<SandboxKey> drive;
     std::vector<ContainerId> released = {};  // their images are not needed any more
-  };
-
-  // One pull, joined by its id. Owners: the table, the thread that pulls, replies that wait.
-  struct Pull {
-    explicit Pull(Call c) : call(std::move(c)) {}
-    Call call;
-    interlink::v1::PullRecord record;
-    std::vector<std::function<void()>> waiters;
   };
 
   // --- plugins (plugins.cc)

@@ -63,7 +63,7 @@ void LiveSite::FailPodMetrics(const Status& why) {
   for (const PodMetricsWaiter& waiter : TakePodMetricsWaiters()) waiter.reply(why);
 }
 
-std::vector<LiveSite::PodMetricsWaiter> LiveSite::TakePodMetricsWaiters() {
+std::vector<PodMetricsWaiter> LiveSite::TakePodMetricsWaiters() {
   MutexLock lock(mutex_);
   pod_metrics_posted_ = false;
   return std::exchange(pod_metrics_waiting_, {});
