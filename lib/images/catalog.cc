@@ -104,22 +104,26 @@ Status Catalog::WriteImage(const NewImage& image) {
 }
 
 // REQUIRES: the turn.
-Status Catalog::MoveTag(const NodeId& node, const std::string& tag, const std::string& to_image) {
-  std::optional<NodeReference> loser;
+Result<std::vector<std::string>> Catalog::MoveTag(const NodeId& node, const std::string& tag,
+                                                  const std::string& to_image) {
+  std::vector<NodeReference> losers;  // two after a crash in the middle of a move
   {
     MutexLock lock(mutex_);
     for (const auto& [id, reference] : nodes_[node.str()])
-      if (id != to_image && reference.tags.count(tag) != 0) loser = reference;
+      if (id != to_image && reference.tags.count(tag) != 0) losers.push_back(reference);
   }
-  if (!loser) return {};
-  loser->tags.erase(tag);
-  RETURN_IF_ERROR(WriteReference(*loser));
-  MutexLock lock(mutex_);
-  nodes_[node.str()][loser->image] = *loser;
-  return {};
+  std::vector<std::string> ids;
+  for (NodeReference& loser : losers) {
+    loser.tags.erase(tag);
+    RETURN_IF_ERROR(WriteReference(loser));
+    MutexLock lock(mutex_);
+    nodes_[node.str()][loser.image] = loser;
+    ids.push_back(loser.image);
+  }
+  return ids;
 }
 
-Result<site::Image> Catalog::AddImage(const NodeId& node, const NewImage& image) {
+Result<site::Pulled> Catalog::AddImage(const NodeId& node, const NewImage& image) {
   const std::string id = image.id.str();
   const Turn turn(turns_);
   NodeReference reference{node.str(), id, {}, {}};
@@ -135,10 +139,14 @@ Result<site::Image> Catalog::AddImage(const NodeId& node, const NewImage& image)
   if (!image.name.digest) reference.tags.insert(image.name.Tagged());
   reference.digests.insert(image.name.Digested(image.manifest));
   RETURN_IF_ERROR(WriteReference(reference));
-  if (!image.name.digest) RETURN_IF_ERROR(MoveTag(node, image.name.Tagged(), id));
+  site::Pulled pulled;
+  if (!image.name.digest) {
+    ASSIGN_OR_RETURN(pulled.losers, MoveTag(node, image.name.Tagged(), id));
+  }
   MutexLock lock(mutex_);
   nodes_[node.str()][id] = reference;
-  return ShowLocked(*images_.at(id), reference);
+  pulled.image = ShowLocked(*images_.at(id), reference);
+  return pulled;
 }
 
 Result<std::string> Catalog::Remove(const NodeId& node, const std::string& name) {

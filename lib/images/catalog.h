@@ -63,8 +63,9 @@ class Catalog {
     Reference name;
     Digest manifest;  // that the name means
   };
-  // The image, and this node's names for it. A tag that meant another image moves.
-  Result<site::Image> AddImage(const NodeId& node, const NewImage& image);
+  // The image, and this node's names for it. A tag that meant another image moves: that one is a
+  // loser.
+  Result<site::Pulled> AddImage(const NodeId& node, const NewImage& image);
   Result<std::vector<site::Image>> Find(const NodeId& node, const std::string& name) const;
   std::vector<site::Image> List(const NodeId& node) const;
   Result<std::string> Remove(const NodeId& node, const std::string& name);
@@ -124,7 +125,9 @@ class Catalog {
   Result<bool> ReleaseInTurn(const ContainerId& holder);
   Status WriteReference(const NodeReference& reference);
   Status WriteImage(const NewImage& image);
-  Status MoveTag(const NodeId& node, const std::string& tag, const std::string& to_image);
+  // Answers the ids of the images that had it.
+  Result<std::vector<std::string>> MoveTag(const NodeId& node, const std::string& tag,
+                                           const std::string& to_image);
   Status WriteLayer(const std::string& folder, const StoredLayer& layer) const;
   Status LearnBlob(const StoredLayer& layer, const Digest& blob);
   std::string NodeFolder(const std::string& node) const;

@@ -63,10 +63,10 @@ Result<std::unique_ptr<ImageStore>> ImageStore::Open(Options options,
   return store;
 }
 
-Result<site::Image> ImageStore::Pull(const Call& call, const NodeId& node,
-                                     const runtime::v1::ImageSpec& spec,
-                                     const runtime::v1::AuthConfig& auth,
-                                     std::function<void(uint64_t)> progress) {
+Result<site::Pulled> ImageStore::Pull(const Call& call, const NodeId& node,
+                                      const runtime::v1::ImageSpec& spec,
+                                      const runtime::v1::AuthConfig& auth,
+                                      std::function<void(uint64_t)> progress) {
   ASSIGN_OR_RETURN(const Reference name, ParseReference(spec.image(), options_.default_registry));
   const auto& allowed = options_.allowed_registries;
   if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), name.host) == allowed.end()) {

@@ -32,9 +32,9 @@ class ImageStore final : public site::Images {
                                                   Log& log);
   ~ImageStore() override;
 
-  Result<site::Image> Pull(const Call& call, const NodeId& node, const runtime::v1::ImageSpec& spec,
-                           const runtime::v1::AuthConfig& auth,
-                           std::function<void(uint64_t)> progress) override;
+  Result<site::Pulled> Pull(const Call& call, const NodeId& node,
+                            const runtime::v1::ImageSpec& spec, const runtime::v1::AuthConfig& auth,
+                            std::function<void(uint64_t)> progress) override;
   Result<std::vector<site::Image>> Find(const NodeId& node, const std::string& name) const override;
   std::vector<site::Image> List(const NodeId& node) const override;
   Result<std::string> Remove(const NodeId& node, const std::string& name) override;

@@ -18,7 +18,7 @@ constexpr auto kLook = std::chrono::milliseconds(200);
 
 }  // namespace
 
-Result<site::Image> ImageStore::OnePull::Run(const Reference& name, Credentials credentials) {
+Result<site::Pulled> ImageStore::OnePull::Run(const Reference& name, Credentials credentials) {
   ASSIGN_OR_RETURN(auto endpoints, Endpoints(store_.options_.mirrors, name.host, name.path));
   registry_ = std::make_shared<Registry>(*store_.transport_, std::move(endpoints), name.path,
                                          std::move(credentials));

@@ -19,7 +19,7 @@ class ImageStore::OnePull {
           std::function<void(uint64_t)> progress)
       : store_(store), call_(call), node_(node), progress_(std::move(progress)) {}
 
-  Result<site::Image> Run(const Reference& name, Credentials credentials);
+  Result<site::Pulled> Run(const Reference& name, Credentials credentials);
 
  private:
   struct Layer {

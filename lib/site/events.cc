@@ -93,6 +93,8 @@ class LiveEventReader final : public EventReader {
     for (const auto& image : images) {
       interlink::v1::Event event;
       *event.mutable_record()->mutable_image() = image;
+      // Read after all that was told of it up to there: a node that knows that much takes it.
+      event.mutable_record()->mutable_image()->set_revision(list_from);
       list_.push_back({std::nullopt, std::move(event)});
       ++count;
     }

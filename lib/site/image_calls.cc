@@ -16,7 +16,17 @@ interlink::v1::ImageRecord RecordOf(const Image& image, uint64_t epoch) {
   return record;
 }
 
+interlink::v1::ImageRecord GoneRecord(const std::string& id, uint64_t epoch) {
+  interlink::v1::ImageRecord record;
+  record.mutable_image()->set_id(id);
+  record.set_gone(true);
+  record.set_epoch(epoch);
+  return record;
+}
+
 }  // namespace
+
+std::string LiveSite::ImagesLane(const NodeId& node) { return "images/" + node.str(); }
 
 void LiveSite::PullImage(const Call&, const Caller& caller,
                          const interlink::v1::PullImageRequest& request, Duration wait,
@@ -95,36 +105,62 @@ void LiveSite::RunPull(const std::shared_ptr<Pull>& pull, const Caller& caller,
     MutexLock lock(mutex_);
     pull->record.set_bytes_done(done);
   };
-  auto image =
+  const auto pulled =
       ports_.images.Pull(pull->call, caller.node, request.image(), request.auth(), progress);
-  std::vector<std::function<void()>> fires;
-  std::vector<std::function<void()>> wakes;
-  {
-    MutexLock lock(mutex_);
-    if (image.ok()) {
-      pull->record.set_image_id(image->image.id());
-      // The image is told before the end of its pull: whoever hears of the end finds it in the
-      // list.
-      AddEventLocked(caller.node, [&](interlink::v1::Event& event) {
-        *event.mutable_record()->mutable_image() = RecordOf(*image, epoch_);
-      });
-    } else {
-      pull->record.mutable_failure()->set_code(static_cast<int>(image.status().code()));
-      pull->record.mutable_failure()->set_message(Text(image.status().message()));
-    }
-    pull->record.set_ended(true);
-    AddEventLocked(caller.node, [&](interlink::v1::Event& event) {
-      *event.mutable_record()->mutable_pull() = pull->record;
-    });
-    fires.swap(pull->waiters);
-    WakeReaderLocked(caller.node, wakes);
-  }
-  for (auto& fire : fires) fire();
-  for (auto& wake : wakes) wake();
+  const auto end = [this, pull, pulled, node = caller.node] { EndPull(*pull, node, pulled); };
+  if (!steps_.PostAlways(ImagesLane(caller.node), end).ok()) end();  // shutting down
   timer_.After(kForgetPull, [this, key = caller.node.str() + "/" + request.pull_id()] {
     MutexLock lock(mutex_);
     pulls_.erase(key);
   });
+}
+
+void LiveSite::EndPull(Pull& pull, const NodeId& node, const Result<Pulled>& pulled) {
+  std::vector<std::string> renamed;
+  // First who has lost the tag: no two images ever have it.
+  if (pulled.ok()) {
+    renamed = pulled->losers;
+    renamed.push_back(pulled->image.image.id());
+  }
+  // As they are now: another pull, or a remove, may have come since.
+  const auto images = ReadImages(node, renamed);
+  std::vector<std::function<void()>> fires;
+  std::vector<std::function<void()>> wakes;
+  {
+    MutexLock lock(mutex_);
+    // The images are told before the end of the pull: whoever hears of the end finds them in the
+    // list.
+    for (const auto& image : images) {
+      AddEventLocked(node, [&](interlink::v1::Event& event) {
+        *event.mutable_record()->mutable_image() = image;
+      });
+    }
+    if (pulled.ok()) {
+      pull.record.set_image_id(pulled->image.image.id());
+    } else {
+      pull.record.mutable_failure()->set_code(static_cast<int>(pulled.status().code()));
+      pull.record.mutable_failure()->set_message(Text(pulled.status().message()));
+    }
+    pull.record.set_ended(true);
+    AddEventLocked(node, [&](interlink::v1::Event& event) {
+      *event.mutable_record()->mutable_pull() = pull.record;
+    });
+    fires.swap(pull.waiters);
+    WakeReaderLocked(node, wakes);
+  }
+  for (auto& fire : fires) fire();
+  for (auto& wake : wakes) wake();
+}
+
+std::vector<interlink::v1::ImageRecord> LiveSite::ReadImages(
+    const NodeId& node, const std::vector<std::string>& ids) const {
+  std::vector<interlink::v1::ImageRecord> records;
+  for (const std::string& id : ids) {
+    const auto found = ports_.images.Find(node, id);
+    if (!found.ok()) continue;  // only of a name
+    records.push_back(found->empty() ? GoneRecord(id, epoch_) : RecordOf(found->front(), epoch_));
+  }
+  return records;
 }
 
 void LiveSite::AddEventLocked(const NodeId& id,
@@ -166,7 +202,7 @@ void LiveSite::RemoveImage(const Call& call, const Caller& caller, const std::st
   }
   if (why.ok() && image.empty()) why = InvalidArgument("which image is to be removed?");
   if (!why.ok()) return reply(why);
-  PostOrFail<std::string>("images/" + caller.node.str(), std::move(reply),
+  PostOrFail<std::string>(ImagesLane(caller.node), std::move(reply),
                           [this, call, caller, image](Reply<std::string> answer) {
                             auto removed = ports_.images.Remove(caller.node, image);
                             if (!removed.ok() || removed->empty())
@@ -175,10 +211,8 @@ void LiveSite::RemoveImage(const Call& call, const Caller& caller, const std::st
                             {
                               MutexLock lock(mutex_);
                               AddEventLocked(caller.node, [&](interlink::v1::Event& event) {
-                                auto* record = event.mutable_record()->mutable_image();
-                                record->mutable_image()->set_id(*removed);
-                                record->set_gone(true);
-                                record->set_epoch(epoch_);
+                                *event.mutable_record()->mutable_image() =
+                                    GoneRecord(*removed, epoch_);
                               });
                               WakeReaderLocked(caller.node, wakes);
                             }

@@ -25,6 +25,12 @@ struct Image {
   std::string info;  // JSON {"chainID", "imageSpec"}
 };
 
+struct Pulled {
+  Image image;
+  // Ids of the node's other images that had its tag until now.
+  std::vector<std::string> losers;
+};
+
 class Images {
  public:
   virtual ~Images() = default;
@@ -33,10 +39,10 @@ class Images {
   // Single-flight per content: another caller's pull is joined and goes on when this caller leaves.
   // `progress` gets the bytes done so far, from any thread. Credentials are used for this pull
   // only. Messages start with kubelet's sentinel (RegistryUnavailable, ...) where one fits.
-  virtual Result<Image> Pull(const Call& call, const NodeId& node,
-                             const runtime::v1::ImageSpec& spec,
-                             const runtime::v1::AuthConfig& auth,
-                             std::function<void(uint64_t)> progress) = 0;
+  virtual Result<Pulled> Pull(const Call& call, const NodeId& node,
+                              const runtime::v1::ImageSpec& spec,
+                              const runtime::v1::AuthConfig& auth,
+                              std::function<void(uint64_t)> progress) = 0;
   // Any name, name@digest, id or unique id prefix. Absent: nothing.
   virtual Result<std::vector<Image>> Find(const NodeId& node, const std::string& name) const = 0;
   virtual std::vector<Image> List(const NodeId& node) const = 0;

@@ -337,6 +337,13 @@ class LiveSite final : public Site {
   // --- pulls (image_calls.cc)
   void RunPull(const std::shared_ptr<Pull>& pull, const Caller& caller,
                const interlink::v1::PullImageRequest& request);
+  // One lane of steps per node: what is told last of an image is what it is.
+  static std::string ImagesLane(const NodeId& node);
+  // A step of the node's images: tells what has become of them, then the end of the pull.
+  void EndPull(Pull& pull, const NodeId& node, const Result<Pulled>& pulled);
+  // What is told of these images now.
+  std::vector<interlink::v1::ImageRecord> ReadImages(const NodeId& node,
+                                                     const std::vector<std::string>& ids) const;
   void AnswerPull(const std::shared_ptr<Pull>& pull, Duration wait,
                   const Reply<Answer<interlink::v1::PullRecord>>& reply);
   // An event that belongs to no table: images, pulls, handlers.

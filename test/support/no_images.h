@@ -8,11 +8,12 @@ namespace interlink::test {
 
 class NoImages : public site::Images {
  public:
-  Result<site::Image> Pull(const Call&, const NodeId&, const runtime::v1::ImageSpec& spec,
-                           const runtime::v1::AuthConfig&, std::function<void(uint64_t)>) override {
-    site::Image image;
-    image.image.set_id("sha256:" + spec.image());
-    return image;
+  Result<site::Pulled> Pull(const Call&, const NodeId&, const runtime::v1::ImageSpec& spec,
+                            const runtime::v1::AuthConfig&,
+                            std::function<void(uint64_t)>) override {
+    site::Pulled pulled;
+    pulled.image.image.set_id("sha256:" + spec.image());
+    return pulled;
   }
   Result<std::vector<site::Image>> Find(const NodeId&, const std::string&) const override {
     return std::vector<site::Image>{};

@@ -32,7 +32,8 @@ Result<site::Image> PullFrom(ImageStore& store, const std::string& name,
                              std::function<void(uint64_t)> progress = nullptr) {
   runtime::v1::ImageSpec spec;
   spec.set_image(name);
-  return store.Pull(call, kNode, spec, auth, std::move(progress));
+  ASSIGN_OR_RETURN(site::Pulled pulled, store.Pull(call, kNode, spec, auth, std::move(progress)));
+  return std::move(pulled.image);
 }
 
 // A registry with the images of push.py, and a store whose registry.k8s.io is mirrored by it.

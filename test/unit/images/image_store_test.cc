@@ -47,6 +47,12 @@ struct StoreBench {
   Result<site::Image> Pull(const std::string& name, const NodeId& node = kNode,
                            const runtime::v1::AuthConfig& auth = {},
                            const Call& call = Call::WithTimeout(std::chrono::minutes(1))) {
+    ASSIGN_OR_RETURN(site::Pulled pulled, PullWhole(name, node, auth, call));
+    return std::move(pulled.image);
+  }
+  Result<site::Pulled> PullWhole(const std::string& name, const NodeId& node = kNode,
+                                 const runtime::v1::AuthConfig& auth = {},
+                                 const Call& call = Call::WithTimeout(std::chrono::minutes(1))) {
     runtime::v1::ImageSpec spec;
     spec.set_image(name);
     return store->Pull(call, node, spec, auth, nullptr);
@@ -149,9 +155,13 @@ TEST_CASE("Names of one image gather, and removing by one removes all") {
 TEST_CASE("A tag that moves leaves the old image its digest") {
   StoreBench bench;
   const FakeImage old = bench.fake.PutImage(kHost, "app", "1", {Tar("a", "old")});
-  REQUIRE(bench.Pull("r.io/app:1").status().ToString() == "OK");
+  const auto first = bench.PullWhole("r.io/app:1");
+  REQUIRE(first.status().ToString() == "OK");
+  CHECK(first->losers.empty());
   const FakeImage fresh = bench.fake.PutImage(kHost, "app", "1", {Tar("a", "new")});
-  REQUIRE(bench.Pull("r.io/app:1").status().ToString() == "OK");
+  const auto second = bench.PullWhole("r.io/app:1");
+  REQUIRE(second.status().ToString() == "OK");
+  CHECK(second->losers == std::vector<std::string>{old.id});
   bench.Reopen();
 
   CHECK(bench.store->Find(kNode, "r.io/app:1")->front().image.id() == fresh.id);

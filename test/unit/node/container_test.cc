@@ -745,6 +745,21 @@ TEST_CASE("A pull of an image that is known by another name ends when it is know
   CHECK(NodeLab::Get(std::move(pull)).ok());
 }
 
+TEST_CASE("A tag that has moved is found at the image that has it now") {
+  NodeLab lab;
+  const std::string tag = "registry.test/app:latest";
+  runtime::v1::ImageStatusRequest status;
+  status.mutable_image()->set_image(tag);
+  const auto found = [&] { return lab.node->images().GetStatus(status)->image().id(); };
+  lab.site.TellImage("sha256:a", tag);
+  REQUIRE(Eventually([&] { return found() == "sha256:a"; }));
+
+  lab.site.TellImage("sha256:a", "");
+  lab.site.TellImage("sha256:b", tag);
+
+  CHECK(Eventually([&] { return found() == "sha256:b"; }));
+}
+
 TEST_CASE("Every running container has memory in its statistics, asked or not") {
   NodeLab lab;
   const SandboxId pod = lab.Ready("a");

@@ -94,7 +94,7 @@ void FakeSite::TellImage(const std::string& id, const std::string& tag, bool gon
   MutexLock lock(mutex_);
   interlink::v1::ImageRecord image;
   image.mutable_image()->set_id(id);
-  image.mutable_image()->add_repo_tags(tag);
+  if (!tag.empty()) image.mutable_image()->add_repo_tags(tag);
   image.set_gone(gone);
   image.set_epoch(epoch_);
   image.set_revision(++revision_);

@@ -89,6 +89,86 @@ TEST_CASE("a reader that comes back gets only what changed, once each") {
   CHECK_FALSE(events[0].record().container().has_request());
 }
 
+std::vector<ImageRecord> ImagesIn(const std::vector<Event>& events) {
+  std::vector<ImageRecord> images;
+  for (const Event& event : events) {
+    if (event.record().has_image()) images.push_back(event.record().image());
+  }
+  return images;
+}
+
+// Only the new image was told: the node kept the tag on both, ran the old one and removed the wrong
+// one.
+TEST_CASE("a tag that moves is told of both images, first of the one that has lost it") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  auto reader = lab.site->ReadEvents(lab.caller, Position());
+  ReadAll(**reader);
+  lab.images.SetRegistry("r/app:latest", "sha256:b");
+  REQUIRE(lab.Pull("r/app:latest")->settled);
+  CHECK(ImagesIn(ReadAll(**reader)).size() == 1);
+
+  lab.images.SetRegistry("r/app:latest", "sha256:a");
+  REQUIRE(lab.Pull("r/app:latest")->settled);
+
+  const auto told = ReadAll(**reader);
+  const auto images = ImagesIn(told);
+  REQUIRE(images.size() == 2);
+  CHECK(images[0].image().id() == "sha256:b");
+  CHECK(images[0].image().repo_tags_size() == 0);
+  CHECK(images[1].image().id() == "sha256:a");
+  CHECK(images[1].image().repo_tags_size() == 1);
+  CHECK(told.back().record().pull().image_id() == "sha256:a");
+}
+
+// A node drops what is older than what it knows: what it had missed stayed lost until the site
+// started again.
+TEST_CASE("a list's images are newer than what was told of them before") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  auto first = lab.site->ReadEvents(lab.caller, Position());
+  ReadAll(**first);
+  REQUIRE(lab.Pull("r/app:latest")->settled);
+  const auto told = ImagesIn(ReadAll(**first));
+  REQUIRE(told.size() == 1);
+
+  auto second = lab.site->ReadEvents(lab.caller, Position());
+
+  const auto listed = ImagesIn(ReadAll(**second));
+  REQUIRE(listed.size() == 1);
+  CHECK(listed[0].epoch() == told[0].epoch());
+  CHECK(listed[0].revision() >= told[0].revision());
+}
+
+// The slower pull told what it had seen before the faster one gave the image its other name.
+TEST_CASE("the last word about an image has all its names, whichever pull ends last") {
+  SiteLab lab;
+  std::promise<void> go;
+  lab.images.after_pull = [slow = go.get_future().share()](const std::string& tag) {
+    if (tag == "r/app:1") slow.wait();
+  };
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  auto reader = lab.site->ReadEvents(lab.caller, Position());
+  ReadAll(**reader);
+  for (const std::string tag : {"r/app:1", "r/app:2"}) lab.images.SetRegistry(tag, "sha256:a");
+  REQUIRE(lab.Pull("r/app:1", Duration::zero()).ok());
+  REQUIRE(Eventually([&] { return lab.images.List(lab.caller.node).size() == 1; }));
+  REQUIRE(lab.Pull("r/app:2")->settled);
+  go.set_value();
+
+  std::vector<Event> told;
+  REQUIRE(Eventually([&] {
+    for (auto& event : ReadAll(**reader)) told.push_back(event);
+    return std::count_if(told.begin(), told.end(), [](const Event& event) {
+             return event.record().has_pull() && event.record().pull().ended();
+           }) == 2;
+  }));
+  CHECK(ImagesIn(told).back().image().repo_tags_size() == 2);
+}
+
 TEST_CASE("a reader is woken by a change") {
   SiteLab lab;
   lab.WaitReady();

@@ -21,25 +21,77 @@ using interlink::v1::SandboxRecord;
 using SandboxAnswer = site::Answer<SandboxRecord>;
 using ContainerAnswer = site::Answer<ContainerRecord>;
 
-// Has every image for every node, but those that are named as missing.
+// Has every image for every node, but those that are named as missing. Lists what was pulled, with
+// its tags: a pulled name is the tag of what the registry has by it.
 class AnyImages final : public NoImages {
  public:
+  Result<site::Pulled> Pull(const Call&, const NodeId& node, const runtime::v1::ImageSpec& spec,
+                            const runtime::v1::AuthConfig&,
+                            std::function<void(uint64_t)>) override {
+    const std::string& tag = spec.image();
+    site::Pulled pulled;
+    {
+      MutexLock lock(mutex_);
+      const auto known = registry_.find(tag);
+      const std::string id = known == registry_.end() ? "sha256:" + tag : known->second;
+      auto& images = pulled_[node];
+      for (auto& [other, tags] : images) {
+        if (other != id && tags.erase(tag) != 0) pulled.losers.push_back(other);
+      }
+      images[id].insert(tag);
+      pulled.image = ImageLocked(node, id);
+    }
+    if (after_pull) after_pull(tag);
+    return pulled;
+  }
   Result<std::vector<site::Image>> Find(const NodeId& node,
                                         const std::string& name) const override {
     MutexLock lock(mutex_);
     if (missing_.contains({node, name})) return std::vector<site::Image>{};
-    site::Image image;
-    image.image.set_id(name);
-    return std::vector<site::Image>{image};
+    return std::vector<site::Image>{ImageLocked(node, name)};
   }
+  std::vector<site::Image> List(const NodeId& node) const override {
+    MutexLock lock(mutex_);
+    std::vector<site::Image> all;
+    const auto images = pulled_.find(node);
+    if (images == pulled_.end()) return all;
+    for (const auto& [id, tags] : images->second) all.push_back(ImageLocked(node, id));
+    return all;
+  }
+  Result<std::string> Remove(const NodeId& node, const std::string& name) override {
+    MutexLock lock(mutex_);
+    pulled_[node].erase(name);
+    return name;
+  }
+
   void SetMissing(const NodeId& node, const std::string& name) {
     MutexLock lock(mutex_);
     missing_.insert({node, name});
   }
+  void SetRegistry(const std::string& tag, const std::string& id) {
+    MutexLock lock(mutex_);
+    registry_[tag] = id;
+  }
+
+  // Runs at the end of Pull, with its tag. Set before the first one.
+  std::function<void(const std::string&)> after_pull;
 
  private:
+  site::Image ImageLocked(const NodeId& node, const std::string& id) const REQUIRES_LOCK(mutex_) {
+    site::Image image;
+    image.image.set_id(id);
+    if (const auto images = pulled_.find(node); images != pulled_.end()) {
+      if (const auto tags = images->second.find(id); tags != images->second.end()) {
+        for (const std::string& tag : tags->second) image.image.add_repo_tags(tag);
+      }
+    }
+    return image;
+  }
+
   mutable Mutex mutex_;
   std::set<std::pair<NodeId, std::string>> missing_ GUARDED_BY(mutex_);
+  std::map<std::string, std::string> registry_ GUARDED_BY(mutex_);  // by tag
+  std::map<NodeId, std::map<std::string, std::set<std::string>>> pulled_ GUARDED_BY(mutex_);
 };
 
 // A disk that can be stopped: what is committed meanwhile becomes durable when it goes on.
@@ -260,6 +312,14 @@ struct SiteLab {
     return Wait<ContainerAnswer>([&](auto reply) {
       site->RemoveContainer(call(), caller, pod, id, "test", std::chrono::seconds(2), reply);
     });
+  }
+  Result<site::Answer<interlink::v1::PullRecord>> Pull(const std::string& tag,
+                                                       Duration wait = std::chrono::seconds(2)) {
+    interlink::v1::PullImageRequest request;
+    request.set_pull_id(MintSandboxId().str());
+    request.mutable_image()->set_image(tag);
+    return Wait<site::Answer<interlink::v1::PullRecord>>(
+        [&](auto reply) { site->PullImage(call(), caller, request, wait, reply); });
   }
   Result<sdk::LogChunk> ReadLog(const SandboxId& pod, const ContainerId& id) {
     return Wait<sdk::LogChunk>(
