@@ -49,8 +49,8 @@ void LiveSite::DriveContainer(const ContainerKey& key) {
     DriveStart(key, *backend);
 }
 
-// PrepareImage may block long: it runs on a pulls thread and drives the sandbox again when it is
-// done.
+// PrepareImage may block long: it runs on a thread for such, and drives the sandbox again when it
+// is done.
 void LiveSite::PostPrepare(const ContainerKey& key) {
   std::vector<std::string> images;  // its own first
   sdk::Backend* backend = nullptr;
@@ -82,7 +82,7 @@ void LiveSite::PostPrepare(const ContainerKey& key) {
     FinishContainer(key, [&](ContainerRecord& record) { MarkFailed(status, Now(), record); });
   };
   const Status posted =
-      pull_pool_.PostAlways("prepare/" + images.front(), [backend, key, images, finish] {
+      prepare_pool_.PostAlways("prepare/" + images.front(), [backend, key, images, finish] {
         const Call call = Call::WithTimeout(kPrepare);
         Status status;
         for (const std::string& id : images) {

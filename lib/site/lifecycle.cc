@@ -10,6 +10,7 @@ constexpr uint32_t kVersion = 1;
 constexpr auto kDrain = std::chrono::seconds(5);
 constexpr auto kStoreLimit = std::chrono::seconds(30);
 constexpr size_t kMaxPulls = 256;
+constexpr int kPrepareThreads = 4;
 
 template <typename Stored>
 Status Parse(const StoredRecord& record, Stored& stored) {
@@ -37,6 +38,7 @@ LiveSite::LiveSite(const Options& options, const Ports& ports)
     : options_(options),
       ports_(ports),
       pull_pool_("pulls", options.pull_threads, kMaxPulls),
+      prepare_pool_("prepares", kPrepareThreads, kMaxPulls),
       steps_("steps", options.step_threads, static_cast<size_t>(options.step_queue)) {}
 
 LiveSite::~LiveSite() {
@@ -163,6 +165,7 @@ void LiveSite::Stop() {
   timer_.Stop();
   steps_.Stop(kDrain);
   pull_pool_.Stop(kDrain);
+  prepare_pool_.Stop(kDrain);
   // The store's answers still come here.
   MutexLock lock(commits_->mutex);
   const bool answered = commits_->none.WaitFor(

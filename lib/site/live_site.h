@@ -469,6 +469,7 @@ class LiveSite final : public Site {
   Timer timer_;
   ExecSyncCollector exec_sync_;
   StepPool pull_pool_;
+  StepPool prepare_pool_;
   StepPool steps_;
 };
 

@@ -273,6 +273,27 @@ TEST_CASE("a creation whose backend says that it need not wait is asked for agai
   }));
 }
 
+// Four long pulls, of any node, kept all containers of all nodes from being created.
+TEST_CASE("a container of a present image is created while every pull is slow") {
+  SiteLab lab;
+  std::promise<void> go;
+  lab.images.after_pull = [slow = go.get_future().share()](const std::string&) { slow.wait(); };
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  REQUIRE(lab.Run(pod, lab.PodBody("a")).ok());
+  for (int i = 0; i < site::Options().pull_threads; ++i) {
+    REQUIRE(lab.Pull("r/app:" + std::to_string(i), Duration::zero()).ok());
+  }
+
+  const ContainerId unit = MintContainerId();
+  REQUIRE(lab.Create(pod, unit, lab.UnitBody("c")).ok());
+
+  CHECK(Eventually(
+      [&] { return lab.site->GetContainer(lab.caller.node, pod, unit)->seen() == SEEN_CREATED; },
+      std::chrono::seconds(10)));
+}
+
 // A backend's message with a cut or a foreign character was stored and could not be parsed again:
 // the node's stream broke, and the site did not start any more.
 TEST_CASE("a backend's text that is not valid UTF-8 is told and survives a restart") {
