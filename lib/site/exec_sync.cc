@@ -20,6 +20,9 @@ namespace {
 // How long a killed command may take to be gone before the session is given up.
 constexpr auto kKillPatience = std::chrono::seconds(10);
 constexpr int kMaxPollMillis = 1000;
+// More than a socket holds: what has come by now is read to its end, and a command that never stops
+// writing holds up nobody.
+constexpr int kMaxReads = 64;
 
 }  // namespace
 
@@ -72,13 +75,10 @@ struct ExecSyncCollector::Session {
   }
 
   Result<interlink::v1::ExecSyncResponse> Answer() {
-    if (ending == Ending::kTimedOut) {
-      response.set_timed_out(true);
-      return std::move(response);
-    }
     if (ending == Ending::kCallerGone)
       return Unavailable("nobody waits for the command any more: it was killed");
     if (!has_status) return Unavailable("connection lost, the command may still run");
+    response.set_timed_out(ending == Ending::kTimedOut);
     return std::move(response);
   }
 };
@@ -122,15 +122,8 @@ void ExecSyncCollector::Collect(
 
 bool ExecSyncCollector::Step(Session& session) {
   const SteadyTime now = std::chrono::steady_clock::now();
-  if (session.ending == Session::Ending::kNone) {
-    if (session.kill_at && now >= *session.kill_at) {
-      session.Kill(Session::Ending::kTimedOut);
-    } else if (session.call.cancelled() || session.call.expired()) {
-      session.Kill(Session::Ending::kCallerGone);
-    }
-  }
-  bool ended = session.give_up_at && now >= *session.give_up_at;
-  while (!ended) {
+  bool ended = false;
+  for (int reads = 0; !ended && reads < kMaxReads; ++reads) {
     const auto space = session.decoder.Space();
     const ssize_t n = recv(session.fd.get(), space.data(), space.size(), 0);
     if (n < 0 && errno == EINTR) continue;
@@ -143,7 +136,15 @@ bool ExecSyncCollector::Step(Session& session) {
       session.Take(frame);
     ended = ended || session.has_status || outcome == shim::FrameDecoder::Outcome::kMalformed;
   }
-  return !ended;
+  // Behind what has come: a command that has ended by now has ended in time.
+  if (!ended && session.ending == Session::Ending::kNone) {
+    if (session.kill_at && now >= *session.kill_at) {
+      session.Kill(Session::Ending::kTimedOut);
+    } else if (session.call.cancelled() || session.call.expired()) {
+      session.Kill(Session::Ending::kCallerGone);
+    }
+  }
+  return !ended && !(session.give_up_at && now >= *session.give_up_at);
 }
 
 void ExecSyncCollector::Run() {

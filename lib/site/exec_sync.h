@@ -29,8 +29,9 @@ class ExecSyncCollector {
   ExecSyncCollector& operator=(const ExecSyncCollector&) = delete;
 
   // Collects `session` (frames of lib/shim). After `timeout` (zero: none) the command is killed
-  // with its whole tree and the response says timed_out, once nothing of it is left. When the call
-  // is cancelled or its deadline passes the command is killed too and the answer is kUnavailable.
+  // with its whole tree and the response says timed_out, once its end is told. When the call is
+  // cancelled or its deadline passes the command is killed too and the answer is kUnavailable. So
+  // it is when no end is told, whatever the reason.
   // `reply` runs on the collector's thread.
   void Collect(const Call& call, UniqueFd session, Duration timeout,
                std::function<void(Result<interlink::v1::ExecSyncResponse>)> reply);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "runtime/v1/api.pb.h"
+#include "site/limits.h"
 #include "site/live_site.h"
 
 namespace interlink::site {
@@ -41,7 +42,7 @@ void LiveSite::ExecSync(const Call& call, const Caller& caller, const SandboxId&
         spec.container = key.id;
         spec.argv.assign(request.cmd().begin(), request.cmd().end());
         spec.kill_on_close = true;
-        auto session = backend->OpenSession(call, spec);
+        auto session = backend->OpenSession(call.Capped(kStep), spec);
         if (!session.ok()) return answer(session.status());
         exec_sync_.Collect(call, *std::move(session),
                            std::chrono::milliseconds(request.timeout_ms()), std::move(answer));

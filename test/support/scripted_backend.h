@@ -46,6 +46,7 @@ struct World {
   bool silent GUARDED_BY(mutex) = false;                 // accepts and never reports
   std::map<std::string, Status> fail GUARDED_BY(mutex);  // method -> what it answers
   std::map<std::string, int> asked GUARDED_BY(mutex);    // method -> how often
+  SteadyTime session_deadline GUARDED_BY(mutex);         // of the last OpenSession
   // What sessions and ports are made of; none: kUnimplemented. Set before the backend is used.
   std::function<Result<UniqueFd>(const sdk::SessionSpec&)> open_session;
   std::function<Result<UniqueFd>(uint16_t port)> dial;
@@ -191,8 +192,12 @@ class ScriptedBackend final : public sdk::Backend {
     for (const auto& [host_path, content] : contents) world_.contents[id][host_path] = content;
     return {};
   }
-  Result<UniqueFd> OpenSession(const Call&, const sdk::SessionSpec& spec) override {
+  Result<UniqueFd> OpenSession(const Call& call, const sdk::SessionSpec& spec) override {
     RETURN_IF_ERROR(Failure("OpenSession"));
+    {
+      MutexLock lock(world_.mutex);
+      world_.session_deadline = call.deadline();
+    }
     return world_.open_session ? world_.open_session(spec) : Unimplemented("no sessions here");
   }
   Result<UniqueFd> Dial(const Call&, const SandboxId&, uint16_t port) override {

@@ -1,6 +1,9 @@
 // Which sessions the site opens.
 #include <sys/socket.h>
 
+#include "shim/frames.h"
+#include "shim/messages.h"
+#include "site/exec_sync.h"
 #include "site_lab.h"
 
 namespace interlink::test {
@@ -197,6 +200,96 @@ TEST_CASE_METHOD(SessionsFixture, "A session may outlive the site") {
   CHECK(session->fd.valid());
   session = Unavailable("closed");
   lab.Boot();
+}
+
+// Opening waited as long as the caller: a few backends that hung held every step.
+TEST_CASE_METHOD(SessionsFixture, "A command's session is opened within the time of a step") {
+  lab.world.open_session = [](const sdk::SessionSpec&) { return Unavailable("it is busy"); };
+  interlink::v1::ExecSyncRequest request;
+  request.set_exec_id(MintSessionId().str());
+  request.add_cmd("true");
+
+  const auto answer = lab.Wait<interlink::v1::ExecSyncResponse>([&](auto reply) {
+    lab.site->ExecSync(Call::WithTimeout(std::chrono::minutes(5)), lab.caller, pod, unit, request,
+                       reply);
+  });
+
+  CHECK(answer.status().code() == Code::kUnavailable);
+  MutexLock lock(lab.world.mutex);
+  CHECK(lab.world.session_deadline < std::chrono::steady_clock::now() + std::chrono::minutes(1));
+}
+
+// A session's other end, as a shim has it.
+struct Command {
+  using Answer = Result<interlink::v1::ExecSyncResponse>;
+  Command() {
+    std::array<int, 2> pair{};
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) == 0);
+    session = UniqueFd(pair[0]);
+    shim = UniqueFd(pair[1]);
+  }
+  void SendStatus(int code) const {
+    std::array<char, shim::kMaxFrame> frame{};
+    shim::ExitStatus status{};
+    status.code = code;
+    const size_t size =
+        shim::PutMessage(frame.data(), frame.size(), shim::FrameType::kStatus, status);
+    REQUIRE(send(shim.get(), frame.data(), size, MSG_NOSIGNAL) == static_cast<ssize_t>(size));
+  }
+  void Collect(site::ExecSyncCollector& collector, Duration timeout) {
+    collector.Collect(SiteLab::call(), std::move(session), timeout,
+                      [this](Answer answer) { answered.set_value(std::move(answer)); });
+  }
+  Answer Get() {
+    auto future = answered.get_future();
+    REQUIRE(future.wait_for(std::chrono::seconds(30)) == std::future_status::ready);
+    return future.get();
+  }
+  UniqueFd session;
+  UniqueFd shim;
+  std::promise<Answer> answered;
+};
+
+// Whoever looked late told a command that had ended in time as one that had not: a failed probe.
+TEST_CASE("A command that has ended in time is no timeout, however late that is seen") {
+  Command busy;
+  Command quick;
+  std::promise<void> go;
+  site::ExecSyncCollector collector;
+  collector.Collect(SiteLab::call(), std::move(busy.session), Duration::zero(),
+                    [looks = go.get_future().share()](auto) { looks.wait(); });
+  busy.SendStatus(0);
+  REQUIRE(Eventually([&] { return recv(busy.shim.get(), nullptr, 0, MSG_DONTWAIT) == 0; }));
+  quick.SendStatus(3);
+  quick.Collect(collector, std::chrono::milliseconds(1));
+  const auto later = std::chrono::steady_clock::now() + std::chrono::milliseconds(10);
+  REQUIRE(Eventually([&] { return std::chrono::steady_clock::now() > later; }));
+  go.set_value();
+
+  const auto answer = quick.Get();
+
+  REQUIRE(answer.ok());
+  CHECK_FALSE(answer->timed_out());
+  CHECK(answer->exit_code() == 3);
+}
+
+TEST_CASE("A command whose end is not told is no timeout, one that was killed is") {
+  Command killed;
+  Command lost;
+  site::ExecSyncCollector collector;
+  for (Command* command : {&killed, &lost}) {
+    command->Collect(collector, std::chrono::milliseconds(1));
+    char kill = 0;
+    REQUIRE(recv(command->shim.get(), &kill, 1, 0) == 1);
+  }
+
+  killed.SendStatus(137);
+  lost.shim.Reset();
+
+  const auto ended = killed.Get();
+  REQUIRE(ended.ok());
+  CHECK(ended->timed_out());
+  CHECK(lost.Get().status().code() == Code::kUnavailable);
 }
 
 TEST_CASE_METHOD(SessionsFixture, "Nothing is opened for a caller that has gone") {
