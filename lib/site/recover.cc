@@ -202,6 +202,7 @@ void LiveSite::OpenHandlers(Plugin& plugin) {
 }
 
 void LiveSite::AfterAllRecovered() {
+  SweepVolumes();
   std::vector<ContainerId> living;
   {
     MutexLock lock(mutex_);
@@ -214,7 +215,6 @@ void LiveSite::AfterAllRecovered() {
     }
   }
   ports_.images.KeepHolders(living);
-  SweepVolumes();
 }
 
 // Work under our names without a record: the store is older than the work, or was lost. It is shown

@@ -187,6 +187,7 @@ struct SiteLab {
                                                                  site->HostFor("other"), "other"))
                   .ok());
     }
+    if (missing_plugin) site->AddMissing("missing", {"missing"}, Unavailable("it is not loaded"));
     if (refuse_inventory) writer->RefuseNext();
     site->Start();
   }
@@ -336,6 +337,7 @@ struct SiteLab {
   World* other_world = nullptr;
   Duration poll = std::chrono::seconds(10);
   const site::Admission* admission = nullptr;  // of the next Boot; outlives the lab
+  bool missing_plugin = false;                 // of the next Boot: it has one more plugin
   bool refuse_inventory = false;               // the commit of the next Boot's inventory fails
   SiteDisk disk;
   Lineage artefact_lineage = MintLineage();

@@ -87,6 +87,7 @@ TEST_CASE("a volume goes when its container is there") {
   REQUIRE(lab.Put(kDigest, Snapshot("hosts")).ok());
   REQUIRE(lab.Create(lab.pod, lab.unit, BodyWith(lab, "/k", "/k")).ok());
 
+  lab.missing_plugin = GENERATE(false, true);
   lab.Restart();
 
   CHECK(Eventually([&] { return !lab.volumes.Has(NodeId("n1"), kDigest); }));
