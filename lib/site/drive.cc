@@ -55,27 +55,31 @@ void LiveSite::DriveAfter(const SandboxKey& key, Duration delay) {
 }
 
 void LiveSite::Retry(const SandboxKey& key, const std::string& what, const Status& why) {
-  {
-    MutexLock lock(mutex_);
-    if (Sandbox* sandbox = tables_.Find(key)) TellRetryLocked(*sandbox, RetryText(what, why));
-  }
-  RetryLater(key, what, why);
-}
-
-void LiveSite::Retry(const ContainerKey& key, const std::string& what, const Status& why) {
-  {
-    MutexLock lock(mutex_);
-    if (Container* container = tables_.Find(key)) TellRetryLocked(*container, RetryText(what, why));
-  }
-  RetryLater(key.Sandbox(), what, why);
-}
-
-void LiveSite::RetryLater(const SandboxKey& key, const std::string& what, const Status& why) {
   int attempt = 0;
   {
     MutexLock lock(mutex_);
-    if (Sandbox* sandbox = tables_.Find(key)) attempt = sandbox->attempts++;
+    if (Sandbox* sandbox = tables_.Find(key)) {
+      TellRetryLocked(*sandbox, RetryText(what, why));
+      attempt = sandbox->attempts++;
+    }
   }
+  RetryLater(key, attempt, what, why);
+}
+
+void LiveSite::Retry(const ContainerKey& key, const std::string& what, const Status& why) {
+  int attempt = 0;
+  {
+    MutexLock lock(mutex_);
+    if (Container* container = tables_.Find(key)) {
+      TellRetryLocked(*container, RetryText(what, why));
+      attempt = container->attempts++;
+    }
+  }
+  RetryLater(key.Sandbox(), attempt, what, why);
+}
+
+void LiveSite::RetryLater(const SandboxKey& key, int attempt, const std::string& what,
+                          const Status& why) {
   ports_.log.Warning("a backend call will be repeated", {{"call", what},
                                                          {"sandbox", key.id.str()},
                                                          {"node", key.node.str()},
@@ -147,7 +151,6 @@ void LiveSite::DriveRun(const SandboxKey& key, sdk::Backend& backend) {
     Sandbox* sandbox = tables_.Find(key);
     if (sandbox == nullptr) return;
     sandbox->asked = true;
-    sandbox->attempts = 0;
     if (sandbox->record.seen() == interlink::v1::SEEN_NOTHING) {
       // The backend has it: from now on a restart does not ask again but looks for it.
       sandbox->record.set_seen(interlink::v1::SEEN_PENDING);
@@ -155,7 +158,7 @@ void LiveSite::DriveRun(const SandboxKey& key, sdk::Backend& backend) {
       StampLocked(*sandbox);
       CommitLocked({{StoreKey(key)}, {}}, false, {});
     }
-    TellRetryLocked(*sandbox, "");
+    EndRetryLocked(*sandbox);
     return;
   }
   if (!IsRefusal(status.code())) return Retry(key, "RunSandbox", status);
@@ -207,8 +210,7 @@ void LiveSite::DriveSandboxEnd(const SandboxKey& key, sdk::Backend& backend, Wan
     if (sandbox == nullptr) return;
     sandbox->stop_asked = true;
     sandbox->stop_asked_at = ports_.clock.Steady();
-    sandbox->attempts = 0;
-    TellRetryLocked(*sandbox, "");
+    EndRetryLocked(*sandbox);
   }
   DriveAfter(key, kAskAgain + std::chrono::milliseconds(100));
 }

@@ -74,7 +74,7 @@ void LiveSite::PostPrepare(const ContainerKey& key) {
       if (Container* container = tables_.Find(key)) {
         container->preparing = false;
         container->prepared = status.ok();
-        if (status.ok()) TellRetryLocked(*container, "");
+        if (status.ok()) EndRetryLocked(*container);
       }
     }
     if (status.ok()) return PostDrive(key.Sandbox());
@@ -145,7 +145,7 @@ void LiveSite::DriveStart(const ContainerKey& key, sdk::Backend& backend) {
     MutexLock lock(mutex_);
     if (Container* container = tables_.Find(key)) {
       container->start_asked = true;
-      TellRetryLocked(*container, "");
+      EndRetryLocked(*container);
     }
     return;
   }
@@ -215,7 +215,7 @@ void LiveSite::DriveContainerEnd(const ContainerKey& key, sdk::Backend& backend,
     if (Container* container = tables_.Find(key)) {
       container->stop_asked_grace = grace;
       container->stop_asked_at = ports_.clock.Steady();
-      TellRetryLocked(*container, "");
+      EndRetryLocked(*container);
     }
   }
   DriveAfter(key.Sandbox(),
@@ -233,6 +233,7 @@ void LiveSite::FinishContainer(const ContainerKey& key,
   container->record = std::move(changed);
   container->record.set_held(false);
   container->record.clear_retrying();
+  container->attempts = 0;
   StampLocked(*container);
   CommitLocked({{StoreKey(key)}, {key.Sandbox()}}, false, {});
 }

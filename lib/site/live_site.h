@@ -369,7 +369,7 @@ class LiveSite final : public Site {
   // The backend's call `what` has failed with `why`: tells its record so, and drives again later.
   void Retry(const SandboxKey& key, const std::string& what, const Status& why);
   void Retry(const ContainerKey& key, const std::string& what, const Status& why);
-  void RetryLater(const SandboxKey& key, const std::string& what, const Status& why);
+  void RetryLater(const SandboxKey& key, int attempt, const std::string& what, const Status& why);
   // What is told of a call that is repeated; "": none is.
   template <typename Entry>
   void TellRetryLocked(Entry& entry, const std::string& words) REQUIRES_LOCK(mutex_) {
@@ -377,6 +377,12 @@ class LiveSite final : public Site {
     entry.record.set_retrying(words);
     StampLocked(entry);
     CommitLocked({{StoreKey(entry.key)}, {}}, false, {});
+  }
+  // A call has succeeded.
+  template <typename Entry>
+  void EndRetryLocked(Entry& entry) REQUIRES_LOCK(mutex_) {
+    entry.attempts = 0;
+    TellRetryLocked(entry, "");
   }
   // Raises `seen` by what the backend answered; does nothing when an observation was faster.
   void FinishContainer(const ContainerKey& key,

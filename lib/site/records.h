@@ -66,7 +66,7 @@ struct Sandbox {
   uint64_t update_link = 0;  // of the last update that took effect
   uint64_t update_sequence = 0;
   SteadyTime drive_at;  // when its next Drive is due; zero: none
-  int attempts = 0;
+  int attempts = 0;     // of the backend's call that is repeated
   SteadyTime gone_since;
   bool linked_since_gone = false;
 };
@@ -79,6 +79,7 @@ struct Container {
   int64_t grace_seconds = -1;  // of the stop that was asked for; -1: none
   uint64_t number = 0;
   int uncommitted = 0;    // see Sandbox
+  int attempts = 0;       // of the backend's call that is repeated
   bool prepared = false;  // PrepareImage was answered OK
   bool preparing = false;
   bool created_unknown = false;  // CreateContainer was called and its outcome is not known

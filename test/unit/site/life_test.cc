@@ -294,6 +294,37 @@ TEST_CASE("a container of a present image is created while every pull is slow") 
       std::chrono::seconds(10)));
 }
 
+// Every container's failures counted for the whole pod, and a success did not end the count: the
+// first failure of a start waited for 32 s.
+TEST_CASE("a container's back-off begins anew when a call has succeeded") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  REQUIRE(lab.Run(pod, lab.PodBody("a")).ok());
+  sdk::Observation ready;
+  ready.node = lab.caller.node;
+  ready.sandbox = pod;
+  ready.container = unit;
+  lab.world.Fail("CreateContainer", Unavailable("its image is being sent"));
+  CHECK(lab.Create(pod, unit, lab.UnitBody("c")).ok());
+  for (int i = 1; i < 10; ++i) {
+    REQUIRE(Eventually([&] { return lab.world.AskedFor("CreateContainer") >= i; }));
+    lab.site->HostFor("scripted").Report({ready});
+  }
+  lab.world.Fail("CreateContainer", {});
+  lab.site->HostFor("scripted").Report({ready});
+  const auto seen = [&] { return lab.site->GetContainer(lab.caller.node, pod, unit)->seen(); };
+  REQUIRE(Eventually([&] { return seen() == SEEN_CREATED; }));
+
+  lab.world.Fail("StartContainer", Unavailable("the network is away"));
+  REQUIRE(lab.StartUnit(pod, unit).ok());
+  lab.world.Fail("StartContainer", {});
+
+  CHECK(Eventually([&] { return seen() == SEEN_UP; }, std::chrono::seconds(5)));
+}
+
 // A backend's message with a cut or a foreign character was stored and could not be parsed again:
 // the node's stream broke, and the site did not start any more.
 TEST_CASE("a backend's text that is not valid UTF-8 is told and survives a restart") {
