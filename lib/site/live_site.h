@@ -182,6 +182,8 @@ class LiveSite final : public Site {
   // OK and the plugin, or why the handler cannot take a change now.
   Result<Plugin*> PluginForChange(const std::string& handler) REQUIRES_LOCK(mutex_);
   Plugin* FindPlugin(const std::string& handler) const REQUIRES_LOCK(mutex_);
+  // But for those that are missing.
+  bool AllRecoveredLocked() const REQUIRES_LOCK(mutex_);
   std::string KnownHandlers() const REQUIRES_LOCK(mutex_);
   Status CheckLink(const Caller& caller) const REQUIRES_LOCK(mutex_);
 
@@ -396,6 +398,10 @@ class LiveSite final : public Site {
   void ApplyFacts();
   void ApplySomeFactsLocked(std::set<SandboxKey>& to_drive) REQUIRES_LOCK(mutex_);
   bool IsBeingCreatedLocked(const sdk::Observation& fact) REQUIRES_LOCK(mutex_);
+  bool IsKnownLocked(const sdk::Observation& fact) const REQUIRES_LOCK(mutex_);
+  // True: it is of nothing known, and is applied when an inventory has imported that.
+  bool KeepEarlyLocked(const sdk::Observation& fact) REQUIRES_LOCK(mutex_);
+  void ApplyEarlyFactsLocked(Change& change) REQUIRES_LOCK(mutex_);
   bool ApplyFactLocked(const sdk::Observation& fact, Change& change) REQUIRES_LOCK(mutex_);
   bool ApplyAbsentLocked(const sdk::Observation& fact, Change& change) REQUIRES_LOCK(mutex_);
   bool SettleAbsentLocked(Sandbox& sandbox, const std::string& why, Change& change)
@@ -459,6 +465,7 @@ class LiveSite final : public Site {
       GUARDED_BY(mutex_);
   std::deque<sdk::Observation> facts_ GUARDED_BY(mutex_);
   bool facts_posted_ GUARDED_BY(mutex_) = false;
+  std::deque<sdk::Observation> early_facts_ GUARDED_BY(mutex_);  // see KeepEarlyLocked
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::set<SandboxKey> drive_posted_ GUARDED_BY(mutex_);
   std::set<std::string> exec_ids_ GUARDED_BY(mutex_);

@@ -8,6 +8,7 @@ namespace interlink::site {
 namespace {
 
 constexpr size_t kMaxFactsPerCommit = 256;
+constexpr size_t kMaxEarlyFacts = 4096;
 
 }  // namespace
 
@@ -38,6 +39,7 @@ void LiveSite::ApplySomeFactsLocked(std::set<SandboxKey>& to_drive) {
     const sdk::Observation fact = std::move(facts_.front());
     facts_.pop_front();
     ++taken;
+    if (KeepEarlyLocked(fact)) continue;
     if (IsBeingCreatedLocked(fact)) to_drive.insert({fact.node, fact.sandbox});
     ApplyFactLocked(fact, change);
   }
@@ -47,6 +49,28 @@ void LiveSite::ApplySomeFactsLocked(std::set<SandboxKey>& to_drive) {
   } else if (!steps_.PostAlways("facts", [this] { ApplyFacts(); }).ok()) {
     facts_posted_ = false;
   }
+}
+
+bool LiveSite::IsKnownLocked(const sdk::Observation& fact) const {
+  if (fact.container.empty()) return tables_.Find(SandboxKey{fact.node, fact.sandbox}) != nullptr;
+  return tables_.Find(ContainerKey{fact.node, fact.sandbox, fact.container}) != nullptr;
+}
+
+// An inventory may be on its way that imports what the fact is about, as it was before.
+bool LiveSite::KeepEarlyLocked(const sdk::Observation& fact) {
+  if (AllRecoveredLocked() || IsKnownLocked(fact)) return false;
+  early_facts_.push_back(fact);
+  if (early_facts_.size() > kMaxEarlyFacts) early_facts_.pop_front();
+  return true;
+}
+
+void LiveSite::ApplyEarlyFactsLocked(Change& change) {
+  std::deque<sdk::Observation> unknown;
+  for (sdk::Observation& fact : early_facts_) {
+    IsKnownLocked(fact) ? static_cast<void>(ApplyFactLocked(fact, change))
+                        : unknown.push_back(std::move(fact));
+  }
+  early_facts_ = std::move(unknown);
 }
 
 // What its creation waited for has come.

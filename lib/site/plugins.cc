@@ -146,7 +146,11 @@ interlink::v1::InfoResponse LiveSite::Info() const {
 
 bool LiveSite::Ready() const {
   MutexLock lock(mutex_);
-  return !stopping_ && std::all_of(plugins_.begin(), plugins_.end(), [](const auto& plugin) {
+  return !stopping_ && AllRecoveredLocked();
+}
+
+bool LiveSite::AllRecoveredLocked() const {
+  return std::all_of(plugins_.begin(), plugins_.end(), [](const auto& plugin) {
     return plugin->recovered || plugin->backend == nullptr;
   });
 }

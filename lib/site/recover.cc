@@ -100,11 +100,7 @@ void LiveSite::MergeInventory(Plugin& plugin, const std::vector<sdk::Observation
       if (fact.container.empty() == containers || fact.state == State::kAbsent) continue;
       present.insert(containers ? StoreKey(ContainerKey{fact.node, fact.sandbox, fact.container})
                                 : StoreKey(SandboxKey{fact.node, fact.sandbox}));
-      const bool known =
-          containers
-              ? tables_.Find(ContainerKey{fact.node, fact.sandbox, fact.container}) != nullptr
-              : tables_.Find(SandboxKey{fact.node, fact.sandbox}) != nullptr;
-      if (!known) {
+      if (!IsKnownLocked(fact)) {
         ImportLocked(plugin, fact, change);
       } else {
         ApplyFactLocked(fact, change);
@@ -112,6 +108,7 @@ void LiveSite::MergeInventory(Plugin& plugin, const std::vector<sdk::Observation
       }
     }
   }
+  ApplyEarlyFactsLocked(change);
   for (auto& [key, sandbox] : tables_.sandboxes) {
     if (!Serves(plugin, sandbox.record.handler()) || present.contains(StoreKey(key))) continue;
     SettleAbsentLocked(sandbox, "nothing of it was found when the site started", change);
@@ -165,7 +162,7 @@ void LiveSite::NoteAskedLocked(const sdk::Observation& fact, Change& change) {
 void LiveSite::OpenHandlers(Plugin& plugin) {
   std::vector<std::function<void()>> wakes;
   std::vector<SandboxKey> drive;
-  bool all = true;
+  bool all = false;
   {
     MutexLock lock(mutex_);
     // What an inventory before this one has imported and could not store: a list would lack it.
@@ -191,7 +188,8 @@ void LiveSite::OpenHandlers(Plugin& plugin) {
     for (const auto& [key, sandbox] : tables_.sandboxes) {
       if (Serves(plugin, sandbox.record.handler())) drive.push_back(key);
     }
-    for (const auto& item : plugins_) all = all && (item->recovered || item->backend == nullptr);
+    all = AllRecoveredLocked();
+    if (all) early_facts_.clear();
   }
   ports_.log.Info("a plugin is inventoried: its handlers are open", {{"plugin", plugin.name}});
   for (auto& wake : wakes) wake();

@@ -47,6 +47,8 @@ struct World {
   std::map<std::string, Status> fail GUARDED_BY(mutex);  // method -> what it answers
   std::map<std::string, int> asked GUARDED_BY(mutex);    // method -> how often
   SteadyTime session_deadline GUARDED_BY(mutex);         // of the last OpenSession
+  // Runs in Recover, when its list is made. Set before the backend is used.
+  std::function<void()> after_list;
   // What sessions and ports are made of; none: kUnimplemented. Set before the backend is used.
   std::function<Result<UniqueFd>(const sdk::SessionSpec&)> open_session;
   std::function<Result<UniqueFd>(uint16_t port)> dial;
@@ -90,7 +92,9 @@ class ScriptedBackend final : public sdk::Backend {
                                                 const std::vector<sdk::Observation>&) override {
     if (world_.before_recover) world_.before_recover();
     RETURN_IF_ERROR(Failure("Recover"));
-    return Observe(call);
+    auto list = Observe(call);
+    if (world_.after_list) world_.after_list();
+    return list;
   }
   Result<std::vector<sdk::Observation>> Observe(const Call&) override {
     std::vector<sdk::Observation> all;

@@ -98,6 +98,30 @@ TEST_CASE("work of a lost store is imported, shown to its node and goes when the
   CHECK(lab.RemovePod(pod)->settled);
 }
 
+// The fact found no record, the list said that it runs, and nothing was reported any more.
+TEST_CASE("an exit that is reported while its backend is inventoried is told of what is imported") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  lab.RunAll(pod, unit);
+  lab.Crash();
+  lab.disk = SiteDisk();
+  lab.world.after_list = [&] {
+    static_cast<void>(lab.backend->End(unit, 7));
+    Eventually([] { return false; }, std::chrono::milliseconds(100));  // its fact is looked at
+  };
+
+  lab.Boot();
+  lab.WaitReady();
+
+  CHECK(Eventually([&] {
+    const auto record = lab.site->GetContainer(NodeId("n1"), pod, unit);
+    return record.ok() && record->seen() == SEEN_DOWN && record->exit_code() == 7;
+  }));
+}
+
 TEST_CASE("a backup that knows less than the world duplicates nothing and loses nothing") {
   SiteLab lab;
   lab.WaitReady();
