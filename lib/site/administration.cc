@@ -45,6 +45,7 @@ void LiveSite::Takeover(const Call&, const NodeId& id, Reply<std::string> reply)
 }
 
 void LiveSite::DropNode(const Call&, const NodeId& id, Reply<std::string> reply) {
+  std::vector<Call> pulls;
   Status why;
   {
     MutexLock lock(mutex_);
@@ -59,15 +60,23 @@ void LiveSite::DropNode(const Call&, const NodeId& id, Reply<std::string> reply)
       it->second.linked = false;
       Change change{{RecordKey{RecordKind::kNode, id, ""}}, {}};
       EndAllLocked(id, interlink::v1::WANTED_REMOVE, change);
+      for (const auto& [key, pull] : pulls_) {
+        if (pull->node == id) pulls.push_back(pull->call);
+      }
       const std::string text =
           std::to_string(change.drive.size()) + " sandboxes of node \"" + id.str() +
           "\" are being removed; the node is forgotten, and may link again, when their "
           "tombstones have expired";
-      CommitLocked(change, false, [reply, text](const Status& status) {
-        status.ok() ? reply(text) : reply(status);
+      CommitLocked(change, false, [this, reply, text, id](const Status& status) {
+        if (!status.ok()) return reply(status);
+        // Those that do not go now do when the node is forgotten.
+        const auto remove = [this, id] { static_cast<void>(RemoveImagesOf(id).ok()); };
+        static_cast<void>(steps_.PostAlways(ImagesLane(id), remove).ok());
+        reply(text);
       });
     }
   }
+  for (const Call& pull : pulls) pull.Cancel();
   if (!why.ok()) reply(why);
 }
 
@@ -145,6 +154,7 @@ bool LiveSite::ExpiredLocked(const NodeId& id, bool linked_since, SteadyTime gon
 // that is configured.
 void LiveSite::Sweep() {
   const SteadyTime now = ports_.clock.Steady();
+  std::vector<NodeId> dropped;
   {
     MutexLock lock(mutex_);
     if (stopping_) return;
@@ -175,19 +185,15 @@ void LiveSite::Sweep() {
         tables_.Erase(ContainerKey(container->key));
       }
     }
-    std::vector<NodeId> dropped;
     for (auto& [id, node] : tables_.nodes) {
       if (node.reader != 0) node.last_seen = now;
-      if (node.stored.dropping() && !owners.contains(id) && !node.linked && node.reader == 0)
+      if (node.stored.dropping() && !owners.contains(id) && !node.linked && node.reader == 0 &&
+          !PullsLocked(id))
         dropped.push_back(id);
       if (options_.node_gone_after > Duration::zero() &&
           now - node.last_seen > options_.node_gone_after) {
         EndAllLocked(id, interlink::v1::WANTED_STOP, stopped);
       }
-    }
-    for (const NodeId& id : dropped) {
-      tables_.nodes.erase(id);
-      erased.touched.push_back(RecordKey{RecordKind::kNode, id, ""});
     }
     if (!erased.touched.empty()) CommitLocked(erased, false, {});
     if (!stopped.touched.empty()) {
@@ -196,7 +202,21 @@ void LiveSite::Sweep() {
       CommitLocked(stopped, false, {});
     }
   }
+  ForgetNodes(dropped);
   ScheduleSweep();
+}
+
+void LiveSite::ForgetNodes(const std::vector<NodeId>& dropped) {
+  Change erased;
+  for (const NodeId& id : dropped) {
+    // Without its row nobody would ask for them to go.
+    if (RemoveImagesOf(id).ok()) erased.touched.push_back(RecordKey{RecordKind::kNode, id, ""});
+  }
+  if (erased.touched.empty()) return;
+  MutexLock lock(mutex_);
+  if (stopping_) return;
+  for (const RecordKey& key : erased.touched) tables_.nodes.erase(key.node);
+  CommitLocked(erased, false, {});
 }
 
 }  // namespace interlink::site

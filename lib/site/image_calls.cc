@@ -1,4 +1,6 @@
 // Images: pulls on threads of their own, ended by an event; all else is short.
+#include <algorithm>
+
 #include "site/live_site.h"
 
 namespace interlink::site {
@@ -47,7 +49,7 @@ void LiveSite::PullImage(const Call&, const Caller& caller,
       auto& slot = pulls_[key];
       begin = slot == nullptr;
       if (begin) {
-        slot = std::make_shared<Pull>(Call::WithTimeout(kPullLimit));
+        slot = std::make_shared<Pull>(Call::WithTimeout(kPullLimit), caller.node);
         slot->record.set_pull_id(request.pull_id());
       }
       pull = slot;
@@ -219,6 +221,24 @@ void LiveSite::RemoveImage(const Call& call, const Caller& caller, const std::st
                             for (auto& wake : wakes) wake();
                             answer(std::move(removed));
                           });
+}
+
+bool LiveSite::PullsLocked(const NodeId& node) const {
+  return std::any_of(pulls_.begin(), pulls_.end(), [&node](const auto& item) {
+    return item.second->node == node && !item.second->record.ended();
+  });
+}
+
+Status LiveSite::RemoveImagesOf(const NodeId& node) {
+  Status why;
+  for (const Image& image : ports_.images.List(node)) {
+    const Status removed = ports_.images.Remove(node, image.image.id()).status();
+    if (removed.ok()) continue;
+    ports_.log.Warning("an image of a dropped node cannot be removed",
+                       {{"node", node.str()}, {"error", removed.ToString()}});
+    why = removed;
+  }
+  return why;
 }
 
 std::vector<interlink::v1::ImageRecord> LiveSite::ListImages(const NodeId& node) const {

@@ -341,6 +341,9 @@ class LiveSite final : public Site {
                const interlink::v1::PullImageRequest& request);
   // One lane of steps per node: what is told last of an image is what it is.
   static std::string ImagesLane(const NodeId& node);
+  bool PullsLocked(const NodeId& node) const REQUIRES_LOCK(mutex_);
+  // OK: it has none here any more, but its containers may hold some.
+  Status RemoveImagesOf(const NodeId& node);
   // A step of the node's images: tells what has become of them, then the end of the pull.
   void EndPull(Pull& pull, const NodeId& node, const Result<Pulled>& pulled);
   // What is told of these images now.
@@ -420,6 +423,8 @@ class LiveSite final : public Site {
   // --- retention and administration (administration.cc)
   void Sweep();
   void ScheduleSweep();
+  // Nodes that are dropped and have no records; one whose images do not go stays until they do.
+  void ForgetNodes(const std::vector<NodeId>& dropped);
   // A tombstone whose node has seen it, or never will, and whose retention is over.
   bool ExpiredLocked(const NodeId& id, bool linked_since, SteadyTime gone_since) const
       REQUIRES_LOCK(mutex_);

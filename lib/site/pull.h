@@ -7,14 +7,16 @@
 #include <vector>
 
 #include "base/call.h"
+#include "base/id.h"
 #include "interlink/v1/record.pb.h"
 
 namespace interlink::site {
 
 // Joined by its id. Owners: the table, the thread that pulls, replies that wait.
 struct Pull {
-  explicit Pull(Call c) : call(std::move(c)) {}
-  Call call;
+  Pull(Call c, NodeId n) : call(std::move(c)), node(std::move(n)) {}
+  const Call call;
+  const NodeId node;
   interlink::v1::PullRecord record;
   std::vector<std::function<void()>> waiters;
 };

@@ -257,8 +257,8 @@ class Site {
   virtual interlink::v1::NodeList ListNodes() const = 0;
   // The node's next link is accepted whatever its secret.
   virtual void Takeover(const Call& call, const NodeId& node, Reply<std::string> reply) = 0;
-  // Stops and removes all that the node has, then forgets it. kFailedPrecondition while it has a
-  // live event stream.
+  // Stops and removes all that the node has, its images too, then forgets it. kFailedPrecondition
+  // while it has a live event stream.
   virtual void DropNode(const Call& call, const NodeId& node, Reply<std::string> reply) = 0;
   // A person's word that `id` (sandbox or container) is dead: the end is proven by it.
   virtual void ForgetDead(const Call& call, const std::string& id, Reply<std::string> reply) = 0;

@@ -395,6 +395,7 @@ TEST_CASE("a dropped node's pods and containers go, and it links again only afte
   const SandboxId pod = MintSandboxId();
   const ContainerId unit = MintContainerId();
   lab.RunAll(pod, unit);
+  REQUIRE(lab.Pull("r/app:1")->settled);
 
   REQUIRE(lab.Wait<std::string>(
                  [&](auto reply) { lab.site->DropNode(SiteLab::call(), NodeId("n1"), reply); })
@@ -404,6 +405,7 @@ TEST_CASE("a dropped node's pods and containers go, and it links again only afte
   const auto container = lab.site->GetContainer(NodeId("n1"), pod, unit);
   CHECK(container->seen() == SEEN_GONE);
   CHECK(container->wanted() == WANTED_REMOVE);
+  CHECK(Eventually([&] { return lab.images.List(NodeId("n1")).empty(); }));
   CHECK(lab.LinkNode().code() == Code::kUnavailable);
 }
 
