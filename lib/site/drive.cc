@@ -178,16 +178,17 @@ void LiveSite::DriveSandboxEnd(const SandboxKey& key, sdk::Backend& backend, Wan
   }
   if (seen >= interlink::v1::SEEN_DOWN) return;
   bool never_ran = false;
+  Duration early = Duration::zero();
   {
     MutexLock lock(mutex_);
     Sandbox* sandbox = tables_.Find(key);
     if (sandbox == nullptr) return;
     // Held: its backend has no trace of it, so no end of it will ever be reported.
     never_ran = seen == interlink::v1::SEEN_NOTHING || sandbox->record.held();
-    const bool asked =
-        sandbox->stop_asked && ports_.clock.Steady() - sandbox->stop_asked_at < kAskAgain;
-    if (asked) return;
+    if (sandbox->stop_asked) early = sandbox->stop_asked_at + kAskAgain - ports_.clock.Steady();
   }
+  // Asked for: the Drive that is to ask again may have been left out for this earlier one.
+  if (early > Duration::zero()) return DriveAfter(key, early);
   if (never_ran) {
     // Nothing was ever seen, and wanted keeps anything from starting. The remove covers a run whose
     // answer was lost.
@@ -212,7 +213,7 @@ void LiveSite::DriveSandboxEnd(const SandboxKey& key, sdk::Backend& backend, Wan
     sandbox->stop_asked_at = ports_.clock.Steady();
     EndRetryLocked(*sandbox);
   }
-  DriveAfter(key, kAskAgain + std::chrono::milliseconds(100));
+  DriveAfter(key, kAskAgain);
 }
 
 void LiveSite::FinishSandbox(const SandboxKey& key,

@@ -11,6 +11,9 @@ namespace {
 
 constexpr auto kPrepare = std::chrono::minutes(30);
 
+// After a stop with so many seconds.
+Duration AskAgain(int64_t grace) { return kAskAgain + std::chrono::seconds(grace); }
+
 }  // namespace
 
 void LiveSite::DriveContainer(const ContainerKey& key) {
@@ -168,17 +171,15 @@ void LiveSite::DriveContainerEnd(const ContainerKey& key, sdk::Backend& backend,
   Seen seen;
   bool may_exist = true;
   int64_t grace = 0;
+  Duration early = Duration::zero();
   {
     MutexLock lock(mutex_);
     const Container* container = tables_.Find(key);
     if (container == nullptr) return;
     seen = container->record.seen();
     grace = std::max<int64_t>(0, container->grace_seconds);
-    const bool asked = container->stop_asked_grace >= 0 && container->stop_asked_grace <= grace;
-    const auto waited = ports_.clock.Steady() - container->stop_asked_at;
-    if (wanted == interlink::v1::WANTED_STOP && asked &&
-        waited < kAskAgain + std::chrono::seconds(grace))
-      return;
+    if (container->stop_asked_grace >= 0 && container->stop_asked_grace <= grace)
+      early = container->stop_asked_at + AskAgain(grace) - ports_.clock.Steady();
     may_exist = seen != interlink::v1::SEEN_NOTHING || container->created_unknown ||
                 container->record.imported();
   }
@@ -193,6 +194,8 @@ void LiveSite::DriveContainerEnd(const ContainerKey& key, sdk::Backend& backend,
         key, [](ContainerRecord& record) { record.set_seen(interlink::v1::SEEN_GONE); });
   }
   if (seen >= interlink::v1::SEEN_DOWN) return;
+  // Asked for: the Drive that is to ask again may have been left out for this earlier one.
+  if (early > Duration::zero()) return DriveAfter(key.Sandbox(), early);
   if (seen == interlink::v1::SEEN_NOTHING) {
     if (may_exist) {
       // A creation whose answer was lost: what it may have left goes, and nothing can start any
@@ -218,8 +221,7 @@ void LiveSite::DriveContainerEnd(const ContainerKey& key, sdk::Backend& backend,
       EndRetryLocked(*container);
     }
   }
-  DriveAfter(key.Sandbox(),
-             kAskAgain + std::chrono::seconds(grace) + std::chrono::milliseconds(100));
+  DriveAfter(key.Sandbox(), AskAgain(grace));
 }
 
 void LiveSite::FinishContainer(const ContainerKey& key,

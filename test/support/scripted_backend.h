@@ -46,6 +46,7 @@ struct World {
   bool silent GUARDED_BY(mutex) = false;                 // accepts and never reports
   std::map<std::string, Status> fail GUARDED_BY(mutex);  // method -> what it answers
   std::map<std::string, int> asked GUARDED_BY(mutex);    // method -> how often
+  std::set<ContainerId> loses_stop GUARDED_BY(mutex);    // the next StopContainer does nothing
   SteadyTime session_deadline GUARDED_BY(mutex);         // of the last OpenSession
   // Runs in Recover, when its list is made. Set before the backend is used.
   std::function<void()> after_list;
@@ -173,6 +174,10 @@ class ScriptedBackend final : public sdk::Backend {
   Status StopContainer(const Call&, const SandboxId&, const ContainerId& id,
                        std::chrono::seconds) override {
     RETURN_IF_ERROR(Failure("StopContainer"));
+    {
+      MutexLock lock(world_.mutex);
+      if (world_.loses_stop.erase(id) != 0) return {};
+    }
     return End(id, 143);
   }
   Status RemoveContainer(const Call&, const SandboxId&, const ContainerId& id) override {

@@ -325,6 +325,32 @@ TEST_CASE("a container's back-off begins anew when a call has succeeded") {
   CHECK(Eventually([&] { return seen() == SEEN_UP; }, std::chrono::seconds(5)));
 }
 
+// The other container's earlier look found it too early, and no later one was arranged.
+TEST_CASE("a stop without effect is asked for again, also when another container's came before") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId first = MintContainerId();
+  const ContainerId second = MintContainerId();
+  lab.RunAll(pod, first);
+  REQUIRE(lab.Create(pod, second, lab.UnitBody("d")).ok());
+  REQUIRE(lab.StartUnit(pod, second).ok());
+  {
+    MutexLock lock(lab.world.mutex);
+    lab.world.loses_stop.insert(second);
+  }
+  REQUIRE(lab.StopUnit(pod, first)->settled);
+  const auto later = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
+  REQUIRE(Eventually([&] { return std::chrono::steady_clock::now() > later; }));
+
+  CHECK_FALSE(lab.StopUnit(pod, second)->settled);
+
+  CHECK(Eventually(
+      [&] { return lab.site->GetContainer(lab.caller.node, pod, second)->seen() == SEEN_DOWN; },
+      std::chrono::seconds(25)));
+}
+
 // A backend's message with a cut or a foreign character was stored and could not be parsed again:
 // the node's stream broke, and the site did not start any more.
 TEST_CASE("a backend's text that is not valid UTF-8 is told and survives a restart") {
