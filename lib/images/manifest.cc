@@ -108,6 +108,11 @@ Result<Manifest> ParseImageManifest(const json& root) {
   if (out.config.digest.algorithm() != HashAlgorithm::kSha256)
     return InvalidArgument("the config's digest is not a sha256");
   ASSIGN_OR_RETURN(out.layers, ParseDescriptors(root, "layers"));
+  if (out.layers.size() > kMaxPulledLayers) {
+    return InvalidArgument("the image has " + std::to_string(out.layers.size()) +
+                           " layers; at most " + std::to_string(kMaxPulledLayers) +
+                           " can be mounted");
+  }
   for (const Descriptor& layer : out.layers) {
     if (!IsLayerType(layer.media_type)) {
       return InvalidArgument("layer " + layer.digest.str() + " is of the unknown type \"" +

@@ -17,8 +17,11 @@ namespace interlink::images {
 
 inline constexpr size_t kMaxManifestBytes = 4U << 20U;
 inline constexpr size_t kMaxConfigBytes = 4U << 20U;
-// overlayfs takes up to 500 lower layers; docker builds at most 127.
+// Entries of a list. overlayfs takes up to 500 lower layers.
 inline constexpr size_t kMaxLayers = 500;
+// Of an image that is pulled: the options of its mount are a page, in which a layer takes up to 20
+// bytes (engine/mounts.cc). docker builds at most 127.
+inline constexpr size_t kMaxPulledLayers = 200;
 
 // Every media type that we can use, for the Accept header.
 extern const char* const kManifestAccept;

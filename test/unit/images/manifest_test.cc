@@ -76,11 +76,17 @@ TEST_CASE("Hostile manifests are refused by name") {
   CHECK_THAT(parsed.status().message(), Catch::Contains(word));
 }
 
-TEST_CASE("More layers than a kernel can stack are refused") {
+// With 228 and more the options of the mount did not fit into a page: pulled, and never to be run.
+TEST_CASE("More layers than can be mounted are refused") {
   std::string layers = DescriptorText(kLayer);
-  for (int i = 0; i < 500; ++i) layers += "," + DescriptorText(kLayer);
+  for (int i = 1; i < 200; ++i) layers += "," + DescriptorText(kLayer);
 
-  CHECK_FALSE(ParseManifest(ManifestText(layers), kOci).ok());
+  CHECK(ParseManifest(ManifestText(layers), kOci).ok());
+  const auto refused = ParseManifest(ManifestText(layers + "," + DescriptorText(kLayer)), kOci);
+
+  CHECK(refused.status().code() == Code::kInvalidArgument);
+  CHECK_THAT(refused.status().message(),
+             Catch::Contains("the image has 201 layers") && Catch::Contains("at most 200"));
 }
 
 TEST_CASE("The image for this machine is chosen from an index") {
