@@ -127,12 +127,14 @@ Keys RuleKeys(PolicyRule* r) {
               "RunAsUser", &r->run_as_user,
               "As whom a container may run, inside. It must say so by number (runAsUser). Default: "
               "any."),
-          CpusKey("CPUs", &r->milli_cpus,
-                  "The most processors that a container may have as its limit, which it must have; "
-                  "also "
-                  "when it is updated. Default: any, or no limit."),
+          CpusKey(
+              "CPUs", &r->milli_cpus,
+              "The most processors that a container may have as its limit, which it must have; "
+              "also after an update, whatever part of it that names. cpu.max among its files of "
+              "cgroup v2 (unified) counts where it is more. Default: any, or no limit."),
           MemoryKey("Memory", &r->memory,
-                    "The same for memory. What a scheduler gives to a whole pod is limited by its "
+                    "The same for memory, and memory.max. What a scheduler gives to a whole pod is "
+                    "limited by its "
                     "plugin's Allowed... keys (docs/slurm.md)."),
           TextListMapKey("Annotations", &r->annotations,
                          "Values that these annotations of a pod may have. slurm.interlink.io/KEY "

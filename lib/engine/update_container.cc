@@ -4,6 +4,7 @@
 #include "engine/oci_spec.h"
 #include "engine/plan_container.h"
 #include "runtime/v1/api.pb.h"
+#include "sdk/merged_resources.h"
 
 namespace interlink::engine {
 namespace {
@@ -54,10 +55,7 @@ Status Engine::UpdateStep(const SandboxId& sandbox, const ContainerId& id,
   if (!before.ParseFromString(record.resources) || !change.ParseFromString(resources)) {
     return DataLoss("the resources of container \"" + id.str() + "\" are damaged");
   }
-  // Zero means "as it is" in every field; lists are replaced.
-  runtime::v1::LinuxContainerResources after = before;
-  if (change.hugepage_limits_size() > 0) after.clear_hugepage_limits();
-  after.MergeFrom(change);
+  const runtime::v1::LinuxContainerResources after = sdk::MergedResources(before, change);
   const CgroupFeatures& features = cgroups_.features();
   ASSIGN_OR_RETURN(const std::string wanted, OciResources(features, after));
   ASSIGN_OR_RETURN(const std::string old, OciResources(features, UndoOf(change, before)));

@@ -144,7 +144,7 @@ class Backend {
   // Kills first. OK = nothing of it is left, log and bundle included.
   virtual Status RemoveContainer(const Call& call, const SandboxId& sandbox,
                                  const ContainerId& id) = 0;
-  // All or nothing.
+  // All or nothing. What `resources` does not say stays as it is (sdk/merged_resources.h).
   virtual Status UpdateContainer(const Call& call, const SandboxId& sandbox, const ContainerId& id,
                                  const runtime::v1::LinuxContainerResources& resources) = 0;
   // Exchanges snapshots of ContainerSpec::contents for those that are given, also in a container

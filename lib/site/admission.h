@@ -4,8 +4,9 @@
 // Its questions about rules and about quotas are separate: the first are of a request, the second
 // of all that an account has.
 //
-// Asked once, before a new request is taken: what the site has is never refused for it later, and
-// what ends or tells a node's own work is never asked about (DESIGN 6.1).
+// Asked once, before a new request is taken, or before an update of a container is made: what the
+// site has is never refused for it later, and what ends or tells a node's own work is never asked
+// about (DESIGN 6.1).
 #ifndef INTERLINK_SITE_ADMISSION_H_
 #define INTERLINK_SITE_ADMISSION_H_
 
@@ -77,7 +78,8 @@ class Admission {
   virtual Status MayCreate(const Caller& caller, const interlink::v1::RunSandboxRequest& pod,
                            const interlink::v1::CreateContainerRequest& container,
                            const std::vector<runtime::v1::Image>& images) const = 0;
-  // `resources`: of kUpdate, what it is to have; else null.
+  // `resources`: of kUpdate, all that a container has after it, or what changes of a sandbox; else
+  // null.
   virtual Status MayUse(const Caller& caller, Use use, const interlink::v1::RunSandboxRequest& pod,
                         const runtime::v1::LinuxContainerResources* resources) const = 0;
   // `pod`: the one that it is for; empty when the node does not say, or its pod is not here yet.

@@ -1,6 +1,7 @@
 // POST .../containers/{cid}/stop, DELETE and POST .../update: idempotent; an id without a record is
 // carried out at the backend too and leaves a tombstone.
 #include "base/utf8.h"
+#include "sdk/merged_resources.h"
 #include "site/limits.h"
 #include "site/live_site.h"
 
@@ -100,8 +101,6 @@ void LiveSite::UpdateContainer(const Call& call, const Caller& caller, const San
     const Container* container = tables_.Find(key);
     if (why.ok() && container == nullptr)
       why = NotFound("no container \"" + id.str() + "\" in this sandbox");
-    if (why.ok())
-      why = MayUseLocked(caller, Admission::Use::kUpdate, key.Sandbox(), &request.linux());
     if (why.ok()) {
       const auto plugin = PluginForChange(container->record.handler());
       if (plugin.ok()) {
@@ -114,12 +113,12 @@ void LiveSite::UpdateContainer(const Call& call, const Caller& caller, const San
   if (!why.ok()) return reply(why);
   PostOrFail<Answer<ContainerRecord>>(
       key.Sandbox().Lane(), std::move(reply),
-      [this, call, key, request, backend](Reply<Answer<ContainerRecord>> answer) {
-        UpdateContainerStep(call, key, request, *backend, answer);
+      [this, call, caller, key, request, backend](Reply<Answer<ContainerRecord>> answer) {
+        UpdateContainerStep(call, caller, key, request, *backend, answer);
       });
 }
 
-void LiveSite::UpdateContainerStep(const Call& call, const ContainerKey& key,
+void LiveSite::UpdateContainerStep(const Call& call, const Caller& caller, const ContainerKey& key,
                                    const interlink::v1::UpdateContainerRequest& request,
                                    sdk::Backend& backend,
                                    const Reply<Answer<ContainerRecord>>& reply) {
@@ -135,22 +134,27 @@ void LiveSite::UpdateContainerStep(const Call& call, const ContainerKey& key,
   }
   if (before->update_sequence() >= request.sequence())
     return answer();  // an older one arrives late
-  if (const Status status = backend.UpdateContainer(call, key.sandbox, key.id, request.linux());
-      !status.ok()) {
-    return reply(status);
+  // Judged is what the container has then, in its turn: an earlier update may have changed it. The
+  // backend is asked for all of that, whatever of an update with a lost answer it has made.
+  const auto after = sdk::MergedResources(before->resources(), request.linux());
+  Status status;
+  {
+    MutexLock lock(mutex_);
+    status = MayUseLocked(caller, Admission::Use::kUpdate, key.Sandbox(), &after);
   }
-  MergeResources(key, request);
+  if (status.ok()) status = backend.UpdateContainer(call, key.sandbox, key.id, after);
+  if (!status.ok()) return reply(status);
+  KeepResources(key, request.sequence(), after);
   answer();
 }
 
-void LiveSite::MergeResources(const ContainerKey& key,
-                              const interlink::v1::UpdateContainerRequest& request) {
+void LiveSite::KeepResources(const ContainerKey& key, uint64_t sequence,
+                             const runtime::v1::LinuxContainerResources& resources) {
   MutexLock lock(mutex_);
   Container* container = tables_.Find(key);
   if (container == nullptr) return;
-  // Zero means "not set" in every field, which is what merging does with default values.
-  container->record.mutable_resources()->MergeFrom(request.linux());
-  container->record.set_update_sequence(request.sequence());
+  *container->record.mutable_resources() = resources;
+  container->record.set_update_sequence(sequence);
   StampLocked(*container);
   CommitLocked({{StoreKey(key)}, {}}, false, {});
 }

@@ -276,11 +276,11 @@ class LiveSite final : public Site {
                     const Reply<Answer<ContainerRecord>>& reply);
   Status EndContainerLocked(const Caller& caller, const End& end, Duration wait,
                             const Reply<Answer<ContainerRecord>>& reply) REQUIRES_LOCK(mutex_);
-  void UpdateContainerStep(const Call& call, const ContainerKey& key,
+  void UpdateContainerStep(const Call& call, const Caller& caller, const ContainerKey& key,
                            const interlink::v1::UpdateContainerRequest& request,
                            sdk::Backend& backend, const Reply<Answer<ContainerRecord>>& reply);
-  void MergeResources(const ContainerKey& key,
-                      const interlink::v1::UpdateContainerRequest& request);
+  void KeepResources(const ContainerKey& key, uint64_t sequence,
+                     const runtime::v1::LinuxContainerResources& resources);
   void FillLinkLocked(Node& node, const interlink::v1::LinkRequest& request,
                       interlink::v1::LinkResponse& response) REQUIRES_LOCK(mutex_);
   std::pair<uint64_t, uint64_t> CountLocked(const NodeId& id) const REQUIRES_LOCK(mutex_);

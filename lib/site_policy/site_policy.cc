@@ -1,7 +1,9 @@
 #include "site_policy/site_policy.h"
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
+#include <string_view>
 
 #include "slurm_wishes/wishes.h"
 
@@ -39,23 +41,62 @@ std::vector<std::string> NamesOf(const runtime::v1::Image& image) {
   return names;
 }
 
+constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
+
 // CRI: 0 is not said, below it is no limit.
 std::optional<int64_t> LimitOf(int64_t number) {
   if (number == 0) return std::nullopt;
-  return number < 0 ? std::numeric_limits<int64_t>::max() : number;
+  return number < 0 ? kNoLimit : number;
+}
+
+// Of the kernel, in microseconds, as those of CRI.
+constexpr int64_t kShortestPeriod = 1000;
+constexpr int64_t kUsualPeriod = 100'000;
+constexpr int64_t kLongestPeriod = 1'000'000;
+
+// Rounded up; a quota that large is more than any machine has. REQUIRES: quota >= 0, period > 0.
+int64_t MilliCpus(int64_t quota, int64_t period) {
+  constexpr int64_t kMilli = 1000;
+  quota = std::min(quota, kNoLimit / kMilli / 2);
+  period = std::min(period, kLongestPeriod);
+  return (quota * kMilli + period - 1) / period;
+}
+
+// Digits only.
+std::optional<int64_t> NumberIn(std::string_view text) {
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.starts_with('-') || error != std::errc() || end != text.data() + text.size())
+    return std::nullopt;
+  return number;
+}
+
+// A file "cpu.max" of cgroup v2: "QUOTA PERIOD". The rest ("max", a quota of a period that is not
+// said, what cannot be read) is no limit.
+int64_t MilliCpusOfFile(std::string_view text) {
+  const size_t space = std::min(text.find(' '), text.size());
+  const auto quota = NumberIn(text.substr(0, space));
+  const auto period = NumberIn(text.substr(std::min(space + 1, text.size())));
+  if (!quota || !period || *period < kShortestPeriod || *period > kLongestPeriod) return kNoLimit;
+  return MilliCpus(*quota, *period);
 }
 
 void AddLimits(const runtime::v1::LinuxContainerResources& resources, PolicyRequest& request) {
-  constexpr int64_t kDefaultPeriod = 100'000;
-  constexpr int64_t kMilli = 1000;
   request.memory = LimitOf(resources.memory_limit_in_bytes());
   request.milli_cpus = LimitOf(resources.cpu_quota());
-  if (resources.cpu_quota() <= 0) return;
-  const int64_t period = resources.cpu_period() > 0 ? resources.cpu_period() : kDefaultPeriod;
-  // Rounded up; a quota that large is more than any machine has.
-  const int64_t quota =
-      std::min(resources.cpu_quota(), std::numeric_limits<int64_t>::max() / kMilli / 2);
-  request.milli_cpus = (quota * kMilli + period - 1) / period;
+  if (resources.cpu_quota() > 0) {
+    const int64_t period = resources.cpu_period() > 0 ? resources.cpu_period() : kUsualPeriod;
+    request.milli_cpus = MilliCpus(resources.cpu_quota(), period);
+  }
+  // The engine writes these files too: the larger limit counts.
+  const auto raise = [](std::optional<int64_t>& limit, int64_t other) {
+    limit = std::max(limit.value_or(other), other);
+  };
+  const auto& files = resources.unified();
+  if (const auto file = files.find("memory.max"); file != files.end())
+    raise(request.memory, NumberIn(file->second).value_or(kNoLimit));
+  if (const auto file = files.find("cpu.max"); file != files.end())
+    raise(request.milli_cpus, MilliCpusOfFile(file->second));
 }
 
 // The plugin refuses a pod whose wishes cannot be read: so no rule lets it through.

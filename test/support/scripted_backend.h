@@ -42,7 +42,9 @@ struct World {
   bool takes_contents = false;
   bool runs_as_users = false;                                            // of the next backend
   std::map<ContainerId, sdk::MountContents> contents GUARDED_BY(mutex);  // as they came last
-  int updates GUARDED_BY(mutex) = 0;                                     // calls of UpdateContents
+  std::map<ContainerId, runtime::v1::LinuxContainerResources> limits
+      GUARDED_BY(mutex);                                 // of the last UpdateContainer
+  int updates GUARDED_BY(mutex) = 0;                     // calls of UpdateContents
   bool silent GUARDED_BY(mutex) = false;                 // accepts and never reports
   std::map<std::string, Status> fail GUARDED_BY(mutex);  // method -> what it answers
   std::map<std::string, int> asked GUARDED_BY(mutex);    // method -> how often
@@ -186,9 +188,12 @@ class ScriptedBackend final : public sdk::Backend {
     world_.units.erase(id);
     return {};
   }
-  Status UpdateContainer(const Call&, const SandboxId&, const ContainerId&,
-                         const runtime::v1::LinuxContainerResources&) override {
-    return Failure("UpdateContainer");
+  Status UpdateContainer(const Call&, const SandboxId&, const ContainerId& id,
+                         const runtime::v1::LinuxContainerResources& resources) override {
+    RETURN_IF_ERROR(Failure("UpdateContainer"));
+    MutexLock lock(world_.mutex);
+    world_.limits[id] = resources;
+    return {};
   }
   Status UpdateContents(const Call&, const SandboxId&, const ContainerId& id,
                         const sdk::MountContents& contents) override {

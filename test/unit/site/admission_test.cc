@@ -28,6 +28,10 @@ class ScriptedAdmission final : public site::Admission {
   Status MayUse(const site::Caller&, Use use, const interlink::v1::RunSandboxRequest& pod,
                 const runtime::v1::LinuxContainerResources* resources) const override {
     if ((resources != nullptr) != (use == Use::kUpdate)) return InternalError("resources");
+    if (resources != nullptr) {
+      MutexLock lock(mutex_);
+      judged_.push_back(resources->ShortDebugString());
+    }
     return Answer("use " + std::to_string(static_cast<int>(use)) + " in " +
                   pod.config().metadata().name() + " by " + pod.handler());
   }
@@ -50,6 +54,11 @@ class ScriptedAdmission final : public site::Admission {
     MutexLock lock(mutex_);
     return std::exchange(asked_, {});
   }
+  // Of updates.
+  std::vector<std::string> TakeJudged() {
+    MutexLock lock(mutex_);
+    return std::exchange(judged_, {});
+  }
   std::atomic<bool> refuses = false;
   std::atomic<uint64_t> most_sandboxes = 1000;
 
@@ -66,6 +75,7 @@ class ScriptedAdmission final : public site::Admission {
   }
   mutable Mutex mutex_;
   mutable std::vector<std::string> asked_ GUARDED_BY(mutex_);
+  mutable std::vector<std::string> judged_ GUARDED_BY(mutex_);
   mutable std::string held_ GUARDED_BY(mutex_);
   std::string user_ GUARDED_BY(mutex_);
 };
@@ -231,6 +241,46 @@ TEST_CASE_METHOD(AdmissionFixture, "Each way into a running container is asked a
         Asked{"use " + std::to_string(static_cast<int>(use)) + " in p by test"});
   admission.refuses = false;
   CHECK(Use(use).code() != Code::kPermissionDenied);
+}
+
+// A limit of 8 CPUs became 800 by an update of the period alone, or of the quota alone where the
+// period was short: only the change was judged, and the engine merged it with what there was.
+TEST_CASE_METHOD(AdmissionFixture, "An update is judged by what the container has then") {
+  interlink::v1::CreateContainerRequest container;
+  REQUIRE(container.ParseFromString(lab.UnitBody("c")));
+  auto* created = container.mutable_config()->mutable_linux()->mutable_resources();
+  created->set_cpu_quota(8000);
+  created->set_cpu_period(1000);
+  created->set_memory_limit_in_bytes(1 << 20);
+  REQUIRE(lab.Run(pod, lab.PodBody("p")).ok());
+  REQUIRE(lab.Create(pod, unit, container.SerializeAsString()).ok());
+  REQUIRE(lab.StartUnit(pod, unit).ok());
+  interlink::v1::UpdateContainerRequest request;
+  const auto update = [&](auto reply) {
+    request.set_sequence(request.sequence() + 1);
+    lab.site->UpdateContainer(SiteLab::call(), lab.caller, pod, unit, request, reply);
+  };
+
+  request.mutable_linux()->set_cpu_quota(800'000);
+  admission.refuses = true;
+  CHECK(lab.Wait<ContainerAnswer>(update).status().code() == Code::kPermissionDenied);
+  CHECK(admission.TakeJudged() ==
+        Asked{"cpu_period: 1000 cpu_quota: 800000 memory_limit_in_bytes: 1048576"});
+  admission.refuses = false;
+
+  // Two at once: the second one is judged by what the first one has left.
+  request.mutable_linux()->set_cpu_quota(4000);
+  update([](auto) {});
+  request.mutable_linux()->set_cpu_quota(0);
+  request.mutable_linux()->set_cpu_period(2000);
+  const auto updated = lab.Wait<ContainerAnswer>(update);
+  REQUIRE(updated.ok());
+  const std::string last = "cpu_period: 2000 cpu_quota: 4000 memory_limit_in_bytes: 1048576";
+  CHECK(admission.TakeJudged() ==
+        Asked{"cpu_period: 1000 cpu_quota: 4000 memory_limit_in_bytes: 1048576", last});
+  CHECK(updated->record.resources().ShortDebugString() == last);
+  MutexLock lock(lab.world.mutex);
+  CHECK(lab.world.limits.at(unit).ShortDebugString() == last);
 }
 
 TEST_CASE_METHOD(AdmissionFixture, "A pull is asked about once, with the pod that it is for") {

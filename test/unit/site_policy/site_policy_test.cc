@@ -249,6 +249,78 @@ TEST_CASE("A limit of processors and memory is one that a container must have an
   CHECK_FALSE(may_update().ok());
 }
 
+// Limits within the rule were lifted by files of cgroup v2, which the engine writes too.
+TEST_CASE("A limit among the files of cgroup v2 counts where it is more") {
+  auth::PolicyRule rule = Rule({Action::kCreate, Action::kUpdate});
+  rule.milli_cpus = 8000;
+  rule.memory = 1 << 30;
+  PolicyLab lab(rule);
+  auto* resources = lab.container.mutable_config()->mutable_linux()->mutable_resources();
+  resources->set_cpu_quota(800'000);
+  resources->set_memory_limit_in_bytes(1 << 30);
+  auto& unified = *resources->mutable_unified();
+  unified["memory.oom.group"] = "1";
+  REQUIRE(lab.Create().ok());
+
+  const auto [file, text, good] = GENERATE(table<std::string, std::string, bool>({
+      {"memory.max", "max", false},
+      {"memory.max", "1073741824", true},
+      {"memory.max", "1073741825", false},
+      {"memory.max", "2G", false},
+      {"memory.max", "0x80000000", false},
+      {"memory.max", "-1", false},
+      {"memory.max", "99999999999999999999", false},
+      {"memory.max", "", false},
+      {"memory.high", "max", true},
+      {"memory.swap.max", "max", true},
+      {"cpu.max", "max 100000", false},
+      {"cpu.max", "max", false},
+      {"cpu.max", "800000 100000", true},
+      {"cpu.max", "800001 100000", false},
+      {"cpu.max", "800000 1000", false},
+      {"cpu.max", "800000", false},  // of a period that the kernel has from before
+      {"cpu.max", "8000 0", false},
+      {"cpu.max", "8000 -1", false},
+      {"cpu.max", "8000 1000 1", false},
+      {"cpu.max", "8000 9000000000000", false},
+      {"cpu.weight", "100", true},
+  }));
+  CAPTURE(file, text);
+  unified[file] = text;
+  CHECK(lab.Create().ok() == good);
+  CHECK(lab.rules().MayUse(lab.caller, site::Admission::Use::kUpdate, lab.pod, resources).ok() ==
+        good);
+}
+
+TEST_CASE("A container may have its limits in the files of cgroup v2 alone") {
+  auth::PolicyRule rule = Rule({Action::kCreate});
+  rule.milli_cpus = 1500;
+  rule.memory = 1 << 20;
+  PolicyLab lab(rule);
+  auto* resources = lab.container.mutable_config()->mutable_linux()->mutable_resources();
+  auto& unified = *resources->mutable_unified();
+  unified["memory.max"] = "1048576";
+  unified["cpu.max"] = "150000 100000";
+  CHECK(lab.Create().ok());
+  resources->set_memory_limit_in_bytes(-1);
+  CHECK_FALSE(lab.Create().ok());
+}
+
+TEST_CASE("A quota and a period of any size are counted") {
+  auth::PolicyRule rule = Rule({Action::kCreate});
+  rule.milli_cpus = 8000;
+  PolicyLab lab(rule);
+  auto* resources = lab.container.mutable_config()->mutable_linux()->mutable_resources();
+  constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
+  resources->set_cpu_quota(kHuge);
+  resources->set_cpu_period(1);
+  CHECK_FALSE(lab.Create().ok());
+  resources->set_cpu_period(kHuge);  // the kernel's longest is one second
+  CHECK_FALSE(lab.Create().ok());
+  resources->set_cpu_quota(8'000'000);
+  CHECK(lab.Create().ok());
+}
+
 auth::Quota Quota(const std::string& name) {
   auth::Quota quota;
   quota.name = name;
