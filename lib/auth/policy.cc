@@ -110,6 +110,9 @@ std::string WhyNotMachine(const PolicyRule& rule, const PolicyRequest& request) 
 }
 
 std::string WhyNotAnnotations(const PolicyRule& rule, const PolicyRequest& request) {
+  if (!rule.annotations.empty() && !request.annotations_unclear.empty())
+    return "it names annotations, and the pod's cannot be read: " +
+           OfCaller(request.annotations_unclear);
   for (const auto& [key, patterns] : rule.annotations) {
     const auto set = request.annotations.find(key);
     if (set == request.annotations.end() || MatchesOneOf(patterns, set->second)) continue;

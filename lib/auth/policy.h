@@ -46,6 +46,7 @@ struct PolicyRequest {
   std::string service_account;
   std::string handler;
   std::map<std::string, std::string> annotations;  // of the pod; of run
+  std::string annotations_unclear;                 // why no rule can judge them; "": they can be
   // Of create and pull: the names of the image, with registry; one is enough.
   std::vector<std::string> images;
   // Of create. Nothing: the image's own user.

@@ -140,7 +140,8 @@ Keys RuleKeys(PolicyRule* r) {
                          "Values that these annotations of a pod may have. slurm.interlink.io/KEY "
                          "is what holds of all spellings of docs/slurm.md, the node's PluginConfig "
                          "too; GPUs are under gpus, also those that gres names. A pod with an "
-                         "annotation of these that cannot be read is let through by no rule. "
+                         "annotation of these that cannot be read is let through by no rule "
+                         "that has this key. "
                          "Default: any."),
           BooleanKey("Privileged", &r->privileged, "Privileged pods and containers too."),
           BooleanKey("HostNamespaces", &r->host_namespaces,

@@ -99,15 +99,17 @@ void AddLimits(const runtime::v1::LinuxContainerResources& resources, PolicyRequ
     raise(request.milli_cpus, MilliCpusOfFile(file->second));
 }
 
-// The plugin refuses a pod whose wishes cannot be read: so no rule lets it through.
-Status AddAnnotations(const interlink::v1::RunSandboxRequest& pod, PolicyRequest& request) {
+// The plugin slurm refuses a pod whose wishes cannot be read; another one may not mind.
+void AddAnnotations(const interlink::v1::RunSandboxRequest& pod, PolicyRequest& request) {
   const auto& node = pod.plugin_config();
   const auto& annotations = pod.config().annotations();
-  auto judged = slurm_wishes::AnnotationsInForce({node.begin(), node.end()},
-                                                 {annotations.begin(), annotations.end()});
-  if (!judged.ok()) return PermissionDenied("the site's policy: " + judged.status().message());
-  request.annotations = *std::move(judged);
-  return {};
+  request.annotations = {annotations.begin(), annotations.end()};
+  auto judged = slurm_wishes::AnnotationsInForce({node.begin(), node.end()}, request.annotations);
+  if (judged.ok()) {
+    request.annotations = *std::move(judged);
+  } else {
+    request.annotations_unclear = judged.status().message();
+  }
 }
 
 // What of the machine itself a container is to have.
@@ -217,7 +219,7 @@ Status SitePolicy::MayRun(const site::Caller& caller,
   const auto& security = pod.config().linux().security_context();
   request.privileged = security.privileged();
   request.host_namespaces = OfTheMachine(security.namespace_options());
-  RETURN_IF_ERROR(AddAnnotations(pod, request));
+  AddAnnotations(pod, request);
   return Decide(caller, request);
 }
 

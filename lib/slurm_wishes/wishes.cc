@@ -143,7 +143,11 @@ Result<std::vector<Wish>> PodWishes(const Values& annotations) {
 }
 
 Result<Values> WishesInForce(const Values& node, const Values& annotations) {
-  ASSIGN_OR_RETURN(std::vector<Wish> wishes, NodeWishes(node));
+  Values of_slurm;
+  for (const auto& [name, value] : node) {
+    if (name.starts_with(kNodePrefix)) of_slurm.emplace(name, value);
+  }
+  ASSIGN_OR_RETURN(std::vector<Wish> wishes, NodeWishes(of_slurm));
   ASSIGN_OR_RETURN(const std::vector<Wish> of_pod, PodWishes(annotations));
   wishes.insert(wishes.end(), of_pod.begin(), of_pod.end());
   Values values;

@@ -55,7 +55,7 @@ Result<std::vector<Wish>> PodWishes(const Values& annotations);
 
 // By key: what holds of the two together. All GPUs are (also) under `gpus`, as "2" or "a100:2,1",
 // whichever key names them; those of both keys where neither is stronger, which the plugin refuses.
-// Errors as above.
+// Keys of `node` that do not begin with SLURM_ are another plugin's. Errors as above.
 Result<Values> WishesInForce(const Values& node, const Values& annotations);
 
 // What rules about annotations judge: the pod's, and what holds under slurm.interlink.io/KEY.
