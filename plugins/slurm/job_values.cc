@@ -162,7 +162,8 @@ Result<std::vector<Gres>> ParseGres(std::string_view text) {
   std::vector<Gres> list;
   for (const std::string_view item : Split(text, ',')) {
     const auto parts = Split(item, ':');
-    if (parts.size() > 3 || !IsName(parts[0])) return wrong;
+    // SLURM reads "gres:gpu:8" as gpu:8.
+    if (parts.size() > 3 || !IsName(parts[0]) || parts[0] == "gres") return wrong;
     Gres gres{std::string(parts[0]), "", 1};
     const bool counted = parts.size() > 1 && ParseDigits<int64_t>(parts.back()).has_value();
     if (counted) {

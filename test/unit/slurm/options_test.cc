@@ -106,6 +106,13 @@ TEST_CASE("GPUs and other resources are counted") {
   CHECK(ParseGpus(text).status().code() == Code::kInvalidArgument);
 }
 
+// SLURM drops a "gres:" before a name: "gres:gpu:8" was no GPU here and eight there.
+TEST_CASE("A generic resource has no name that SLURM drops") {
+  CHECK(ParseGres("gres:gpu:8").status().code() == Code::kInvalidArgument);
+  CHECK(ParseGres("nvme:1,gres:gpu").status().code() == Code::kInvalidArgument);
+  CHECK(ParseGres("gres2:1").ok());
+}
+
 TEST_CASE("What is no generic resource is refused") {
   const std::string text = GENERATE("", "gpu:", ":2", "gpu:0", "gpu:a100:0", "gpu:a100:x",
                                     "a:b:c:2", "gpu:2,", "gpu:2(S:0)");
