@@ -240,25 +240,6 @@ TEST_CASE("an answer above the limit is refused") {
   CHECK_FALSE(client.Do(Call::WithTimeout(std::chrono::seconds(10)), Get("/")).ok());
 }
 
-TEST_CASE("an answer of no chunks is understood, though it comes byte by byte") {
-  RawServer server([](RawServed& served, int) {
-    served.ReadHead();
-    served.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-    for (const char c : std::string("0\r\n\r\n")) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-      served.Send({&c, 1});
-    }
-    served.WaitForClose();
-  });
-  Io io;
-  HttpClient client(io, To(server.port()));
-
-  const auto answer = client.Do(Call::WithTimeout(std::chrono::seconds(10)), Get("/"));
-
-  REQUIRE(answer.ok());
-  CHECK(answer->body.empty());
-}
-
 TEST_CASE("an endless head of a chunk, and endless trailers, end the request") {
   const auto begin = GENERATE(as<std::string>(), "1;", "0\r\nX-Trailer: ");
   RawServer server([&](RawServed& served, int) {

@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
-#include <thread>
 
 #include "base/mutex.h"
 #include "raw_peer.h"
@@ -109,21 +108,6 @@ TEST_CASE("a request that comes byte by byte is understood") {
     peer.Send({&c, 1});
 
   CHECK_THAT(peer.ReadUntil("abcde"), Catch::Contains("PUT /x abcde"));
-}
-
-TEST_CASE("a body of no chunks is understood, wherever it is cut") {
-  const auto cut = GENERATE(range(0, 5));
-  const std::string last = "0\r\n\r\n";
-  ServerFixture fixture;
-  RawPeer peer(fixture.server->port());
-
-  peer.Send("PUT /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + last.substr(0, cut));
-  for (const char c : last.substr(cut)) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // so that each comes alone
-    peer.Send({&c, 1});
-  }
-
-  CHECK_THAT(peer.ReadUntil("PUT /x"), Catch::StartsWith("HTTP/1.1 200"));
 }
 
 TEST_CASE("the body of a GET is read as its body and never as the next request") {
