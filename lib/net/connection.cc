@@ -126,12 +126,16 @@ class SocketConnection final : public Connection {
   Awaitable<void> ShutdownWrite() override {
     error_code error;
     if constexpr (std::is_same_v<Socket, Tls>) {
-      // It ends when the other side has finished too, and what it has not sent by then goes out
-      // while the socket is read.
+      // Says the end (close_notify) and reads nothing: SSL_shutdown would wait for the other side's
+      // end, and take what it sends before that for an error. It is called before this returns.
+      SSL* const ssl = socket_->native_handle();
+      const int before = SSL_get_shutdown(ssl);
       auto limit = std::make_shared<asio::steady_timer>(executor_, std::chrono::seconds(2));
+      SSL_set_shutdown(ssl, before | SSL_RECEIVED_SHUTDOWN);
       socket_->async_shutdown([socket = socket_, limit](const error_code&) { limit->cancel(); });
+      SSL_set_shutdown(ssl, before | SSL_SENT_SHUTDOWN);
       co_await limit->async_wait(Into(error));
-      if (!error) co_return;
+      if (!error) co_return;  // it is written when the other side reads
     }
     socket_->lowest_layer().shutdown(asio::socket_base::shutdown_send, error);
   }

@@ -43,7 +43,7 @@ class Connection {
   // All of it.
   virtual Awaitable<Status> Write(std::string_view bytes, SteadyTime deadline) = 0;
   // We have finished writing; reading goes on, also a Read in progress. Over TLS it waits 2 s at
-  // most for the other side's end.
+  // most for an other side that does not read.
   virtual Awaitable<void> ShutdownWrite() = 0;
   // Ends what is in progress with kCancelled, and all that follows. From any thread.
   virtual void Cancel() = 0;

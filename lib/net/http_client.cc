@@ -5,8 +5,8 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/buffers_range.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <deque>
 #include <optional>
 
@@ -87,7 +87,35 @@ void Keep(const std::shared_ptr<ClientState>& state, std::shared_ptr<Connection>
   const auto strand = state->io.Strand();
   Io::Spawn(strand, Sweep(state, strand));
 }
-using ResponseParser = http::response_parser<http::string_body>;
+
+// As http::string_body, without room for all that the head announces: a layer of an image may be
+// larger than memory, and is handed on piece by piece.
+struct GrowingBody {
+  using value_type = std::string;
+  class reader {
+   public:
+    template <bool kIsRequest, typename Fields>
+    reader(http::header<kIsRequest, Fields>& /*head*/, value_type& body) : body_(body) {}
+    void init(const boost::optional<uint64_t>& /*size*/, boost::system::error_code& error) {
+      error = {};
+    }
+    template <typename Buffers>
+    size_t put(const Buffers& buffers, boost::system::error_code& error) {
+      error = {};
+      size_t size = 0;
+      for (const boost::asio::const_buffer buffer : boost::beast::buffers_range_ref(buffers)) {
+        body_.append(static_cast<const char*>(buffer.data()), buffer.size());
+        size += buffer.size();
+      }
+      return size;
+    }
+    void finish(boost::system::error_code& error) { error = {}; }
+
+   private:
+    value_type& body_;
+  };
+};
+using ResponseParser = http::response_parser<GrowingBody>;
 
 std::string Serialize(const ClientState& state, const HttpRequest& request) {
   const Endpoint& endpoint = state.options.endpoint;
@@ -115,7 +143,7 @@ struct Attempt {
   bool answered = false;  // a byte of the answer came
 };
 
-Awaitable<Status> Fill(Connection& connection, ResponseParser& parser, std::string& buffered,
+Awaitable<Status> Fill(Connection& connection, ResponseParser& parser, HttpFeed& feed,
                        SteadyTime deadline) {
   std::array<char, 16384> chunk;
   const auto n = co_await connection.Read(chunk, deadline);
@@ -128,7 +156,7 @@ Awaitable<Status> Fill(Connection& connection, ResponseParser& parser, std::stri
       co_return Unavailable("the server closed the connection before its answer was complete");
     co_return Status::Ok();
   }
-  error = Feed(parser, buffered, {chunk.data(), *n});
+  error = feed.Put(parser, {chunk.data(), *n});
   if (error) co_return Unavailable("the answer is not HTTP: " + error.message());
   co_return Status::Ok();
 }
@@ -148,16 +176,16 @@ Awaitable<Attempt> Exchange(std::shared_ptr<ClientState> state,
   parser.header_limit(kMaxHead);
   parser.body_limit(state->options.max_response);
   if (request.method == "HEAD") parser.skip(true);
-  std::string buffered;
+  HttpFeed feed;
   while (!parser.is_done()) {
-    const Status status = co_await Fill(*connection, parser, buffered, deadline);
+    const Status status = co_await Fill(*connection, parser, feed, deadline);
     attempt.answered = attempt.answered || parser.got_some();
     if (!status.ok()) {
       attempt.result = status;
       co_return attempt;
     }
   }
-  const bool keep = parser.keep_alive() && buffered.empty();
+  const bool keep = parser.keep_alive() && feed.empty();
   attempt.result = Convert(parser);
   if (keep) Keep(state, connection);
   co_return attempt;
@@ -320,12 +348,12 @@ Awaitable<Status> ReadStream(std::shared_ptr<ClientState> state,
   parser.eager(true);
   parser.header_limit(kMaxHead);
   parser.body_limit(boost::none);
-  std::string buffered;
+  HttpFeed feed;
   bool has_head = false;
   while (!parser.is_done()) {
     const auto deadline =
         std::min(job.call.deadline(), std::chrono::steady_clock::now() + job.idle);
-    CO_RETURN_IF_ERROR(co_await Fill(*connection, parser, buffered, deadline));
+    CO_RETURN_IF_ERROR(co_await Fill(*connection, parser, feed, deadline));
     if (!parser.is_header_done()) continue;
     // An error's body is collected whole, so that it can be explained.
     const bool error = parser.get().result_int() >= 300;
@@ -390,9 +418,9 @@ Awaitable<Result<Upgraded>> HttpClient::Upgrade(boost::asio::any_io_executor str
   parser.eager(true);
   parser.header_limit(kMaxHead);
   parser.body_limit(kMaxHead);
-  std::string buffered;
+  HttpFeed feed;
   while (!parser.is_done() && !(parser.is_header_done() && parser.get().result_int() == 101)) {
-    CO_RETURN_IF_ERROR(co_await Fill(*connection, parser, buffered, deadline));
+    CO_RETURN_IF_ERROR(co_await Fill(*connection, parser, feed, deadline));
   }
   HttpResponse response = Convert(parser);
   Upgraded upgraded;
@@ -403,8 +431,7 @@ Awaitable<Result<Upgraded>> HttpClient::Upgrade(boost::asio::any_io_executor str
   if (response.headers.Get("Sec-WebSocket-Accept").value_or("") != WebSocket::AcceptFor(key)) {
     co_return Unavailable("the server's upgrade does not answer our key");
   }
-  upgraded.socket =
-      std::make_shared<WebSocket>(connection, std::move(buffered), WebSocket::Role::kClient);
+  upgraded.socket = std::make_shared<WebSocket>(connection, feed.Take(), WebSocket::Role::kClient);
   co_return upgraded;
 }
 

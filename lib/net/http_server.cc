@@ -94,7 +94,7 @@ using ServerState = HttpServer::State;
 class Session final : public Responder {
  public:
   Session(ServerState& state, std::shared_ptr<Connection> connection, std::string early)
-      : state_(state), connection_(std::move(connection)), buffered_(std::move(early)) {}
+      : state_(state), connection_(std::move(connection)), feed_(std::move(early)) {}
 
   Awaitable<void> Run() {
     while (keep_) {
@@ -176,7 +176,7 @@ class Session final : public Responder {
 
   std::shared_ptr<Connection> Hijack(std::string* early) override {
     hijacked_ = true;
-    *early = std::move(buffered_);
+    *early = feed_.Take();
     return connection_;
   }
 
@@ -236,14 +236,14 @@ class Session final : public Responder {
 
   Awaitable<ReadError> ReadRequest(RequestParser& parser) {
     SteadyTime deadline = Deadline(state_.options.idle_timeout);
-    bool begun = !buffered_.empty();
+    bool begun = !feed_.empty();
     if (begun) deadline = Deadline(state_.options.head_timeout);
     bool continued = false;
     std::array<char, 16384> chunk;
     std::string_view fresh;
     while (true) {
       if (begun) {
-        const boost::system::error_code error = Feed(parser, buffered_, fresh);
+        const boost::system::error_code error = feed_.Put(parser, fresh);
         if (error) co_return Explain(error);
         if (parser.is_header_done() && !HasPlainFraming(parser)) {
           co_return ReadError{400, "the only Transfer-Encoding here is \"chunked\", with HTTP/1.1"};
@@ -285,7 +285,7 @@ class Session final : public Responder {
 
   ServerState& state_;
   std::shared_ptr<Connection> connection_;
-  std::string buffered_;
+  HttpFeed feed_;
   bool keep_ = true;
   bool sent_ = false;
   bool streaming_ = false;
@@ -307,55 +307,83 @@ std::string PeerKey(const Peer& peer) {
 
 // Handshakes cost memory and time before anybody is known: they have limits of their own, so that
 // one machine that begins many and ends none keeps nobody else out.
-bool BeginHandshake(ServerState& state, const std::string& address) {
-  MutexLock lock(state.mutex);
-  if (state.stopping || state.shaking >= state.options.max_connections) return false;
-  size_t& mine = state.shaking_of[address];
-  if (mine >= state.options.max_connections_per_peer) return false;
-  ++mine;
-  ++state.shaking;
-  return true;
-}
-void EndHandshake(ServerState& state, const std::string& address) {
-  MutexLock lock(state.mutex);
-  --state.shaking;
-  if (const auto it = state.shaking_of.find(address); --it->second == 0) state.shaking_of.erase(it);
-}
+class ShakingPlace {
+ public:
+  ShakingPlace(ServerState& state, std::string address)
+      : state_(state), address_(std::move(address)) {
+    MutexLock lock(state_.mutex);
+    if (state_.stopping || state_.shaking >= state_.options.max_connections) return;
+    size_t& mine = state_.shaking_of[address_];
+    if (mine >= state_.options.max_connections_per_peer) return;
+    ++mine;
+    ++state_.shaking;
+    taken_ = true;
+  }
+  ~ShakingPlace() {
+    if (!taken_) return;
+    MutexLock lock(state_.mutex);
+    --state_.shaking;
+    const auto it = state_.shaking_of.find(address_);
+    if (--it->second == 0) state_.shaking_of.erase(it);
+  }
+  ShakingPlace(const ShakingPlace&) = delete;
+  ShakingPlace& operator=(const ShakingPlace&) = delete;
+  bool taken() const { return taken_; }
 
-// True: it may be served.
-bool Admit(ServerState& state, Connection& connection, const std::string& key) {
-  MutexLock lock(state.mutex);
-  if (state.stopping || state.open.size() >= state.options.max_connections) return false;
-  size_t& mine = state.per_peer[key];
-  if (mine >= state.options.max_connections_per_peer) return false;
-  ++mine;
-  state.open.insert(&connection);
-  return true;
-}
+ private:
+  ServerState& state_;
+  const std::string address_;
+  bool taken_ = false;
+};
 
-void Release(ServerState& state, Connection& connection, const std::string& key) {
-  MutexLock lock(state.mutex);
-  state.open.erase(&connection);
-  state.idle.erase(&connection);
-  if (const auto it = state.per_peer.find(key); it != state.per_peer.end() && --it->second == 0)
-    state.per_peer.erase(it);
-  state.changed.NotifyAll();
-}
+// Of a connection that is served.
+class ServedPlace {
+ public:
+  ServedPlace(ServerState& state, Connection& connection)
+      : state_(state), connection_(connection), key_(PeerKey(connection.peer())) {
+    MutexLock lock(state_.mutex);
+    if (state_.stopping || state_.open.size() >= state_.options.max_connections) return;
+    size_t& mine = state_.per_peer[key_];
+    if (mine >= state_.options.max_connections_per_peer) return;
+    ++mine;
+    state_.open.insert(&connection_);
+    taken_ = true;
+  }
+  ~ServedPlace() {
+    if (!taken_) return;
+    MutexLock lock(state_.mutex);
+    state_.open.erase(&connection_);
+    state_.idle.erase(&connection_);
+    const auto it = state_.per_peer.find(key_);
+    if (--it->second == 0) state_.per_peer.erase(it);
+    state_.changed.NotifyAll();
+  }
+  ServedPlace(const ServedPlace&) = delete;
+  ServedPlace& operator=(const ServedPlace&) = delete;
+  bool taken() const { return taken_; }
+
+ private:
+  ServerState& state_;
+  Connection& connection_;
+  const std::string key_;
+  bool taken_ = false;
+};
 
 Awaitable<void> Serve(std::shared_ptr<ServerState> state, std::shared_ptr<Connection> connection,
                       std::string early) {
-  const std::string address = AddressOf(connection->peer());
-  if (!BeginHandshake(*state, address)) co_return;
-  const Status shaken =
-      co_await Handshake(*connection, std::chrono::steady_clock::now() + kHandshake);
-  EndHandshake(*state, address);
+  Status shaken;
+  {
+    const ShakingPlace place(*state, AddressOf(connection->peer()));
+    if (!place.taken()) co_return;
+    shaken = co_await Handshake(*connection, std::chrono::steady_clock::now() + kHandshake);
+  }
   if (!shaken.ok()) {
     if (state->options.on_handshake_error)
       state->options.on_handshake_error(connection->peer(), shaken);
     co_return;
   }
-  const std::string key = PeerKey(connection->peer());
-  if (!Admit(*state, *connection, key)) {
+  const ServedPlace place(*state, *connection);
+  if (!place.taken()) {
     const Status refused = co_await connection->Write(
         "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: "
         "close\r\n\r\n",
@@ -366,7 +394,6 @@ Awaitable<void> Serve(std::shared_ptr<ServerState> state, std::shared_ptr<Connec
   }
   Session session(*state, connection, std::move(early));
   co_await session.Run();
-  Release(*state, *connection, key);
 }
 
 Awaitable<void> AcceptLoop(std::shared_ptr<ServerState> state) {

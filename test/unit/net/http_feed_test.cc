@@ -16,14 +16,14 @@ constexpr std::string_view kHead = "PUT /x HTTP/1.1\r\nTransfer-Encoding: chunke
 std::string Read(std::string_view message, size_t first, size_t second) {
   http::request_parser<http::string_body> parser;
   parser.eager(true);
-  std::string buffered;
+  HttpFeed feed;
   for (const std::string_view piece :
        {message.substr(0, first), message.substr(first, second), message.substr(first + second)}) {
     if (piece.empty()) continue;
-    REQUIRE_FALSE(Feed(parser, buffered, piece));
+    REQUIRE_FALSE(feed.Put(parser, piece));
   }
   REQUIRE(parser.is_done());
-  REQUIRE(buffered.empty());
+  REQUIRE(feed.empty());
   return parser.get().body();
 }
 
@@ -44,10 +44,10 @@ TEST_CASE("a chunked body is read wherever it is cut") {
 TEST_CASE("a chunk's bytes do not wait for the next chunk") {
   http::request_parser<http::string_body> parser;
   parser.eager(true);
-  std::string buffered;
+  HttpFeed feed;
 
   for (const std::string& piece : {std::string(kHead) + "1", std::string("\r\n"), std::string("0")})
-    REQUIRE_FALSE(Feed(parser, buffered, piece));
+    REQUIRE_FALSE(feed.Put(parser, piece));
 
   CHECK(parser.get().body() == "0");
 }
@@ -56,15 +56,51 @@ TEST_CASE("heads of chunks and trailers have a limit") {
   const auto begin = GENERATE(as<std::string>(), "1;", "0\r\nX-Trailer: ");
   http::request_parser<http::string_body> parser;
   parser.eager(true);
-  std::string buffered;
-  REQUIRE_FALSE(Feed(parser, buffered, std::string(kHead) + begin));
+  HttpFeed feed;
+  REQUIRE_FALSE(feed.Put(parser, std::string(kHead) + begin));
 
   boost::system::error_code error;
   for (size_t fed = 0; !error && fed < 2 * kMaxHead; fed += 1000)
-    error = Feed(parser, buffered, std::string(1000, 'x'));
+    error = feed.Put(parser, std::string(1000, 'x'));
 
   CHECK(error == http::error::header_limit);
-  CHECK(buffered.size() < kMaxHead + 2000);
+}
+
+TEST_CASE("trailers that end beyond the limit are refused, and throw nothing") {
+  http::request_parser<http::string_body> parser;
+  parser.eager(true);
+  HttpFeed feed;
+  REQUIRE_FALSE(feed.Put(parser, std::string(kHead) + "0\r\nA:" + std::string(65'000, 'x')));
+
+  CHECK(feed.Put(parser, std::string(600, 'x') + "\r\n\r\n") == http::error::header_limit);
+}
+
+TEST_CASE("a head of very many fields is refused, however it is cut") {
+  http::request_parser<http::string_body> parser;
+  parser.eager(true);
+  parser.header_limit(kMaxHead);
+  HttpFeed feed;
+  REQUIRE_FALSE(feed.Put(parser, "PUT /x HTTP/1.1\r\na"));
+
+  boost::system::error_code error;
+  size_t fed = 0;
+  // Each piece ends with a byte of the next field: all before it is used at once.
+  for (; !error && fed < 4 * kMaxHead; fed += 4) error = feed.Put(parser, ":\r\na");
+
+  CHECK(error == http::error::header_limit);
+  CHECK(fed < kMaxHead + 100);
+}
+
+TEST_CASE("the head of each message of a connection has its own limit") {
+  HttpFeed feed;
+  for (int i = 0; i < 3; ++i) {
+    http::request_parser<http::string_body> parser;
+    parser.eager(true);
+    parser.header_limit(kMaxHead);
+    REQUIRE_FALSE(feed.Put(parser, "GET /x HTTP/1.1\r\nA: " + std::string(kMaxHead / 2, 'x')));
+    REQUIRE_FALSE(feed.Put(parser, "\r\n\r\n"));
+    REQUIRE(parser.is_done());
+  }
 }
 
 }  // namespace
