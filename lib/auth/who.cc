@@ -24,10 +24,12 @@ std::string WhyNotWho(const WhoAsks& who, const PolicyRequest& request) {
                 {"service account", &who.service_accounts, &request.service_account}}};
   for (const auto& [what, patterns, text] : texts) {
     if (patterns->empty()) continue;
-    // Before any pattern: `*` would stand for an empty text too.
-    if (text->empty()) return std::string("it names ") + what + "s, and the request has none";
-    if (!MatchesOneOf(*patterns, *text))
-      return std::string("it does not name ") + what + " " + OfCaller(*text);
+    // Before any pattern: `*` would stand for an empty text too. That is wanted of what a pod may
+    // have none of, and a pull be for none; but who leaves out the token is not let in by it.
+    const bool of_pod = text == &request.pod_namespace || text == &request.service_account;
+    if ((of_pod || !text->empty()) && MatchesOneOf(*patterns, *text)) continue;
+    return text->empty() ? std::string("it names ") + what + "s, and the request has none"
+                         : std::string("it does not name ") + what + " " + OfCaller(*text);
   }
   if (!who.groups.empty() && !MatchesOneOf(who.groups, request.groups))
     return "it names groups, and the request has " + AllOfCaller(request.groups);

@@ -10,8 +10,10 @@ namespace interlink::auth {
 struct PolicyRequest;
 
 // Lists of patterns: `*` is any run of characters, `/` too, `?` one character, `[ab]` one of them;
-// a pattern stands for the whole text. An empty list says nothing, so anybody. Any other speaks of
-// nobody who has no such name: `*` of tenants is every tenant, and no request without one.
+// a pattern stands for the whole text. An empty list says nothing, so anybody. What is of the token
+// or certificate fits no other list when it is absent: `*` of tenants is every tenant, and no
+// request without one. An absent namespace or service account is an empty text, which "" and `*`
+// stand for.
 struct WhoAsks {
   std::vector<std::string> nodes;
   std::vector<std::string> issuers;

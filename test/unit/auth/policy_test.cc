@@ -72,6 +72,17 @@ TEST_CASE("Every word about who asks must be true") {
   CHECK(Decide(rule, Ask(Action::kRun)).allowed);
 }
 
+TEST_CASE("A pull that is for no pod has an empty namespace, which a rule may name") {
+  PolicyRule rule = Everything();
+  rule.namespaces = rule.service_accounts = {"default", GENERATE("", "*")};
+  PolicyRequest request = Ask(Action::kPull);
+  request.pod_namespace = request.service_account = "";
+
+  CHECK(Decide(rule, request).allowed);
+  rule.namespaces = {"default"};
+  CHECK_FALSE(Decide(rule, request).allowed);
+}
+
 TEST_CASE("A request without a token is none of a rule that asks for one") {
   const auto one_list = GENERATE(&PolicyRule::issuers, &PolicyRule::subjects, &PolicyRule::groups,
                                  &PolicyRule::tenants);
