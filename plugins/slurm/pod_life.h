@@ -48,7 +48,7 @@ struct Pod {
   SteadyTime due{};                    // nothing is tried before
   int failures = 0;                    // in a row
   std::string trouble;                 // what the last of them said
-  std::string no_room;                 // the last submission found SLURM's queue full: its words
+  std::string no_room;                 // SLURM's queue is full for it, or was: SLURM's words
   // Where agents are reached through srun.
   std::optional<SteadyTime> running;  // since when a job of it was seen to run
   bool relayed = false;               // a relay is wanted for its agent

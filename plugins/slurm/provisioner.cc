@@ -22,7 +22,7 @@ using nlohmann::json;
 using sdk::AllocationFact;
 using Stage = JobRecord::Stage;
 
-constexpr int kLanes = 8;
+constexpr int kThreads = 8;  // of each pool
 constexpr size_t kMostSteps = 100'000;
 
 engine::EngineOptions AgentEngine(const SlurmOptions& options) {
@@ -92,7 +92,8 @@ SlurmProvisioner::SlurmProvisioner(ProvisionerParts parts, SlurmOptions options)
       binding_claims_(parts_.desk, clock_, [this](const SandboxId& id) { return BroughtTo(id); }),
       cancellations_(*parts_.commands, clock_, parts_.host.lineage(),
                      parts_.sees_all ? "" : parts_.user),
-      steps_("slurm", kLanes, kMostSteps) {
+      steps_("slurm", kThreads, kMostSteps),
+      submits_("sbatch", kThreads, kMostSteps) {
   if (options_.transport != Transport::kDirect) {
     RelaysOptions relays;
     relays.state_folder = options_.state_folder;
@@ -137,6 +138,9 @@ SlurmProvisioner::~SlurmProvisioner() {
     WakeLocked();
   }
   if (watcher_.joinable()) watcher_.join();
+  // A step of the one posts to the other.
+  steps_.Stop(Duration::zero());
+  submits_.Stop(Duration::zero());
 }
 
 void SlurmProvisioner::WakeLocked() {

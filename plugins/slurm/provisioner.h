@@ -1,15 +1,17 @@
 // SlurmProvisioner: one SLURM job per pod, with an agent in it (sdk/provisioner.h is its contract).
 //
-//   Submit   -> journal -> [lane] pod folder, sbatch -> journal          provisioner_submit.cc
+//   Submit   -> journal -> [submits_] pod folder, sbatch -> journal      provisioner_submit.cc
 //   watcher  -> squeue -> facts, scancel, what is due -> lanes           provisioner_watch.cc
 //   [lane]   -> claim, fence -> journal -> kEnded                        provisioner_end.cc
 //   watcher  -> which agents are reached through srun -> Relays          provisioner_relays.cc
 //   watcher  -> which jobs have no agent yet -> Deliveries               provisioner_deliveries.cc
 //
-// Threads: a lane per sandbox (base/step_pool.h) runs sbatch and touches the shared folder; one
-// thread owns squeue and scancel; callers write the journal only. mutex_ guards the table for
-// moments; nobody does I/O under it. The journal's `job` and `ended` are the lane's to write,
-// `release` a caller's, `brought` a delivery's.
+// Threads: a sandbox has one step at a time, its lane (Entry::busy), which touches the shared
+// folder and runs sbatch. An sbatch may last while SLURM has no room, so these run in threads of
+// their own (base/step_pool.h): no other step waits for one. One thread owns squeue and scancel;
+// callers write the journal only. mutex_ guards the table for moments; nobody does I/O under it.
+// The journal's `job` and `ended` are the lane's to write, `release` a caller's, `brought` a
+// delivery's.
 #ifndef INTERLINK_PLUGINS_SLURM_PROVISIONER_H_
 #define INTERLINK_PLUGINS_SLURM_PROVISIONER_H_
 
@@ -36,6 +38,7 @@
 #include "slurm/observer.h"
 #include "slurm/options.h"
 #include "slurm/pod_life.h"
+#include "slurm/queue_room.h"
 #include "slurm/relays.h"
 #include "slurm/submission.h"
 #include "slurm/user_layers.h"
@@ -116,6 +119,7 @@ class SlurmProvisioner final : public sdk::Provisioner {
   std::vector<Claim> BroughtTo(const SandboxId& id);
   Parcel ParcelOf(const SandboxId& id);
   void PostNext(const SandboxId& id);
+  bool MaySubmitLocked(Entry& entry) REQUIRES_LOCK(mutex_);
   SteadyTime NextLook();
 
   // Steps: each runs in the lane of its sandbox, on a copy of what is known. An error is tried
@@ -127,6 +131,7 @@ class SlurmProvisioner final : public sdk::Provisioner {
   Status SubmitOnce(Pod& pod);
   Submission SubmissionOf(const Pod& pod, const sdk::AgentTicket& ticket) const;
   Status TakeOutcome(Pod& pod, const SubmitOutcome& outcome);
+  void NoteRoom(const SandboxId& id, const SubmitOutcome& outcome);
   // provisioner_end.cc
   Status TakeBack(Pod& pod);
   Status Doom(Pod& pod);
@@ -174,6 +179,7 @@ class SlurmProvisioner final : public sdk::Provisioner {
   CondVar wake_;
   bool hurry_ GUARDED_BY(mutex_) = false;
   std::string silence_ GUARDED_BY(mutex_);  // why the last squeue had no answer
+  QueueRoom room_ GUARDED_BY(mutex_);
   bool recovered_ GUARDED_BY(mutex_) = false;
   std::map<SandboxId, Entry> pods_ GUARDED_BY(mutex_);
   std::set<SandboxId> chased_ GUARDED_BY(mutex_);  // of nobody: their jobs are cancelled
@@ -182,6 +188,7 @@ class SlurmProvisioner final : public sdk::Provisioner {
   // agent has not come by then get none.
   std::unique_ptr<Deliveries> deliveries_;
   StepPool steps_;
+  StepPool submits_;  // kSubmit
   std::jthread watcher_;
 };
 

@@ -16,7 +16,6 @@ constexpr Duration kSettleAgain = std::chrono::seconds(1);
 constexpr Duration kAskAgainForgotten = std::chrono::seconds(10);
 constexpr Duration kSilentWithoutLease = std::chrono::minutes(5);
 constexpr auto kCommandWithin = std::chrono::seconds(20);
-constexpr int kSlowerForRoom = 10;           // than other tries: 10 s, at most 5 minutes
 constexpr int64_t kAccountingMargin = 3600;  // clocks of several machines
 
 // The newest that says something of the pod.
@@ -178,9 +177,6 @@ Status SlurmProvisioner::SettleForgotten(Pod& pod) {
   wanted.stage = Stage::kWanted;
   RETURN_IF_ERROR(journal_.Write(wanted));
   pod.record = std::move(wanted);
-  if (!pod.no_room.empty()) {
-    pod.due = clock_.Steady() + kSlowerForRoom * PauseAfter(pod.record.no_room);
-  }
   return {};
 }
 

@@ -1,4 +1,4 @@
-// sbatch, and what came of it. Runs in the sandbox's lane.
+// sbatch, and what came of it. Runs in the sandbox's lane, in a thread for these.
 #include <algorithm>
 #include <utility>
 
@@ -93,6 +93,7 @@ Submission SlurmProvisioner::SubmissionOf(const Pod& pod, const sdk::AgentTicket
 Status SlurmProvisioner::TakeOutcome(Pod& pod, const SubmitOutcome& outcome) {
   const SandboxId& id = pod.record.sandbox;
   pod.no_room = outcome.no_room ? outcome.words : "";
+  NoteRoom(id, outcome);
   switch (outcome.kind) {
     case SubmitOutcome::Kind::kAccepted:
       pod.record.stage = Stage::kSubmitted;
@@ -119,6 +120,12 @@ Status SlurmProvisioner::TakeOutcome(Pod& pod, const SubmitOutcome& outcome) {
   if (!outcome.no_room) return {};
   ++pod.record.no_room;
   return journal_.Write(pod.record);
+}
+
+void SlurmProvisioner::NoteRoom(const SandboxId& id, const SubmitOutcome& outcome) {
+  const MutexLock lock(mutex_);
+  if (outcome.no_room) room_.Full(id, outcome.words, clock_.Steady());
+  if (outcome.kind == SubmitOutcome::Kind::kAccepted) room_.Accepted();
 }
 
 }  // namespace interlink::slurm

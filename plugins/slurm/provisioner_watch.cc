@@ -156,16 +156,28 @@ void SlurmProvisioner::PostNext(const SandboxId& id) {
     if (found == pods_.end() || found->second.busy) return;
     step = NextStepOf(found->second.pod, clock_.Steady());
     if (step == NextStep::kNone) return;
-    if (step == NextStep::kSubmit && !reached_) {
-      found->second.pod.trouble = silence_;
-      TellLocked(found->second);
-      return;
-    }
+    if (step == NextStep::kSubmit && !MaySubmitLocked(found->second)) return;
     found->second.busy = true;
   }
-  const Status posted = steps_.PostAlways(id.str(), [this, id, step] { RunStep(id, step); });
+  StepPool& pool = step == NextStep::kSubmit ? submits_ : steps_;
+  const Status posted = pool.PostAlways(id.str(), [this, id, step] { RunStep(id, step); });
   // Only at the end of the daemon.
   if (!posted.ok()) parts_.host.log().Debug("a step was not taken", {{"why", posted.message()}});
+}
+
+// False: it waits, and says why. The next look asks again.
+bool SlurmProvisioner::MaySubmitLocked(Entry& entry) {
+  Pod& pod = entry.pod;
+  if (!reached_) {
+    pod.trouble = silence_;
+  } else if (room_.Admit(pod.record.sandbox, clock_.Steady())) {
+    return true;
+  } else {
+    pod.trouble.clear();
+    pod.no_room = room_.words();
+  }
+  TellLocked(entry);
+  return false;
 }
 
 Status SlurmProvisioner::StepOf(Pod& pod, NextStep step) {
@@ -196,6 +208,12 @@ void SlurmProvisioner::RunStep(const SandboxId& id, NextStep step) {
     const MutexLock lock(mutex_);
     const auto found = pods_.find(id);
     if (found == pods_.end()) return;
+    // SLURM may have had no room for another one since it was posted.
+    if (step == NextStep::kSubmit && !MaySubmitLocked(found->second)) {
+      found->second.busy = false;
+      room_.Done(id);
+      return;
+    }
     pod = found->second.pod;
   }
   const std::string trouble = pod.trouble;
@@ -231,6 +249,7 @@ void SlurmProvisioner::KeepPod(const SandboxId& id, const Pod& pod) {
   kept.trouble = pod.trouble;
   kept.no_room = pod.no_room;
   found->second.busy = false;
+  room_.Done(id);
   TellLocked(found->second);
   WakeLocked();
 }

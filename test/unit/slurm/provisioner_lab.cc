@@ -177,6 +177,7 @@ Result<Answer> ProvisionerLab::Answered(const test::FakeCommands::Ran& ran) {
   const bool as_user = ran.argv[0] == "setpriv";
   const std::string& command =
       as_user ? *(std::find(ran.argv.begin(), ran.argv.end(), "--") + 1) : ran.argv[0];
+  if (command == "sbatch") test::Eventually([this] { return !sbatch_hangs; });
   const MutexLock lock(mutex_);
   if (down) {
     return Answer{1, 0, "",

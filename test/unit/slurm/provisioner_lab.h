@@ -85,10 +85,11 @@ class ProvisionerLab {
   // What the next sbatch does besides, and answers.
   std::atomic<bool> sbatch_makes_job = true;
   std::optional<Result<Answer>> sbatch_answer;
-  bool sees_all = false;           // of the next start: ProvisionerParts::sees_all
-  std::atomic<bool> down = false;  // no controller
-  std::atomic<bool> liar = false;  // squeue says nothing, with success
-  std::string accounted;           // what sacct prints
+  std::atomic<bool> sbatch_hangs = false;  // it has not been answered yet
+  bool sees_all = false;                   // of the next start: ProvisionerParts::sees_all
+  std::atomic<bool> down = false;          // no controller
+  std::atomic<bool> liar = false;          // squeue says nothing, with success
+  std::string accounted;                   // what sacct prints
 
  private:
   Result<Answer> Answered(const test::FakeCommands::Ran& ran);

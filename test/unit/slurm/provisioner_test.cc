@@ -31,6 +31,11 @@ mode_t PermissionsOf(const std::string& path) {
   return about.st_mode & 0777U;
 }
 
+// Of an sbatch that was killed while it waited for room.
+Answer QueueFull() {
+  return {137, 9, "", "sbatch: error: Slurm job queue full, sleeping and retrying\n"};
+}
+
 // A pod whose job 7 waits in the queue.
 void SubmitOne(ProvisionerLab& lab) {
   lab.Start();
@@ -240,8 +245,7 @@ TEST_CASE("A pod waits while SLURM's queue is full, says so, and is submitted wh
   ProvisionerLab lab;
   lab.Start();
   lab.sbatch_makes_job = false;
-  lab.sbatch_answer =
-      Answer{137, 9, "", "sbatch: error: Slurm job queue full, sleeping and retrying\n"};
+  lab.sbatch_answer = QueueFull();
   REQUIRE(lab.Submit(kPod).ok());
   REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "QueueFull"; }));
   CHECK(lab.Latest(kPod).message.find("Slurm job queue full") != std::string::npos);
@@ -265,12 +269,65 @@ TEST_CASE("A pod waits while SLURM's queue is full, says so, and is submitted wh
 TEST_CASE("A submission that found the queue full and made a job all the same is not repeated") {
   ProvisionerLab lab;
   lab.Start();
-  lab.sbatch_answer =
-      Answer{137, 9, "", "sbatch: error: Slurm job queue full, sleeping and retrying\n"};
+  lab.sbatch_answer = QueueFull();
   REQUIRE(lab.Submit(kPod).ok());
   REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "Resources"; }));
   lab.Pass(seconds(600));
   CHECK(lab.Count("sbatch") == 1);
+}
+
+// It is let run for 15 s when the queue is full: those of the pods that waited took every thread.
+TEST_CASE("A pod's end does not wait for an sbatch of another pod") {
+  ProvisionerLab lab;
+  RunOne(lab);
+  lab.sbatch_hangs = true;
+  for (int i = 0; i < 40; ++i) REQUIRE(lab.Submit(MintSandboxId()).ok());
+  REQUIRE(lab.Until([&] { return lab.Count("sbatch") > 8; }));
+
+  lab.Say(kPod, "left", "ended");
+  lab.SetJob(7, "COMPLETED");
+  CHECK(lab.End(kPod).allocation == "7");
+  lab.sbatch_hangs = false;
+}
+
+TEST_CASE("Of many pods that wait for room one asks, and all are submitted when there is some") {
+  constexpr size_t kPods = 40;
+  constexpr size_t kAtOnce = 8;  // had begun when the first was answered
+  constexpr size_t kInTurn = 7;  // after 10, 20, 40, 80, 160, 300 s
+  ProvisionerLab lab;
+  lab.Start();
+  lab.sbatch_makes_job = false;
+  lab.sbatch_answer = QueueFull();
+  std::vector<SandboxId> pods;
+  for (size_t i = 0; i < kPods; ++i) pods.push_back(MintSandboxId());
+  for (const SandboxId& pod : pods) REQUIRE(lab.Submit(pod).ok());
+  const auto all_wait = [&] {
+    return std::all_of(pods.begin(), pods.end(), [&](const SandboxId& pod) {
+      const Fact fact = lab.Latest(pod);
+      return fact.reason == "QueueFull" && fact.message.ends_with("sleeping and retrying");
+    });
+  };
+  REQUIRE(lab.Until(all_wait));
+  if (GENERATE(false, true)) {
+    lab.Pass(seconds(30));
+    lab.Start();
+    lab.Pass(seconds(30));
+    REQUIRE(lab.Until(all_wait));
+    CHECK(lab.Count("sbatch") <= kAtOnce + 4);
+  }
+
+  const size_t before = lab.Count("sbatch");
+  lab.Pass(seconds(600));
+  CHECK(lab.Count("sbatch") <= before + kInTurn);
+  CHECK(lab.Count("sbatch") > before + 2);
+  CHECK(all_wait());
+
+  lab.sbatch_makes_job = true;
+  lab.sbatch_answer.reset();
+  REQUIRE(lab.Until([&] { return !lab.Jobs().empty(); }));
+  const SteadyTime room = lab.clock.Steady();
+  REQUIRE(lab.Until([&] { return lab.Jobs().size() == kPods; }, std::chrono::milliseconds(50)));
+  CHECK(lab.clock.Steady() - room < seconds(60));
 }
 
 // The lost job's number was waited for, and then what somebody had cancelled was submitted again.
