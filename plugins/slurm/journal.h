@@ -27,6 +27,7 @@ namespace interlink::slurm {
 
 struct JobRecord {
   // kWanted -> kDoubt (sbatch may be running) -> kSubmitted     kDoubt -> kWanted: nothing is there
+  // kWanted -> kDoubt also when a job of it comes to light after all
   enum class Stage {
     kWanted,     // to be submitted, again if `submissions` > 0
     kDoubt,      // there may be a job of it

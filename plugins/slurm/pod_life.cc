@@ -90,7 +90,11 @@ std::string ProofWords(const Pod& pod) {
 NextStep NextStepOf(const Pod& pod, SteadyTime now) {
   if (pod.ended || now < pod.due) return NextStep::kNone;
   if (pod.released && !pod.owner) return NextStep::kTakeBack;
-  if (pod.record.stage == Stage::kWanted && !pod.owner) return NextStep::kSubmit;
+  if (pod.record.stage == Stage::kWanted && !pod.owner) {
+    // A controller may have held a request for long.
+    const bool there = pod.seen && !pod.seen->jobs.empty();
+    return there ? NextStep::kNoteJob : NextStep::kSubmit;
+  }
   if (pod.record.doom.empty() && !OddMessage(pod).empty()) return NextStep::kDoom;
   if (!pod.owner && pod.begin_by && now > *pod.begin_by) return NextStep::kExpect;
   const NextStep step = StepOfSeen(pod);

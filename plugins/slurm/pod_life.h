@@ -64,6 +64,7 @@ struct Pod {
 enum class NextStep {
   kNone,
   kSubmit,      // run sbatch
+  kNoteJob,     // a job is there of a pod that was to be submitted again: store it
   kDoom,        // SLURM does with a job what must not be: store it, then cancel
   kTakeBack,    // released: take the claim, so that nothing starts
   kExpect,      // a job runs for long: has it begun?

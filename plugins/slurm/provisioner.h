@@ -129,6 +129,7 @@ class SlurmProvisioner final : public sdk::Provisioner {
   void KeepPod(const SandboxId& id, const Pod& pod);
   // provisioner_submit.cc
   Status SubmitOnce(Pod& pod);
+  Status NoteJob(Pod& pod);
   Submission SubmissionOf(const Pod& pod, const sdk::AgentTicket& ticket) const;
   Status TakeOutcome(Pod& pod, const SubmitOutcome& outcome);
   void NoteRoom(const SandboxId& id, const SubmitOutcome& outcome);

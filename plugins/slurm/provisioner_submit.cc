@@ -53,6 +53,15 @@ Status SlurmProvisioner::SubmitOnce(Pod& pod) {
   return TakeOutcome(pod, *outcome);
 }
 
+Status SlurmProvisioner::NoteJob(Pod& pod) {
+  JobRecord doubted = pod.record;
+  doubted.stage = Stage::kDoubt;
+  RETURN_IF_ERROR(journal_.Write(doubted));
+  pod.record = std::move(doubted);
+  pod.no_room.clear();
+  return {};
+}
+
 Submission SlurmProvisioner::SubmissionOf(const Pod& pod, const sdk::AgentTicket& ticket) const {
   AgentCommand command;
   command.agent = agent_;

@@ -186,6 +186,8 @@ Status SlurmProvisioner::StepOf(Pod& pod, NextStep step) {
       return {};
     case NextStep::kSubmit:
       return SubmitOnce(pod);
+    case NextStep::kNoteJob:
+      return NoteJob(pod);
     case NextStep::kTakeBack:
       return TakeBack(pod);
     case NextStep::kDoom:

@@ -276,6 +276,27 @@ TEST_CASE("A submission that found the queue full and made a job all the same is
   CHECK(lab.Count("sbatch") == 1);
 }
 
+// A controller that was frozen has taken the request after all: a second job was made.
+TEST_CASE("A job that comes to light while the pod waits for room is not made again") {
+  ProvisionerLab lab;
+  lab.Start();
+  lab.sbatch_makes_job = false;
+  lab.sbatch_answer = QueueFull();
+  REQUIRE(lab.Submit(kPod).ok());
+  REQUIRE(lab.Until([&] { return lab.Count("sbatch") == 4; }));
+  REQUIRE(lab.Until([&] { return lab.Record(kPod).stage == JobRecord::Stage::kWanted; }));
+  const uint64_t job = lab.AddJob(JobName(lab.site.lineage(), kPod));
+
+  REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "Resources"; }));
+  lab.Pass(seconds(600));
+  CHECK(lab.Count("sbatch") == 4);
+  CHECK(lab.Latest(kPod).allocation == std::to_string(job));
+  lab.ForgetJobs();
+  lab.accounted =
+      "7|CANCELLED by 1001|100|None|160|None assigned|" + JobName(lab.site.lineage(), kPod) + "\n";
+  CHECK(lab.End(kPod).message.find("was cancelled by somebody else") != std::string::npos);
+}
+
 // It is let run for 15 s when the queue is full: those of the pods that waited took every thread.
 TEST_CASE("A pod's end does not wait for an sbatch of another pod") {
   ProvisionerLab lab;
