@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <utility>
 
 #include "runtime/v1/api.pb.h"
@@ -183,14 +184,20 @@ Result<std::string> MergeGres(Chosen& chosen) {
   return Join(items, ",");
 }
 
+// What is that large is more than any machine has, and the sum of two is a number.
+int64_t Capped(int64_t number, int64_t factor) {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max() / 4;
+  return std::min(number, kMost / factor);
+}
+
 void AddResources(const runtime::v1::LinuxContainerResources& from, PodResources& to) {
   if (from.cpu_quota() > 0) {
-    to.milli_cpus +=
-        from.cpu_quota() * kMilli / (from.cpu_period() > 0 ? from.cpu_period() : kUsualPeriod);
+    to.milli_cpus += Capped(from.cpu_quota(), kMilli) * kMilli /
+                     (from.cpu_period() > 0 ? from.cpu_period() : kUsualPeriod);
   } else if (from.cpu_shares() > kLeastShares) {
-    to.milli_cpus += from.cpu_shares() * kMilli / kSharesOfCpu;
+    to.milli_cpus += Capped(from.cpu_shares(), kMilli) * kMilli / kSharesOfCpu;
   }
-  if (from.memory_limit_in_bytes() > 0) to.memory_bytes += from.memory_limit_in_bytes();
+  if (from.memory_limit_in_bytes() > 0) to.memory_bytes += Capped(from.memory_limit_in_bytes(), 1);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Job options: what each value may be, who may say it, and who wins.
 #include <catch2/catch.hpp>
+#include <limits>
 
 #include "runtime/v1/api.pb.h"
 #include "slurm/job_options.h"
@@ -372,6 +373,26 @@ TEST_CASE("A pod's CPU is its limit, else its shares, with the overhead") {
   resources.set_cpu_quota(-1);
   CHECK(ResourcesOf(config).memory_bytes == 24);
   CHECK(ResourcesOf(config).milli_cpus == 1750);
+}
+
+TEST_CASE("A pod's CPU and memory beyond any machine's are no small ones") {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  runtime::v1::PodSandboxConfig config;
+  for (auto* resources :
+       {config.mutable_linux()->mutable_resources(), config.mutable_linux()->mutable_overhead()}) {
+    if (GENERATE(false, true)) {
+      resources->set_cpu_quota(kMost);
+      resources->set_cpu_period(1);
+    } else {
+      resources->set_cpu_shares(kMost);
+    }
+    resources->set_memory_limit_in_bytes(kMost);
+  }
+  CHECK(ResourcesOf(config).milli_cpus > 1'000'000'000'000);
+  CHECK(ResourcesOf(config).memory_bytes > kMost / 4);
+  OptionSources sources;
+  sources.resources = ResourcesOf(config);
+  CHECK_FALSE(ResolveOptions(DefaultRules(), sources).ok());
 }
 
 }  // namespace interlink::slurm
