@@ -93,19 +93,6 @@ bool WasQueued(const StoredAgentContainer& container) {
   return container.queued() && !container.carried() && container.fact().state() == Fact::PENDING;
 }
 
-// A build before this did not write which containers are queued, and took each for one that its
-// agent had not told of. So it stays, but for what the agent has told of. What was asked of the
-// agent alone may be asked of it twice then; an id is made once.
-void SettleOld(interlink::v1::StoredAgentPod& stored) {
-  if (!stored.at_start()) return;
-  const bool waits = stored.fact().state() == Fact::PENDING;
-  for (StoredAgentContainer& container : *stored.mutable_containers()) {
-    if (container.has_queued()) continue;
-    container.set_queued(true);
-    if (!waits && container.fact().state() > Fact::PENDING) container.set_carried(true);
-  }
-}
-
 void SettleContainer(const sdk::AllocationFact& end, const LeftExits& exits, int64_t now_ns,
                      StoredAgentContainer& container) {
   Fact& fact = *container.mutable_fact();
@@ -127,10 +114,6 @@ void SettleContainer(const sdk::AllocationFact& end, const LeftExits& exits, int
 }
 
 }  // namespace
-
-AgentPod::AgentPod(interlink::v1::StoredAgentPod stored) : stored_(std::move(stored)) {
-  SettleOld(stored_);
-}
 
 AgentPod AgentPod::Of(const sdk::SandboxSpec& spec, uint32_t idle_tries) {
   interlink::v1::StoredAgentPod stored;

@@ -32,7 +32,7 @@ using LogEnds = std::map<ContainerId, uint64_t>;
 
 class AgentPod {
  public:
-  explicit AgentPod(interlink::v1::StoredAgentPod stored);
+  explicit AgentPod(interlink::v1::StoredAgentPod stored) : stored_(std::move(stored)) {}
   // Asked for. `idle_tries`: how often before the same pod had an allocation and used it for
   // nothing.
   static AgentPod Of(const sdk::SandboxSpec& spec, uint32_t idle_tries = 0);

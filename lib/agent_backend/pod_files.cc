@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "base/file.h"
+#include "runtime/v1/api.pb.h"
 
 namespace interlink::agent_backend {
 namespace {
@@ -60,6 +61,7 @@ Result<std::vector<interlink::v1::StoredAgentPod>> PodFiles::Load() const {
       continue;
     }
     ASSIGN_OR_RETURN(auto pod, LoadOne(entry.path(), name));
+    SettleOld(pod);
     ids.insert(pod.id());
     pods.push_back(std::move(pod));
   }
@@ -70,6 +72,28 @@ Result<std::vector<interlink::v1::StoredAgentPod>> PodFiles::Load() const {
   }
   if (error) return ErrnoStatus(error.value(), "look through \"" + folder_ + "\"");
   return pods;
+}
+
+// A build before this did not write which containers are queued, and took each for one that its
+// agent had not told of. So it stays, but for what the agent has told of, and for what was asked of
+// it without an answer: the site repeats that, with the contents, which are not here. An id is made
+// once. What is queued without contents has no file of them either, but mounts nothing.
+void PodFiles::SettleOld(interlink::v1::StoredAgentPod& pod) const {
+  using agent::v1::Fact;
+  if (!pod.at_start()) return;
+  const bool waits = pod.fact().state() == Fact::PENDING;
+  for (auto& container : *pod.mutable_containers()) {
+    if (container.has_queued()) continue;
+    container.set_queued(true);
+    if (waits) continue;
+    if (container.fact().state() > Fact::PENDING) container.set_carried(true);
+    if (container.carried() || container.started()) continue;
+    const std::string contents =
+        folder_ + "/" + NameOfContents(SandboxId(pod.id()), ContainerId(container.id()));
+    runtime::v1::ContainerConfig config;
+    const bool bare = config.ParseFromString(container.config()) && config.mounts().empty();
+    container.set_queued(bare || access(contents.c_str(), F_OK) == 0);
+  }
 }
 
 Status PodFiles::Save(const interlink::v1::StoredAgentPod& pod) const {

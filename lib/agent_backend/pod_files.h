@@ -19,7 +19,8 @@ class PodFiles {
   explicit PodFiles(std::string folder) : folder_(std::move(folder)) {}
 
   // Makes the folder, and clears it of cut writes: nothing may be saved yet. kDataLoss names a
-  // damaged file, kFailedPrecondition one of another version.
+  // damaged file, kFailedPrecondition one of another version. Which containers are queued is said
+  // of all, also of those that an older build has written.
   Result<std::vector<interlink::v1::StoredAgentPod>> Load() const;
   Status Save(const interlink::v1::StoredAgentPod& pod) const;
   Status Remove(const SandboxId& id) const;
@@ -35,6 +36,8 @@ class PodFiles {
   Status RemoveContents(const SandboxId& sandbox, const ContainerId& id) const;
 
  private:
+  void SettleOld(interlink::v1::StoredAgentPod& pod) const;
+
   const std::string folder_;
 };
 

@@ -1,4 +1,5 @@
 // Queue: at-start. Pods that are shown as running while they wait in a queue.
+#include <algorithm>
 #include <filesystem>
 
 #include "agent_backend_lab.h"
@@ -10,12 +11,13 @@ namespace {
 struct LaterLab : AgentBackendLab {
   LaterLab() { REQUIRE(RunLater().ok()); }
   Status RunLater() { return backend->RunSandbox(call(), {pod, node, "later", config}); }
-  Status CreateWithSecret() {
+  Status CreateWithSecret() { return CreateWithSecret(unit); }
+  Status CreateWithSecret(const ContainerId& id) {
     auto content = std::make_shared<interlink::v1::MountContent>();
     content->mutable_snapshot()->add_entries()->set_file("hush");
     return backend->CreateContainer(
         call(),
-        {unit, pod, node, "sha256:i", unit_config, config, {}, {{"/kubelet/secret", content}}});
+        {id, pod, node, "sha256:i", unit_config, config, {}, {{"/kubelet/secret", content}}});
   }
   Status Start() { return backend->StartContainer(call(), pod, unit); }
   void StartQueued() {
@@ -31,6 +33,22 @@ struct LaterLab : AgentBackendLab {
     Come();
     REQUIRE(Asked("agent RunSandbox"));
     Say(Seen(State::kUp));
+  }
+  // As the build before wrote the pod: it did not say which containers are queued. REQUIRES: no
+  // backend. Returns how many it has.
+  int BecomeOld() const {
+    const std::string path = folder.File("data/agent-pods/" + pod.str());
+    interlink::v1::StoredAgentPod stored;
+    REQUIRE(stored.ParseFromString(ReadFile(path).value_or("")));
+    for (auto& container : *stored.mutable_containers()) container.clear_queued();
+    REQUIRE(WriteFileAtomically(path, stored.SerializeAsString(), 0600).ok());
+    return stored.containers_size();
+  }
+  // What the last start of the site has found it to be.
+  State FoundAs(const ContainerId& id) const {
+    const auto found = std::find_if(inventory.begin(), inventory.end(),
+                                    [&](const auto& seen) { return seen.container == id; });
+    return found == inventory.end() ? State::kAbsent : found->state;
   }
   size_t FilesOfPods() const {
     size_t count = 0;
@@ -336,12 +354,7 @@ TEST_CASE("at-start: a store of the build before keeps its queued containers") {
   REQUIRE(lab.CreateWithSecret().ok());
   REQUIRE(lab.Start().ok());
   lab.backend.reset();
-  const std::string path = lab.folder.File("data/agent-pods/" + lab.pod.str());
-  interlink::v1::StoredAgentPod stored;
-  REQUIRE(stored.ParseFromString(ReadFile(path).value_or("")));
-  REQUIRE(stored.containers_size() == 1);
-  stored.mutable_containers(0)->clear_queued();
-  REQUIRE(WriteFileAtomically(path, stored.SerializeAsString(), 0600).ok());
+  REQUIRE(lab.BecomeOld() == 1);
   lab.Restart({lab.Fact(AllocationFact::State::kPending)});
 
   lab.ComeUp();
@@ -353,6 +366,55 @@ TEST_CASE("at-start: a store of the build before keeps its queued containers") {
   lab.Say(lab.Seen(State::kUp, lab.unit));
   REQUIRE(lab.backend->RemoveContainer(lab.call(), lab.pod, lab.unit).ok());
   CHECK(lab.outside.Count("agent RemoveContainer") == 1);
+}
+
+// It was carried without them: what a container mounts is fixed when it is made.
+TEST_CASE("at-start: what the build before asked an agent for in vain is made with its contents") {
+  LaterLab lab;
+  lab.StartQueued();
+  lab.ComeUp();
+  REQUIRE(lab.Asked("agent CreateContainer"));
+  lab.Say(lab.Seen(State::kCreated, lab.unit));
+  REQUIRE(lab.Asked("agent StartContainer"));
+  lab.Say(lab.Seen(State::kUp, lab.unit));
+  const ContainerId second(std::string(64, 'c'));
+  lab.unit_config.add_mounts()->set_host_path("/kubelet/secret");
+  lab.outside.Fail("agent CreateContainer", Unavailable("on its way"));
+  REQUIRE_FALSE(lab.CreateWithSecret(second).ok());
+  lab.outside.Fail("agent CreateContainer", {});
+  lab.backend.reset();
+  REQUIRE(lab.BecomeOld() == 2);
+  const int before = lab.outside.Count("agent CreateContainer");
+  lab.Restart({lab.Fact(AllocationFact::State::kGranted)});
+  CHECK(lab.FoundAs(second) == State::kPending);  // so the site repeats it
+  lab.Come({lab.Seen(State::kUp), lab.Seen(State::kUp, lab.unit)});
+
+  REQUIRE(Eventually([&] { return lab.CreateWithSecret(second).ok(); }));
+  CHECK(lab.outside.Count("agent CreateContainer") == before + 1);
+  CHECK(lab.outside.Count("content /kubelet/secret") == 2);
+}
+
+TEST_CASE("at-start: of the build before, one that mounts nothing is carried to a pod that is up") {
+  LaterLab lab;
+  lab.outside.Fail("agent CreateContainer", Unavailable("on its way"));
+  lab.StartQueued();
+  const ContainerId second(std::string(64, 'c'));
+  REQUIRE(lab.backend
+              ->CreateContainer(
+                  lab.call(), {second, lab.pod, lab.node, "sha256:i", lab.unit_config, lab.config})
+              .ok());
+  lab.ComeUp();
+  REQUIRE(lab.Asked("agent CreateContainer"));
+  lab.backend.reset();
+  REQUIRE(lab.BecomeOld() == 2);
+  const int before = lab.outside.Count("agent CreateContainer");
+  lab.outside.Fail("agent CreateContainer", {});
+  lab.Restart({lab.Fact(AllocationFact::State::kGranted)});
+  CHECK(lab.FoundAs(second) == State::kCreated);
+
+  lab.Come({lab.Seen(State::kUp)});
+
+  CHECK(lab.Asked("agent CreateContainer", before + 2));
 }
 
 }  // namespace
