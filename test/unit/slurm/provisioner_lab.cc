@@ -151,6 +151,12 @@ void ProvisionerLab::ForgetJobs() {
   jobs_.clear();
 }
 
+void ProvisionerLab::HaveRoom() {
+  const MutexLock lock(mutex_);
+  sbatch_makes_job = true;
+  sbatch_answer.reset();
+}
+
 std::vector<ProvisionerLab::Job> ProvisionerLab::Jobs() {
   const MutexLock lock(mutex_);
   return jobs_;

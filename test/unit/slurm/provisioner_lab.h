@@ -65,6 +65,8 @@ class ProvisionerLab {
   void MakeHopeless(uint64_t id);
   uint64_t AddJob(const std::string& name, const std::string& state = "PENDING", uint32_t user = 0);
   void ForgetJobs();
+  // The next sbatch makes a job and says so. Also while one runs.
+  void HaveRoom();
   std::vector<Job> Jobs();
   // As the job's script: it has the claim now, or not.
   bool RunScript(const SandboxId& id, uint64_t job, const std::string& nonce = kNonce);
