@@ -294,6 +294,9 @@ TEST_CASE("at-start: a container that is made when the pod is up is its agent's"
   REQUIRE(lab.Asked("agent CreateContainer"));
   lab.Say(lab.Seen(State::kCreated, lab.unit));
   REQUIRE(lab.Asked("agent StartContainer"));
+  // Until then it is asked for again whenever something is told.
+  lab.Say(lab.Seen(State::kUp, lab.unit));
+  REQUIRE(lab.Is(State::kUp, lab.unit));
   const ContainerId second(std::string(64, 'c'));
   REQUIRE(lab.backend
               ->CreateContainer(
