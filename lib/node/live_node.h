@@ -201,8 +201,8 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   void ForgetAcknowledgedLocked(Change& change) REQUIRES_LOCK(mutex_);
   // Ends the link `stale` (0: whatever is in force) and makes a new one.
   void Relink(LinkNumber stale);
-  // What was waited for is answered when the site stays away.
-  void AnswerForUnreachable();
+  // What was waited for is answered when the site stays away: unless it was back since that loss.
+  void AnswerForUnreachable(uint64_t loss);
   Status ReachableLocked() const REQUIRES_LOCK(mutex_);
   void SetReachable(const Status& why_not);
   void DriveAll();
@@ -330,6 +330,7 @@ class LiveNode final : public Node, private EventSink, private LogSink {
   bool stopping_ GUARDED_BY(mutex_) = false;
   LinkNumber link_ GUARDED_BY(mutex_) = 0;  // in force; 0: none
   Status unreachable_ GUARDED_BY(mutex_);
+  uint64_t losses_ GUARDED_BY(mutex_) = 0;  // how often it has become unreachable
   // Cancelled, and made anew, when calls are answered because the site is out of reach: commands.
   Call site_away_ GUARDED_BY(mutex_);
   Status link_refused_ GUARDED_BY(mutex_);       // a person must act

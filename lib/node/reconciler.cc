@@ -20,14 +20,17 @@ constexpr auto kMaxBackoff = std::chrono::seconds(5);
 Status LiveNode::ReachableLocked() const { return unreachable_; }
 
 void LiveNode::SetReachable(const Status& why_not) {
+  uint64_t loss = 0;
   {
     MutexLock lock(mutex_);
+    if (unreachable_.ok() && !why_not.ok()) ++losses_;
+    loss = losses_;
     unreachable_ = why_not;
     if (!why_not.ok()) link_ = 0;
   }
   ports_.site.SetReachable(why_not);
   // From then on calls that need the site fail within 5 s (DESIGN 5), those that wait already too.
-  if (!why_not.ok()) timer_.After(kAwayLimit, [this] { AnswerForUnreachable(); });
+  if (!why_not.ok()) timer_.After(kAwayLimit, [this, loss] { AnswerForUnreachable(loss); });
   ports_.metrics.Gauge(kMetricSiteReachable, {}, why_not.ok() ? 1 : 0);
 }
 

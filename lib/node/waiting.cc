@@ -219,11 +219,11 @@ void LiveNode::ToldLocked(const Waiter& waiter) {
   }
 }
 
-void LiveNode::AnswerForUnreachable() {
+void LiveNode::AnswerForUnreachable(uint64_t loss) {
   Fires fires;
   {
     MutexLock lock(mutex_);
-    if (unreachable_.ok() || stopping_) return;
+    if (unreachable_.ok() || loss != losses_ || stopping_) return;
     for (Waiter& waiter : waiters_) {
       timer_.Cancel(waiter.timer);
       const Status text = TimeoutTextLocked(waiter);

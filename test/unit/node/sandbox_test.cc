@@ -595,6 +595,25 @@ TEST_CASE("A command that runs is answered within 5 s when the site goes away") 
   CHECK(Eventually([&] { return call.cancelled(); }));
 }
 
+// The site was back, and the look that its first loss had arranged found it lost again.
+TEST_CASE("A command that runs is not ended for a site that is lost anew before the time is over") {
+  NodeLab lab;
+  const ContainerId id = lab.Running(lab.Ready("a"), "c");
+  auto exec = lab.BeginExec(id, "endless", NodeLab::call(10min));
+  lab.site.SetDown(true);
+  REQUIRE(Eventually([&] { return !lab.node->Summary().reachable.ok(); }));
+  lab.site.SetDown(false);
+  REQUIRE(Eventually([&] { return lab.node->Summary().reachable.ok(); }));
+  const auto begun = std::chrono::steady_clock::now();
+  lab.site.SetDown(true);
+
+  const Status answer = NodeLab::Get(std::move(exec)).status();
+
+  CHECK(answer.message() == "site fake:443 cannot be reached, the command may still run");
+  CHECK(std::chrono::steady_clock::now() - begun >= 4s);
+  CHECK(std::chrono::steady_clock::now() - begun < 6s);
+}
+
 TEST_CASE("Before a site was ever seen the runtime is not ready and lists are Unavailable") {
   NodeLab lab(false);
   lab.site.SetDown(true);
