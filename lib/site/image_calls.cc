@@ -126,6 +126,12 @@ void LiveSite::EndPull(Pull& pull, const NodeId& node, const Result<Pulled>& pul
   }
   // As they are now: another pull, or a remove, may have come since.
   const auto images = ReadImages(node, renamed);
+  Status why = pulled.status();
+  if (pulled.ok() && std::any_of(images.begin(), images.end(), [&pulled](const auto& image) {
+        return image.gone() && image.image().id() == pulled->image.image.id();
+      })) {
+    why = Unavailable("the image was removed while it was pulled: pull it again");
+  }
   std::vector<std::function<void()>> fires;
   std::vector<std::function<void()>> wakes;
   {
@@ -137,11 +143,11 @@ void LiveSite::EndPull(Pull& pull, const NodeId& node, const Result<Pulled>& pul
         *event.mutable_record()->mutable_image() = image;
       });
     }
-    if (pulled.ok()) {
+    if (why.ok()) {
       pull.record.set_image_id(pulled->image.image.id());
     } else {
-      pull.record.mutable_failure()->set_code(static_cast<int>(pulled.status().code()));
-      pull.record.mutable_failure()->set_message(Text(pulled.status().message()));
+      pull.record.mutable_failure()->set_code(static_cast<int>(why.code()));
+      pull.record.mutable_failure()->set_message(Text(why.message()));
     }
     pull.record.set_ended(true);
     AddEventLocked(node, [&](interlink::v1::Event& event) {

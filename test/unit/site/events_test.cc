@@ -169,6 +169,37 @@ TEST_CASE("the last word about an image has all its names, whichever pull ends l
   CHECK(ImagesIn(told).back().image().repo_tags_size() == 2);
 }
 
+// It was told as pulled behind the word that it is gone: the node waited for it to appear until the
+// pull's time was over.
+TEST_CASE("a pull whose image is removed before its end is told has failed") {
+  SiteLab lab;
+  std::promise<void> go;
+  lab.images.after_pull = [slow = go.get_future().share()](const std::string&) { slow.wait(); };
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  auto reader = lab.site->ReadEvents(lab.caller, Position());
+  ReadAll(**reader);
+  lab.images.SetRegistry("r/app:1", "sha256:a");
+  REQUIRE(lab.Pull("r/app:1", Duration::zero()).ok());
+  REQUIRE(Eventually([&] { return lab.images.List(lab.caller.node).size() == 1; }));
+  REQUIRE(lab.Wait<std::string>([&](auto reply) {
+               lab.site->RemoveImage(SiteLab::call(), lab.caller, "sha256:a", reply);
+             })
+              .ok());
+  go.set_value();
+
+  interlink::v1::PullRecord ended;
+  REQUIRE(Eventually([&] {
+    for (const auto& event : ReadAll(**reader)) {
+      if (event.record().has_pull()) ended = event.record().pull();
+    }
+    return ended.ended();
+  }));
+  CHECK(ended.image_id().empty());
+  CHECK(ended.failure().code() == static_cast<int>(Code::kUnavailable));
+  CHECK(ended.failure().message() == "the image was removed while it was pulled: pull it again");
+}
+
 TEST_CASE("a reader is woken by a change") {
   SiteLab lab;
   lab.WaitReady();

@@ -21,8 +21,8 @@ using interlink::v1::SandboxRecord;
 using SandboxAnswer = site::Answer<SandboxRecord>;
 using ContainerAnswer = site::Answer<ContainerRecord>;
 
-// Has every image for every node, but those that are named as missing. Lists what was pulled, with
-// its tags: a pulled name is the tag of what the registry has by it.
+// Has every image for every node, but those that are named as missing or were removed. Lists what
+// was pulled, with its tags: a pulled name is the tag of what the registry has by it.
 class AnyImages final : public NoImages {
  public:
   Result<site::Pulled> Pull(const Call&, const NodeId& node, const runtime::v1::ImageSpec& spec,
@@ -39,6 +39,7 @@ class AnyImages final : public NoImages {
         if (other != id && tags.erase(tag) != 0) pulled.losers.push_back(other);
       }
       images[id].insert(tag);
+      missing_.erase({node, id});
       pulled.image = ImageLocked(node, id);
     }
     if (after_pull) after_pull(tag);
@@ -61,6 +62,7 @@ class AnyImages final : public NoImages {
   Result<std::string> Remove(const NodeId& node, const std::string& name) override {
     MutexLock lock(mutex_);
     pulled_[node].erase(name);
+    missing_.insert({node, name});
     return name;
   }
 
