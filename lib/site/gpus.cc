@@ -54,7 +54,7 @@ uint64_t GpusAskedBy(const interlink::v1::RunSandboxRequest& request) {
   const auto& annotations = request.config().annotations();
   const auto wishes = slurm_wishes::WishesInForce({node.begin(), node.end()},
                                                   {annotations.begin(), annotations.end()});
-  if (!wishes.ok()) return kAllGpus;
+  if (!wishes.ok()) return 0;
   const auto gpus = wishes->find("gpus");
   return gpus == wishes->end() ? 0 : CountIn(gpus->second);
 }

@@ -1,9 +1,10 @@
 // Internal: how many GPUs a request asks for, as far as the site can tell without its plugin: what
 // quotas count.
 //
-// Pods: what they and their node ask of SLURM (slurm_wishes/wishes.h); what cannot be read is more
-// than any quota gives. Containers: devices by CDI name (VENDOR/gpu=NAME; `all` is more than any
-// quota) and by path (/dev/nvidiaN, /dev/dri/renderDN).
+// Pods: what they and their node ask of SLURM (slurm_wishes/wishes.h); nothing where that cannot be
+// read: the plugin slurm refuses such a pod, and to others it means nothing. Containers: devices by
+// CDI name (VENDOR/gpu=NAME; `all` is more than any quota) and by path (/dev/nvidiaN,
+// /dev/dri/renderDN).
 #ifndef INTERLINK_SITE_GPUS_H_
 #define INTERLINK_SITE_GPUS_H_
 
