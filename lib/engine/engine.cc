@@ -11,6 +11,7 @@
 #include "engine/idmapped_mounts.h"
 #include "engine/user_namespace.h"
 #include "runtime/v1/api.pb.h"
+#include "sdk/merged_resources.h"
 
 namespace interlink::engine {
 namespace {
@@ -226,11 +227,17 @@ sdk::Observation Engine::FactOf(const PodRecord& pod, const ContainerRecord& rec
   fact.uid = record.user.uid;
   fact.gid = record.user.gid;
   fact.supplemental_groups.assign(record.user.groups.begin(), record.user.groups.end());
-  fact.config = record.config;
+  fact.config = ConfigInForce(record);
   fact.handler = pod.handler;
   fact.image_id = record.image_id;
   fact.volume_images = record.volume_images;
   return fact;
+}
+
+std::string Engine::ConfigInForce(const ContainerRecord& record) {
+  runtime::v1::LinuxContainerResources resources;
+  if (!resources.ParseFromString(record.resources)) return record.config;
+  return sdk::ConfigWithResources(record.config, resources);
 }
 
 Status Engine::SavePod(const PodRecord& record) {

@@ -147,6 +147,8 @@ class Engine final : public sdk::Backend {
   void Show(const PodRecord& record);
   sdk::Observation FactOf(const PodRecord& record) const;
   sdk::Observation FactOf(const PodRecord& pod, const ContainerRecord& record) const;
+  // As the container was asked for, with the resources that it has now.
+  static std::string ConfigInForce(const ContainerRecord& record);
   // Moves a container's fact forward, reports it and wakes who waits for it.
   void MoveContainer(const SandboxId& sandbox, const ContainerId& id,
                      const std::function<void(sdk::Observation&)>& change);

@@ -77,7 +77,10 @@ Status Engine::UpdateStep(const SandboxId& sandbox, const ContainerId& id,
   if (Status status = Save(pod->folder, record); !status.ok()) return rollback.Fail(status);
   rollback.Dismiss();
   MutexLock lock(mutex_);
-  if (Container* container = FindLocked(sandbox, id)) container->record = record;
+  if (Container* container = FindLocked(sandbox, id)) {
+    container->fact.config = ConfigInForce(record);
+    container->record = std::move(record);
+  }
   return {};
 }
 

@@ -1,7 +1,9 @@
 // What a container has after an update of its resources. Pure; the one reading of it: the site
-// judges the result and asks a backend for it, the engine makes it.
+// judges the result and asks a backend for it, the engine makes it and tells it.
 #ifndef INTERLINK_SDK_MERGED_RESOURCES_H_
 #define INTERLINK_SDK_MERGED_RESOURCES_H_
+
+#include <string>
 
 namespace runtime::v1 {
 class LinuxContainerResources;
@@ -15,6 +17,11 @@ namespace interlink::sdk {
 runtime::v1::LinuxContainerResources MergedResources(
     const runtime::v1::LinuxContainerResources& before,
     const runtime::v1::LinuxContainerResources& change);
+
+// A serialised runtime.v1.ContainerConfig with these as its linux.resources: Observation::config of
+// a container that was updated. As it is where it has them already or cannot be read.
+std::string ConfigWithResources(const std::string& config,
+                                const runtime::v1::LinuxContainerResources& resources);
 
 }  // namespace interlink::sdk
 

@@ -52,7 +52,8 @@ struct Observation {
   std::vector<int64_t> supplemental_groups;
   // Found at Recover without a record of the site: what is needed to import it, as the backend
   // stored it (serialised runtime.v1 PodSandboxConfig or ContainerConfig; handler; image id; of
-  // each image that a mount names: its id).
+  // each image that a mount names: its id). A container's config has the resources that it has now
+  // (sdk/merged_resources.h), also for a site that has a record of it.
   std::string config;
   std::string handler;
   std::string image_id;

@@ -414,6 +414,7 @@ class LiveSite final : public Site {
   void Recover(const std::string& name);
   void MergeInventory(Plugin& plugin, const std::vector<sdk::Observation>& found);
   void NoteAskedLocked(const sdk::Observation& fact, Change& change) REQUIRES_LOCK(mutex_);
+  void NoteResourcesLocked(const sdk::Observation& fact, Change& change) REQUIRES_LOCK(mutex_);
   void ImportLocked(const Plugin& plugin, const sdk::Observation& fact, Change& change)
       REQUIRES_LOCK(mutex_);
   void OpenHandlers(Plugin& plugin);

@@ -1,5 +1,7 @@
 // Recovery: before a handler is served its backend is inventoried. What lives is matched with the
 // records or imported; what is not in the inventory is proven absent.
+#include <google/protobuf/util/message_differencer.h>
+
 #include <algorithm>
 
 #include "runtime/v1/api.pb.h"
@@ -105,6 +107,7 @@ void LiveSite::MergeInventory(Plugin& plugin, const std::vector<sdk::Observation
       } else {
         ApplyFactLocked(fact, change);
         NoteAskedLocked(fact, change);
+        NoteResourcesLocked(fact, change);
       }
     }
   }
@@ -155,6 +158,20 @@ void LiveSite::NoteAskedLocked(const sdk::Observation& fact, Change& change) {
   container->created_unknown = true;
   if (!container->record.held()) return;
   container->record.set_held(false);
+  StampLocked(*container);
+  change.touched.push_back(StoreKey(container->key));
+}
+
+// What it has, whatever a restored store or a crash in an update has lost: the next update is made
+// on that.
+void LiveSite::NoteResourcesLocked(const sdk::Observation& fact, Change& change) {
+  Container* container = tables_.Find(ContainerKey{fact.node, fact.sandbox, fact.container});
+  runtime::v1::ContainerConfig config;
+  if (container == nullptr || fact.config.empty() || !config.ParseFromString(fact.config)) return;
+  const auto& resources = config.linux().resources();
+  auto& known = *container->record.mutable_resources();
+  if (google::protobuf::util::MessageDifferencer::Equals(known, resources)) return;
+  known = resources;
   StampLocked(*container);
   change.touched.push_back(StoreKey(container->key));
 }

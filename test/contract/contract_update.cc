@@ -79,6 +79,28 @@ TEST_CASE("Limits change on a container that was not started, and it starts") {
   CHECK(lab.Await(sandbox, id, State::kDown).exit_code == 0);
 }
 
+// A site whose store knows less takes the limits from there.
+TEST_CASE("What is told of a container has its last limits, also after a restart") {
+  ContractLab lab;
+  const SandboxId sandbox = lab.RunUp();
+  const ContainerId id = lab.StartReady(sandbox, lab.subject().IgnoresStop());
+  const Status updated = lab.backend().UpdateContainer(lab.call(), sandbox, id, Limits());
+  CheckAnswer(updated, HonoursLimits(lab));
+  if (!updated.ok()) return;
+  const auto told = [&](const std::vector<sdk::Observation>& facts) {
+    runtime::v1::ContainerConfig config;
+    for (const sdk::Observation& fact : facts) {
+      if (fact.container == id) CHECK(config.ParseFromString(fact.config));
+    }
+    return config.linux().resources().SerializeAsString();
+  };
+
+  const auto seen = lab.backend().Observe(lab.call());
+  REQUIRE(seen.ok());
+  CHECK(told(*seen) == Limits().SerializeAsString());
+  CHECK(told(lab.Restart()) == Limits().SerializeAsString());
+}
+
 TEST_CASE("An update of what is not there is not found") {
   ContractLab lab;
   const SandboxId sandbox = lab.RunUp();

@@ -13,6 +13,7 @@
 #include "runtime/v1/api.pb.h"
 #include "sdk/backend.h"
 #include "sdk/host.h"
+#include "sdk/merged_resources.h"
 
 namespace interlink::test {
 
@@ -193,6 +194,8 @@ class ScriptedBackend final : public sdk::Backend {
     RETURN_IF_ERROR(Failure("UpdateContainer"));
     MutexLock lock(world_.mutex);
     world_.limits[id] = resources;
+    if (const auto unit = world_.units.find(id); unit != world_.units.end())
+      unit->second.config = sdk::ConfigWithResources(unit->second.config, resources);
     return {};
   }
   Status UpdateContents(const Call&, const SandboxId&, const ContainerId& id,

@@ -8,6 +8,7 @@
 
 #include "base/pod_metrics.h"
 #include "runtime/v1/api.pb.h"
+#include "sdk/merged_resources.h"
 #include "shim/cri_log.h"
 
 namespace interlink::fake {
@@ -328,10 +329,12 @@ Status FakeBackend::RemoveContainer(const Call&, const SandboxId& sandbox, const
 }
 
 Status FakeBackend::UpdateContainer(const Call&, const SandboxId& sandbox, const ContainerId& id,
-                                    const runtime::v1::LinuxContainerResources&) {
+                                    const runtime::v1::LinuxContainerResources& resources) {
   MutexLock lock(mutex_);
-  return Find(sandbox, id) == nullptr ? NotFound("no container \"" + id.str() + "\"")
-                                      : Status::Ok();
+  FakeContainer* container = Find(sandbox, id);
+  if (container == nullptr) return NotFound("no container \"" + id.str() + "\"");
+  container->fact.config = sdk::ConfigWithResources(container->fact.config, resources);
+  return state_.Save(path_, sandbox.str());
 }
 
 Result<UniqueFd> FakeBackend::OpenSession(const Call&, const sdk::SessionSpec& spec) {

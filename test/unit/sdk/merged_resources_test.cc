@@ -50,4 +50,18 @@ TEST_CASE("A file of cgroup v2 stays beside another one") {
   CHECK(merged.unified().size() == 2);
 }
 
+TEST_CASE("A config has the resources of the last update and all else as it was") {
+  runtime::v1::ContainerConfig config;
+  config.mutable_metadata()->set_name("c");
+  const std::string created = config.SerializeAsString();
+  CHECK(ConfigWithResources(created, {}) == created);
+  CHECK(ConfigWithResources("\x01", Resources("cpu_quota: 1")) == "\x01");
+
+  *config.mutable_linux()->mutable_resources() = Resources("cpu_quota: 1");
+  const std::string updated = ConfigWithResources(created, config.linux().resources());
+  CHECK(updated == config.SerializeAsString());
+  config.mutable_linux()->mutable_resources()->set_cpu_quota(2);
+  CHECK(ConfigWithResources(updated, config.linux().resources()) == config.SerializeAsString());
+}
+
 }  // namespace interlink::sdk

@@ -145,6 +145,47 @@ TEST_CASE("a backup that knows less than the world duplicates nothing and loses 
   CHECK(lab.world.StartsOf(new_pod.str()) == 1);
 }
 
+// The site had the limits of the creation, and an update of the cpuset alone made them the
+// backend's again.
+TEST_CASE("an update that a restored store has lost is not taken back by the next one") {
+  SiteLab lab;
+  lab.WaitReady();
+  REQUIRE(lab.LinkNode().ok());
+  const SandboxId pod = MintSandboxId();
+  const ContainerId unit = MintContainerId();
+  lab.RunAll(pod, unit);
+  interlink::v1::UpdateContainerRequest request;
+  const auto update = [&] {
+    request.set_sequence(request.sequence() + 1);
+    return lab.Wait<ContainerAnswer>([&](auto reply) {
+      lab.site->UpdateContainer(SiteLab::call(), lab.caller, pod, unit, request, reply);
+    });
+  };
+  request.mutable_linux()->set_memory_limit_in_bytes(1 << 20);
+  REQUIRE(update().ok());
+  const SiteDisk backup = lab.disk;
+  request.mutable_linux()->set_memory_limit_in_bytes(2 << 20);
+  REQUIRE(update().ok());
+
+  lab.Crash();
+  lab.disk = backup;
+  lab.Boot();
+  lab.WaitReady();
+
+  const auto memory = [&] {
+    return lab.site->GetContainer(NodeId("n1"), pod, unit)->resources().memory_limit_in_bytes();
+  };
+  CHECK(memory() == 2 << 20);
+  lab.Restart();
+  CHECK(memory() == 2 << 20);
+  REQUIRE(lab.LinkNode().ok());
+  request.mutable_linux()->Clear();
+  request.mutable_linux()->set_cpuset_cpus("0");
+  REQUIRE(update().ok());
+  MutexLock lock(lab.world.mutex);
+  CHECK(lab.world.limits.at(unit).memory_limit_in_bytes() == 2 << 20);
+}
+
 // The second inventory found nothing new in memory, so nothing of it was stored, and a list lacked
 // what the first had imported.
 TEST_CASE("an inventory that was not stored opens no handler, the next one lists all") {
