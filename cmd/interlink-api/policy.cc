@@ -7,7 +7,6 @@
 #include "config/policy_rules.h"
 #include "daemon/exit_code.h"
 #include "images/reference.h"
-#include "slurm_wishes/wishes.h"
 
 namespace interlink::cmd_api {
 namespace {
@@ -27,7 +26,7 @@ Result<auth::Policy> PolicyOf(const std::string& file) {
 Result<auth::PolicyRequest> RequestOf(const std::string& file) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(file, kMaxFile));
   ASSIGN_OR_RETURN(auth::PolicyRequest request, config::ParsePolicyRequest(text, file));
-  ASSIGN_OR_RETURN(request.annotations, slurm_wishes::AnnotationsInForce({}, request.annotations));
+  site_policy::JudgeAnnotations({}, request);
   return request;
 }
 

@@ -99,19 +99,6 @@ void AddLimits(const runtime::v1::LinuxContainerResources& resources, PolicyRequ
     raise(request.milli_cpus, MilliCpusOfFile(file->second));
 }
 
-// The plugin slurm refuses a pod whose wishes cannot be read; another one may not mind.
-void AddAnnotations(const interlink::v1::RunSandboxRequest& pod, PolicyRequest& request) {
-  const auto& node = pod.plugin_config();
-  const auto& annotations = pod.config().annotations();
-  request.annotations = {annotations.begin(), annotations.end()};
-  auto judged = slurm_wishes::AnnotationsInForce({node.begin(), node.end()}, request.annotations);
-  if (judged.ok()) {
-    request.annotations = *std::move(judged);
-  } else {
-    request.annotations_unclear = judged.status().message();
-  }
-}
-
 // What of the machine itself a container is to have.
 void AddMachine(const interlink::v1::CreateContainerRequest& container, PolicyRequest& request) {
   const auto& security = container.config().linux().security_context();
@@ -164,6 +151,15 @@ std::string Among(const auth::Quota& quota, const site::Account& account) {
 }
 
 }  // namespace
+
+void JudgeAnnotations(const std::map<std::string, std::string>& node, PolicyRequest& request) {
+  auto judged = slurm_wishes::AnnotationsInForce(node, request.annotations);
+  if (judged.ok()) {
+    request.annotations = *std::move(judged);
+  } else {
+    request.annotations_unclear = judged.status().message();
+  }
+}
 
 SitePolicy::SitePolicy(Parts parts)
     : parts_(std::move(parts)),
@@ -219,7 +215,10 @@ Status SitePolicy::MayRun(const site::Caller& caller,
   const auto& security = pod.config().linux().security_context();
   request.privileged = security.privileged();
   request.host_namespaces = OfTheMachine(security.namespace_options());
-  AddAnnotations(pod, request);
+  const auto& node = pod.plugin_config();
+  const auto& annotations = pod.config().annotations();
+  request.annotations = {annotations.begin(), annotations.end()};
+  JudgeAnnotations({node.begin(), node.end()}, request);
   return Decide(caller, request);
 }
 

@@ -3,6 +3,7 @@
 #define INTERLINK_SITE_POLICY_SITE_POLICY_H_
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,6 +28,11 @@ struct TooSoon {
   std::string why;
   Duration wait{};  // then it can go through
 };
+
+// In place of a pod's own annotations: what rules judge (slurm_wishes/wishes.h), or why they
+// cannot. The plugin slurm refuses a pod whose wishes cannot be read; another one may not mind.
+// `node`: its PluginConfig. Pure.
+void JudgeAnnotations(const std::map<std::string, std::string>& node, auth::PolicyRequest& request);
 
 class SitePolicy final : public site::Admission {
  public:

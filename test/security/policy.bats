@@ -111,4 +111,8 @@ use_policy() { [ ! -e "$POLICY" ] || policy "$@" | exchange_policy; }
   api policy explain "$POLICY" "$BATS_TEST_TMPDIR/request.yaml" | has 'let through by rule "lab"'
   sed -i s/default/other/ "$BATS_TEST_TMPDIR/request.yaml"
   refused 'rule "lab": it does not name namespace "other"' api policy explain "$POLICY" "$BATS_TEST_TMPDIR/request.yaml"
+  # What SLURM cannot read is no matter of rules that do not name annotations.
+  printf 'Action: run\nNode: "%s"\nNamespace: default\nAnnotations: {slurm.interlink.io/gpu: "8"}\n' \
+    "$LAB_NODE_NAME" >"$BATS_TEST_TMPDIR/request.yaml"
+  api policy explain "$POLICY" "$BATS_TEST_TMPDIR/request.yaml" | has 'let through by rule "lab"'
 }
