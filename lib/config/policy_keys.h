@@ -36,12 +36,14 @@ inline Keys WhoKeys(auth::WhoAsks* who) {
       PatternsKey("Groups", &who->groups, "One of the token's groups. Default: any, or none."),
       PatternsKey("Tenants", &who->tenants, "The token's tenant. Default: any, or none."),
       PatternsKey("Namespaces", &who->namespaces,
-                  "Namespaces of pods, by the node's word. Default: any."),
+                  "Namespaces of pods, by the node's word. A pull that is for no pod of this site "
+                  "has none, and no pattern lets it through. Default: any."),
       PatternsKey(
           "ServiceAccounts", &who->service_accounts,
           "Service accounts of pods that run at a site on another machine than their node's, "
           "by the node's word, which reads them in the token that kubelet mounts "
-          "(automountServiceAccountToken). Default: any, or none."),
+          "(automountServiceAccountToken). A pull that is for no pod of this site has none, and no "
+          "pattern lets it through. Default: any, or none."),
   };
 }
 
