@@ -5,6 +5,7 @@
 #include "agent_backend/refusal.h"
 #include "agent_hub/left_log.h"
 #include "runtime/v1/api.pb.h"
+#include "sdk/merged_resources.h"
 
 namespace interlink::agent_backend {
 namespace {
@@ -220,8 +221,14 @@ Status AgentBackend::UpdateContainer(const Call& call, const SandboxId& sandbox,
                                      const ContainerId& id,
                                      const runtime::v1::LinuxContainerResources& resources) {
   RETURN_IF_ERROR(CheckContainer(sandbox, id));
-  RETURN_IF_ERROR(CheckAgent(sandbox, Find(sandbox)));
-  return agents_->UpdateContainer(call, sandbox, id, resources);
+  const auto entry = Find(sandbox);
+  RETURN_IF_ERROR(CheckAgent(sandbox, entry));
+  RETURN_IF_ERROR(agents_->UpdateContainer(call, sandbox, id, resources));
+  MutexLock lock(entry->mutex);
+  auto* container = entry->pod.Find(id);
+  if (container == nullptr) return {};
+  container->set_config(sdk::ConfigWithResources(container->config(), resources));
+  return SaveLocked(*entry);
 }
 
 Result<UniqueFd> AgentBackend::OpenSession(const Call& call, const sdk::SessionSpec& spec) {

@@ -35,15 +35,16 @@ inline Keys WhoKeys(auth::WhoAsks* who) {
       PatternsKey("Subjects", &who->subjects, "The token's claim sub. Default: any, or none."),
       PatternsKey("Groups", &who->groups, "One of the token's groups. Default: any, or none."),
       PatternsKey("Tenants", &who->tenants, "The token's tenant. Default: any, or none."),
-      PatternsKey("Namespaces", &who->namespaces,
-                  "Namespaces of pods, by the node's word. A pull that is for no pod of this site "
-                  "has none, and no pattern lets it through. Default: any."),
+      PatternsKey(
+          "Namespaces", &who->namespaces,
+          "Namespaces of pods, by the node's word; an empty text of a pull that is for no pod "
+          "of this site. Default: any."),
       PatternsKey(
           "ServiceAccounts", &who->service_accounts,
           "Service accounts of pods that run at a site on another machine than their node's, "
           "by the node's word, which reads them in the token that kubelet mounts "
-          "(automountServiceAccountToken). A pull that is for no pod of this site has none, and no "
-          "pattern lets it through. Default: any, or none."),
+          "(automountServiceAccountToken); an empty text where there is none. Default: any, or "
+          "none."),
   };
 }
 

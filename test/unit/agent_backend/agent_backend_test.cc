@@ -436,6 +436,23 @@ TEST_CASE("a container whose creation may have happened is known until it is rem
   CHECK(lab.host.HeldImages() == 0);
 }
 
+TEST_CASE("an inventory tells the resources that a container was given last") {
+  AgentBackendLab lab;
+  lab.MakeRunning();
+  runtime::v1::LinuxContainerResources resources;
+  resources.set_memory_limit_in_bytes(4 << 20);
+  REQUIRE(lab.backend->UpdateContainer(lab.call(), lab.pod, lab.unit, resources).ok());
+
+  lab.Restart({lab.Fact(AllocationFact::State::kGranted)});
+
+  const auto told = std::find_if(lab.inventory.begin(), lab.inventory.end(),
+                                 [&](const auto& fact) { return fact.container == lab.unit; });
+  REQUIRE(told != lab.inventory.end());
+  runtime::v1::ContainerConfig config;
+  REQUIRE(config.ParseFromString(told->config));
+  CHECK(config.linux().resources().memory_limit_in_bytes() == 4 << 20);
+}
+
 TEST_CASE("a container that has ended cannot be started, and is stopped already") {
   AgentBackendLab lab;
   lab.MakeRunning();
