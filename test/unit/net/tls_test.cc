@@ -333,9 +333,7 @@ TEST_CASE("who has finished writing still reads all that the other side sends") 
     }
     heard.set_value(all);
   };
-  const auto serve = [&]() -> Awaitable<void> {
-    auto accepted = co_await (*listener)->Accept(fixture.io);
-    const std::shared_ptr<Connection> connection = *std::move(accepted);
+  const auto serve = [&](std::shared_ptr<Connection> connection) -> Awaitable<void> {
     const Status shaken = co_await Handshake(*connection, soon);
     if (shaken.ok()) {
       Io::Spawn(connection->executor(), read(connection));
@@ -343,6 +341,10 @@ TEST_CASE("who has finished writing still reads all that the other side sends") 
     } else {
       heard.set_value(shaken.ToString());
     }
+  };
+  const auto accept = [&]() -> Awaitable<void> {
+    auto accepted = co_await (*listener)->Accept(fixture.io);
+    Io::Spawn((*accepted)->executor(), serve(*accepted));
   };
   const Endpoint endpoint{"127.0.0.1", (*listener)->port(), "", *client};
   const auto strand = fixture.io.Strand();
@@ -357,7 +359,7 @@ TEST_CASE("who has finished writing still reads all that the other side sends") 
     co_await (*connected)->ShutdownWrite();
   };
 
-  Io::Spawn(fixture.io.Strand(), serve());
+  Io::Spawn(fixture.io.Strand(), accept());
   Io::Spawn(strand, call());
 
   std::string expected;
