@@ -115,9 +115,12 @@ TEST_CASE_METHOD(ExecFixture, "a terminal echoes, has a size and ends its input"
   CHECK(end.code == 5);
 }
 
-// The shim looked at the time in a loop for as long as nobody took the last bytes.
+// The shim looked at the time in a loop for as long as nobody took the last bytes. What fits into a
+// socket depends on the kernel and on the pieces: the command writes until nothing fits, and ends.
 TEST_CASE_METHOD(ExecFixture, "the end of an output that nobody reads costs no time") {
-  auto client = container_.Exec(kOutput, {"head", "-c", "270000", "/dev/zero"});
+  auto client =
+      container_.Exec(kOutput, {"sh", "-c", "cat /dev/zero & sleep 2; kill $!; wait; exit 5"});
+  REQUIRE(Eventually([this] { return container_.Processes() > 2; }));
   REQUIRE(Eventually([this] { return container_.Processes() == 2; }));
   CHECK(container_.State().sessions == 1);  // its last bytes wait for us
   const auto ticks = [this] {
@@ -131,8 +134,9 @@ TEST_CASE_METHOD(ExecFixture, "the end of an output that nobody reads costs no t
 
   CHECK(ticks() - before <= 5);
   const SessionEnd end = ReadSession(*client);
-  CHECK(end.out.size() == 270'000);
-  CHECK(end.code == 0);
+  CHECK(end.out.size() > 65'536);  // more than a pipe
+  CHECK(end.out.find_first_not_of('\0') == std::string::npos);
+  CHECK(end.code == 5);
 }
 
 const std::vector<std::string> kTree{
