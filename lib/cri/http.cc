@@ -104,8 +104,10 @@ struct Pages {
     if (path == "/healthz" && (get || post)) co_return Text(200, "ok\n");
     if (path == "/readyz" && (get || post)) {
       const auto summary = node.Summary();
-      if (summary.site_seen) co_return Text(200, "ok\n");
-      co_return Text(503, "the site has never been seen: " + summary.reachable.message() + "\n");
+      if (!summary.site_seen)
+        co_return Text(503, "the site has never been seen: " + summary.reachable.message() + "\n");
+      if (!summary.listed.ok()) co_return Text(503, summary.listed.message() + "\n");
+      co_return Text(200, "ok\n");
     }
     if (path == "/metrics" && get) co_return Text(200, metrics(), "text/plain; version=0.0.4");
     if (path == "/status" && get) co_return StatusPage(node);

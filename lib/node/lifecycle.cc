@@ -223,6 +223,7 @@ NodeSummary LiveNode::Summary() const {
   NodeSummary summary;
   MutexLock lock(mutex_);
   summary.site_seen = meta_.info().handlers_size() > 0;
+  summary.listed = ListsReadyLocked();
   summary.reachable = unreachable_;
   summary.site_name = options_.site_name;
   summary.site_lineage = meta_.site_lineage();

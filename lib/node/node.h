@@ -66,6 +66,7 @@ inline constexpr size_t kMostWaitingPods = 20;
 // Counts for `status`, /readyz and tests.
 struct NodeSummary {
   bool site_seen = false;
+  Status listed;     // why the lists are not given yet, in the words of their calls; OK: they are
   Status reachable;  // why the site is out of reach; OK: it is not
   std::string site_name;
   std::string site_lineage;

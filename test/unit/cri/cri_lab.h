@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "cri/http.h"
 #include "cri/server.h"
 #include "support/temporary_folder.h"
 
@@ -57,7 +58,9 @@ class CountedMetrics final : public Metrics {
 // A server over `node`, and a client of it.
 struct Lab {
   explicit Lab(node::Node& asked, auth::AuditLog* audit = nullptr) : node(asked) {
-    auto made = Server::Start({.socket_path = path}, {node, io, {}, log, metrics, audit});
+    const auto http = cri::HttpOf(
+        {node, [this] { return metrics.Text(); }, [] { return Result<std::string>("reloaded"); }});
+    auto made = Server::Start({.socket_path = path}, {node, io, http, log, metrics, audit});
     INFO(made.status().ToString());
     REQUIRE(made.ok());
     server = *std::move(made);

@@ -283,6 +283,13 @@ void FakeSite::HoldWaits(bool hold) {
   MutexLock lock(mutex_);
   hold_waits_ = hold;
 }
+
+void FakeSite::HoldList(bool hold) {
+  MutexLock lock(mutex_);
+  hold_list_ = hold;
+  wake_.NotifyAll();
+}
+
 Result<SandboxRecord> FakeSite::RunSandbox(const Call& call, node::LinkNumber link,
                                            const SandboxId& id, const std::string& body,
                                            Duration wait) {
@@ -677,6 +684,8 @@ Status FakeSite::ReadEvents(const Call& call, node::LinkNumber link, const inter
   std::vector<Event> next;
   {
     MutexLock lock(mutex_);
+    wake_.WaitFor(mutex_, std::chrono::seconds(60),
+                  [&]() NO_LOCK_ANALYSIS { return !hold_list_ || down_ || call.cancelled(); });
     if (down_) return Unavailable("connection refused");
     if (link != link_) return Aborted("stale-link");
     events_.clear();

@@ -630,6 +630,26 @@ TEST_CASE("Before a site was ever seen the runtime is not ready and lists are Un
   CHECK_FALSE(status.status().conditions(0).status());
 }
 
+TEST_CASE("A fresh node is not ready between its link and the site's list") {
+  NodeLab lab(false);
+  lab.site.HoldList(true);
+  lab.Crash();
+  lab.disk.records.clear();
+  lab.Boot();
+  REQUIRE(Eventually([&] { return lab.node->Summary().reachable.ok(); }));
+
+  const auto before = lab.node->Summary();
+  CHECK(before.site_seen);
+  CHECK(before.listed.code() == Code::kUnavailable);
+  CHECK(before.listed.message() == "site fake:443 has not told yet what it has");
+  CHECK(lab.node->sandboxes().List({}).status().message() == before.listed.message());
+
+  lab.site.HoldList(false);
+
+  CHECK(Eventually([&] { return lab.node->Summary().listed.ok(); }));
+  CHECK(lab.node->sandboxes().List({}).ok());
+}
+
 TEST_CASE("Shutdown answers what waits and a second node finds the request again") {
   NodeLab lab;
   lab.site.SetSilent(true);
