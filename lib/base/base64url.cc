@@ -26,19 +26,33 @@ Result<std::string> DecodeBase64Url(std::string_view text) {
   if (text.size() % 4 == 1) return InvalidArgument("no base64url: its length is of no bytes");
   std::string bytes(text.size() * 3 / 4, '\0');
   char* byte = bytes.data();
-  uint32_t bits = 0;
-  int count = 0;
-  for (const char c : text) {
+  int refused = 0;  // negative: one of them is no digit
+  const auto next = [&refused](char c) {
     const int value = kBase64UrlValues[static_cast<unsigned char>(c)];
-    if (value == kNoDigit) return InvalidArgument("no base64url: a character is none of it");
-    bits = (bits << 6U) | static_cast<uint32_t>(value);
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    *byte++ = static_cast<char>((bits >> static_cast<unsigned>(count)) & 0xffU);
+    refused |= value;
+    return static_cast<uint32_t>(value) & 0x3fU;
+  };
+  // Four digits are three bytes.
+  while (text.size() >= 4) {
+    const uint32_t bits =
+        next(text[0]) << 18U | next(text[1]) << 12U | next(text[2]) << 6U | next(text[3]);
+    *byte++ = static_cast<char>(bits >> 16U);
+    *byte++ = static_cast<char>((bits >> 8U) & 0xffU);
+    *byte++ = static_cast<char>(bits & 0xffU);
+    text.remove_prefix(4);
   }
-  if ((bits & ((1U << static_cast<unsigned>(count)) - 1U)) != 0)
-    return InvalidArgument("no base64url: there are bits behind the last byte");
+  uint32_t left = 0;
+  if (text.size() >= 2) {
+    left = next(text[0]) << 12U | next(text[1]) << 6U | (text.size() == 3 ? next(text[2]) : 0);
+    *byte++ = static_cast<char>(left >> 10U);
+    left &= 0x3ffU;
+  }
+  if (text.size() == 3) {
+    *byte++ = static_cast<char>(left >> 2U);
+    left &= 0x3U;
+  }
+  if (refused < 0) return InvalidArgument("no base64url: a character is none of it");
+  if (left != 0) return InvalidArgument("no base64url: there are bits behind the last byte");
   return bytes;
 }
 
