@@ -48,7 +48,11 @@ case "${1:-}" in
   "") set -- "${default[@]}" ;;
 esac
 for suite in "$@"; do
-  if ! printf '%s\n' "${default[@]}" "${more[@]}" | grep -qx -- "$suite"; then
+  known=
+  for one in "${default[@]}" "${more[@]}"; do
+    if [ "$one" = "$suite" ]; then known=1; fi
+  done
+  if [ -z "$known" ]; then
     echo "run.sh: there is no suite '$suite'; there are: ${default[*]} ${more[*]}" >&2
     exit 2
   fi

@@ -102,7 +102,7 @@ for name in server client; do
 done
 run 'crictl ps'
 run 'crictl exec -s "$server" ps'
-answered() { crictl logs "$client" | grep -q .; }
+answered() { [ -n "$(crictl logs "$client")" ]; }
 within 60 answered
 run 'crictl logs "$client"'
 run 'crictl stopp "$pod"; crictl rmp "$pod"'

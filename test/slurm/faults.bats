@@ -218,4 +218,4 @@ told" "$(log_of "$id")"
   eventually 60 pod_is_down "$pod"
   same 9 "$(exit_code "$id")"
 }
-is_forgotten() { ! squeue -h -t all -o %A | grep -qx "$1"; }
+is_forgotten() { ! grep -qx "$1" <<<"$(squeue -h -t all -o %A)"; }

@@ -19,7 +19,7 @@ cluster_processes() { # FOLDER TAG
   local file found=1
   for file in /proc/[0-9]*; do
     # What ends meanwhile, and zombies, have neither.
-    if cat "$file/environ" "$file/cmdline" 2>/dev/null | tr '\0' '\n' | grep -qE "^(SLURMD_NODENAME=lab-$2-|SLURM_CONF=$1/|.*$1/)"; then
+    if grep -qzE "^(SLURMD_NODENAME=lab-$2-|SLURM_CONF=$1/|.*$1/)" "$file/environ" "$file/cmdline" 2>/dev/null; then
       [ "${file#/proc/}" = $$ ] || [ "${file#/proc/}" = "$BASHPID" ] || echo "$file: $(tr '\0' ' ' <"$file/cmdline")"
       found=0
     fi

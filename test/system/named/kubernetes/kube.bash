@@ -35,7 +35,7 @@ ended() { pod_is "$1" '.status.containerStatuses[0].state.terminated | "\(.exitC
 events_of() { kubectl get events --field-selector "involvedObject.name=$1" -o json | jq -r '.items[] | "\(.reason): \(.message)"'; }
 event_says() { events_of "$1" | grep -Eq -- "$2"; } # POD TEXT
 
-log_says() { kubectl logs "$@" 2>/dev/null | grep -q .; }
+log_says() { [ -n "$(kubectl logs "$@" 2>/dev/null)" ]; }
 node_json() { kubectl get node "$LAB_KUBERNETES_NODE" -o json; }
 node_is_ready() { node_json | jq -e '.status.conditions[] | select(.type == "Ready" and .status == "True")' >/dev/null; }
 # The Ready condition with the time of its last change: another time means that the node was not ready meanwhile.

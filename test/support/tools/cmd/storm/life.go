@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -113,11 +114,26 @@ func jobNamespaces() *runtime.NamespaceOption {
 	return &runtime.NamespaceOption{Network: runtime.NamespaceMode_NODE, Pid: runtime.NamespaceMode_CONTAINER}
 }
 
+// waits has since when each pod waits for the end of a step: *pod to time.Time.
+var waits sync.Map
+
+// longestWait of all that go on.
+func longestWait() time.Duration {
+	longest := time.Duration(0)
+	waits.Range(func(_, since any) bool {
+		longest = max(longest, time.Since(since.(time.Time)))
+		return true
+	})
+	return longest
+}
+
 // again repeats a step until it answers true; an error is the last thing it said.
 func (p *pod) again(what string, step func(ctx context.Context) (bool, error)) bool {
-	deadline := time.Now().Add(*limit)
+	began := time.Now()
+	waits.Store(p, began)
+	defer waits.Delete(p)
 	var last error
-	for time.Now().Before(deadline) {
+	for time.Since(began) < *limit {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		done, err := step(ctx)
 		cancel()

@@ -36,6 +36,7 @@ var (
 	kinds   = flag.String("faults", "site=30,node=25,both=10,slurmctld=12,slurmd=12,freeze=6;agent=80,shim=14,parent=6",
 		"what is killed, with weights: daemons;what is in jobs. Empty: nothing")
 	calm    = flag.Duration("calm", 15*time.Second, "faults go on so long after the last pod was begun")
+	patient = flag.Duration("patient", 3*time.Minute, "the site is let alone while a step of a pod has waited for longer")
 	verbose = flag.Bool("verbose", false, "tell what is repeated, and why")
 	limit   = flag.Duration("limit", 10*time.Minute, "for each step of a pod, and for all to be gone in the end")
 )
