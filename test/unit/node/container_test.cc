@@ -73,10 +73,11 @@ TEST_CASE("A container that the next attempt replaces is not shown EXITED, also 
   CHECK_FALSE(lab.Shown(first));
 
   lab.Restart();
-  lab.site.Tell(Exit(lab, first, 137));
   lab.site.SetSilent(false);
+  lab.site.Tell(Exit(lab, first, 137));
 
-  CHECK(lab.Create(NodeLab::Unit(pod, "c", 1)).ok());
+  const auto second = lab.Create(NodeLab::Unit(pod, "c", 1));
+  CHECK(second.status() == Status());
   CHECK_FALSE(lab.Shown(first));
 }
 
