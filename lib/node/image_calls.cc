@@ -13,6 +13,9 @@ namespace {
 
 constexpr auto kLook =
     std::chrono::seconds(15);  // how often the site is asked for a pull's progress
+// Between two tries while it cannot be asked, doubled up to kLook.
+constexpr auto kFirstPullRetry = std::chrono::milliseconds(250);
+constexpr int kMostPullDoublings = 6;
 
 // The living sandbox of the pod that a pull is for, so that the site's policy can tell. Empty:
 // none.
@@ -42,12 +45,10 @@ void LiveNode::ImageCalls::Pull(const Call& call, const runtime::v1::PullImageRe
   {
     MutexLock lock(node_.mutex_);
     why = node_.stopping_ ? ShuttingDown() : node_.ReachableLocked();
-    if (why.ok() && node_.link_ == 0)
-      why = Unavailable("site " + node_.options_.site_name + " is not linked yet");
     if (why.ok()) {
       pull.set_sandbox_id(SandboxOf(node_.tables_, request.sandbox_config().metadata()));
       auto waiter =
-          std::make_shared<PullWaiter>(PullWaiter{{}, 0, node_.Steady(), {}, call, {}, {}});
+          std::make_shared<PullWaiter>(PullWaiter{{}, 0, node_.Steady(), {}, call, {}, {}, 0});
       waiter->fire = [reply](Result<interlink::v1::PullRecord> record) {
         if (!record.ok()) return reply(record.status());
         if (record->has_failure()) return reply(FailureOf(record->failure()));
@@ -79,8 +80,11 @@ void LiveNode::ImageCalls::PullStep(const Call& call, const interlink::v1::PullI
       if (!node_.pulls_.contains(pull.pull_id())) return;
       link = node_.link_;
     }
-    const auto record =
-        node_.ports_.site.PullImage(node_.RequestOf(call.Capped(kStep)).call, link, pull);
+    // A link that is renewed is a matter of moments: the pull waits for it, as other calls do.
+    const Result<interlink::v1::PullRecord> record =
+        link == 0
+            ? Unavailable("site " + node_.options_.site_name + " is not linked yet")
+            : node_.ports_.site.PullImage(node_.RequestOf(call.Capped(kStep)).call, link, pull);
     if (!record.ok() && record.status().code() != Code::kUnavailable &&
         record.status().code() != Code::kAborted) {
       return EndPull(pull.pull_id(), record.status());
@@ -95,7 +99,12 @@ void LiveNode::ImageCalls::PullStep(const Call& call, const interlink::v1::PullI
         stuck = false;
       } else {
         stuck = node_.Steady() - it->second->progress_at >= node_.options_.request_timeout;
-        node_.timer_.After(kLook, [this, call, pull] { PullStep(call, pull); });
+        int& failures = it->second->failures;
+        failures = record.ok() ? 0 : std::min(failures + 1, kMostPullDoublings + 1);
+        const Duration next =
+            record.ok() ? Duration(kLook) : kFirstPullRetry * (1 << (failures - 1));
+        node_.timer_.After(std::min(next, Duration(kLook)),
+                           [this, call, pull] { PullStep(call, pull); });
       }
     }
     for (auto& fire : fires) fire();

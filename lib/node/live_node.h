@@ -357,6 +357,7 @@ class LiveNode final : public Node, private EventSink, private LogSink {
     Call::Registration cancelled;
     // It has ended well; the image itself is not told yet.
     std::optional<interlink::v1::PullRecord> ended;
+    int failures = 0;  // tries in a row that could not be made, or that the site could not answer
   };
   std::map<std::string, std::shared_ptr<PullWaiter>> pulls_ GUARDED_BY(mutex_);
 

@@ -706,46 +706,9 @@ TEST_CASE("ExecSync is not cut short before the command's own time is over") {
   CHECK(call.remaining() < 50ms);
 }
 
-TEST_CASE("A pull ends when the image is in the list") {
-  NodeLab lab;
-  runtime::v1::PullImageRequest request;
-  request.mutable_image()->set_image("nginx");
-  auto pull = lab.Begin<runtime::v1::PullImageResponse>(
-      [&](auto reply) { lab.node->images().Pull(NodeLab::call(), request, reply); });
-  REQUIRE(Eventually([&] { return lab.site.Calls("PullImage") > 0; }));
-  CHECK(pull.wait_for(200ms) == std::future_status::timeout);
-
-  lab.site.TellImage("sha256:nginx", "docker.io/library/nginx:latest");
-
-  const auto answer = NodeLab::Get(std::move(pull));
-  REQUIRE(answer.ok());
-  CHECK(answer->image_ref() == "sha256:nginx");
-  runtime::v1::ImageStatusRequest status;
-  status.mutable_image()->set_image("nginx");
-  CHECK(lab.node->images().GetStatus(status)->image().id() == "sha256:nginx");
-}
-
 // Story: critest pulled one image from two registries. The answer of the second pull came before
 // the event with the second name, the image was known by the first, and whoever pulled did not find
 // it in the list.
-TEST_CASE("A pull of an image that is known by another name ends when it is known by this one") {
-  NodeLab lab;
-  lab.site.TellImage("sha256:nginx", "registry.test/nginx:latest");
-  runtime::v1::ImageStatusRequest status;
-  status.mutable_image()->set_image("registry.test/nginx");
-  REQUIRE(Eventually([&] { return lab.node->images().GetStatus(status)->has_image(); }));
-  runtime::v1::PullImageRequest request;
-  request.mutable_image()->set_image("nginx");
-  auto pull = lab.Begin<runtime::v1::PullImageResponse>(
-      [&](auto reply) { lab.node->images().Pull(NodeLab::call(), request, reply); });
-  REQUIRE(Eventually([&] { return lab.site.Calls("PullImage") > 0; }));
-  CHECK(pull.wait_for(200ms) == std::future_status::timeout);
-
-  lab.site.TellImage("sha256:nginx", "docker.io/library/nginx:latest");
-
-  CHECK(NodeLab::Get(std::move(pull)).ok());
-}
-
 TEST_CASE("A tag that has moved is found at the image that has it now") {
   NodeLab lab;
   const std::string tag = "registry.test/app:latest";

@@ -238,9 +238,11 @@ void FakeSite::Queue(Event event) {
   wake_.NotifyAll();
 }
 
-Result<interlink::v1::LinkResponse> FakeSite::Link(const Call&,
+Result<interlink::v1::LinkResponse> FakeSite::Link(const Call& call,
                                                    const interlink::v1::LinkRequest& request) {
   MutexLock lock(mutex_);
+  while (hold_links_ && !call.cancelled() && !call.expired())
+    wake_.WaitFor(mutex_, std::chrono::milliseconds(20), [] { return false; });
   ++calls_["Link"];
   last_link_ = request;
   if (down_) return Unavailable("connection refused");
@@ -281,6 +283,15 @@ void FakeSite::HoldWaits(bool hold) {
   hold_waits_ = hold;
 }
 
+void FakeSite::BreakLink() {
+  MutexLock lock(mutex_);
+  ++link_;
+  wake_.NotifyAll();
+}
+void FakeSite::HoldLinks(bool hold) {
+  MutexLock lock(mutex_);
+  hold_links_ = hold;
+}
 void FakeSite::HoldList(bool hold) {
   MutexLock lock(mutex_);
   hold_list_ = hold;

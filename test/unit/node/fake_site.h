@@ -100,6 +100,9 @@ class FakeSite final : public node::Site {
   std::vector<Opened> Sessions();
   // Creations that may wait are answered when this is over.
   void HoldWaits(bool hold);
+  // The link is another's now, and none is made while links are held.
+  void BreakLink();
+  void HoldLinks(bool hold);
   // A link's list does not come until it is let go.
   void HoldList(bool hold);
   // Openings are answered by AnswerOpenings only.
@@ -209,6 +212,7 @@ class FakeSite final : public node::Site {
   bool silent_ GUARDED_BY(mutex_) = false;
   bool hanging_ GUARDED_BY(mutex_) = false;
   bool hold_waits_ GUARDED_BY(mutex_) = false;
+  bool hold_links_ GUARDED_BY(mutex_) = false;
   bool hold_list_ GUARDED_BY(mutex_) = false;
   Duration last_wait_ GUARDED_BY(mutex_){};
   std::map<ContainerId, Duration> end_waits_ GUARDED_BY(mutex_);
