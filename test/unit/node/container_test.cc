@@ -706,9 +706,6 @@ TEST_CASE("ExecSync is not cut short before the command's own time is over") {
   CHECK(call.remaining() < 50ms);
 }
 
-// Story: critest pulled one image from two registries. The answer of the second pull came before
-// the event with the second name, the image was known by the first, and whoever pulled did not find
-// it in the list.
 TEST_CASE("A tag that has moved is found at the image that has it now") {
   NodeLab lab;
   const std::string tag = "registry.test/app:latest";
