@@ -204,6 +204,7 @@ Result<std::string> TwoStoresLab::CreateUnit(const SandboxId& pod, const std::st
   request.mutable_config()->mutable_metadata()->set_name(name);
   request.mutable_config()->mutable_metadata()->set_attempt(attempt);
   request.mutable_config()->mutable_image()->set_image("busybox");
+  ReplaceEarlierAttempts(pod, name, attempt);
   const auto answer = Ask<runtime::v1::CreateContainerResponse>([&](auto reply) {
     node_->containers().Create(Call::WithTimeout(kPatience), request, reply);
   });
@@ -213,9 +214,20 @@ Result<std::string> TwoStoresLab::CreateUnit(const SandboxId& pod, const std::st
   Unit unit;
   unit.pod = pod;
   unit.name = name;
+  unit.attempt = attempt;
   unit.ended = pods_.at(pod).ended;
   units_.try_emplace(ContainerId(answer->container_id()), unit);
   return answer->container_id();
+}
+
+// The next attempt takes the place of one that was not started. Where it was not even begun, a
+// start of the earlier one may still come.
+void TwoStoresLab::ReplaceEarlierAttempts(const SandboxId& pod, const std::string& name,
+                                          uint32_t attempt) {
+  for (auto& [id, unit] : units_) {
+    if (unit.pod == pod && unit.name == name && unit.attempt < attempt && !unit.started)
+      unit.may_be_replaced = true;
+  }
 }
 
 Status TwoStoresLab::RemovePod(const SandboxId& id) {
@@ -288,7 +300,9 @@ void TwoStoresLab::StartUnit() {
   const auto answer = Ask<runtime::v1::StartContainerResponse>(
       [&](auto reply) { node_->containers().Start(Call::WithTimeout(kPatience), request, reply); });
   Tell("start " + Short(it->first.str()) + (answer.ok() ? "" : " failed"));
-  if (answer.ok()) it->second.started = true;
+  if (!answer.ok()) return;
+  it->second.started = true;
+  it->second.may_be_replaced = false;
 }
 
 void TwoStoresLab::EndUnit(bool remove) {
@@ -390,7 +404,7 @@ void TwoStoresLab::CheckSettled() {
         wrong += "pod was told READY, not asked to end, and is dead: " + id.str() + "\n";
     }
     for (const auto& [id, unit] : units_) {
-      if (unit.ended) continue;
+      if (unit.ended || (unit.may_be_replaced && !unit.exit_code)) continue;
       const auto it = world.units.find(id);
       if (it == world.units.end()) {
         wrong += "container was told and is gone: " + id.str() + "\n";

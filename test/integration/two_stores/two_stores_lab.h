@@ -93,8 +93,10 @@ class TwoStoresLab {
   struct Unit {
     SandboxId pod;
     std::string name;
+    uint32_t attempt = 0;
     bool started = false;  // the start was answered OK
     bool ended = false;
+    bool may_be_replaced = false;  // by its name's next attempt, as long as it was not started
     std::optional<int> exit_code;  // it ended by itself
   };
 
@@ -112,6 +114,7 @@ class TwoStoresLab {
   void RunPod();
   void EndPod(bool remove);
   void CreateUnit();
+  void ReplaceEarlierAttempts(const SandboxId& pod, const std::string& name, uint32_t attempt);
   void StartUnit();
   void EndUnit(bool remove);
   // What both stores hold, for a failure's message.
