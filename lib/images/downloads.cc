@@ -1,7 +1,6 @@
 #include "images/downloads.h"
 
 #include <fcntl.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 
 #include "base/id.h"
 #include "base/unique_fd.h"
+#include "images/free_space.h"
 
 namespace interlink::images {
 namespace {
@@ -42,18 +42,6 @@ struct Downloads::Flight {
   bool ended GUARDED_BY(mutex) = false;
   Status result GUARDED_BY(mutex);
 };
-
-Status CheckRoom(const std::string& folder, uint64_t bytes, uint64_t keep_free) {
-  struct statvfs about {};
-  if (::statvfs(folder.c_str(), &about) != 0) return ErrnoStatus(errno, "ask for free space");
-  const uint64_t free = static_cast<uint64_t>(about.f_bavail) * about.f_frsize;
-  if (free < keep_free || free - keep_free < bytes) {
-    return ResourceExhausted("the site's image store has " + std::to_string(free >> 20U) +
-                             " MiB left, too little for " + std::to_string(bytes >> 20U) +
-                             " MiB more");
-  }
-  return {};
-}
 
 Downloads::Downloads(std::string temp, uint64_t keep_free)
     : temp_(std::move(temp)), keep_free_(keep_free) {}

@@ -72,9 +72,6 @@ class Downloads {
   std::vector<Runner> runners_ GUARDED_BY(mutex_);
 };
 
-// kResourceExhausted when writing `bytes` at `folder` would leave less than `keep_free`.
-Status CheckRoom(const std::string& folder, uint64_t bytes, uint64_t keep_free);
-
 }  // namespace interlink::images
 
 #endif  // INTERLINK_IMAGES_DOWNLOADS_H_

@@ -9,6 +9,7 @@
 #include "base/id.h"
 #include "base/rollback.h"
 #include "images/folder.h"
+#include "images/free_space.h"
 
 namespace interlink::images {
 namespace {
@@ -177,6 +178,7 @@ Result<LayerPin> ImageStore::OnePull::Unpack(Layer& layer, const std::vector<Lay
   request.target = temp + "/fs";
   request.diff_id = layer.diff_id;
   request.limits = store_.options_.unpack;
+  request.keep_free = store_.options_.keep_free_bytes;
   request.progress = [this](uint64_t bytes) { Tell(bytes); };
   for (const LayerPin& lower : lowers) {
     if (lower->unpacked.root_opaque) request.lowers.clear();

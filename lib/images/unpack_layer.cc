@@ -13,11 +13,16 @@
 #include <optional>
 #include <thread>
 
+#include "images/free_space.h"
 #include "images/layer_path.h"
 #include "images/layer_writer.h"
 
 namespace interlink::images {
 namespace {
+
+// How much is written between two looks at the disk, and what an entry takes beside its contents.
+constexpr uint64_t kLook = 1ULL << 20U;
+constexpr uint64_t kEntry = 4096;
 
 // Feeds the tar reader. Some tools (umoci insert) leave out the padding of the last entry and the
 // end of the archive; Go's reader takes that, so after the last byte come the zeros that are
@@ -106,6 +111,7 @@ class Unpacking {
                                std::to_string(request_.limits.max_bytes) + " bytes");
     }
     out.bytes += size;
+    RETURN_IF_ERROR(Take(kEntry));
     ASSIGN_OR_RETURN(const bool wants_data, writer.Begin(entry));
     if (wants_data) RETURN_IF_ERROR(CopyData(writer, size, where));
     return writer.End();
@@ -119,8 +125,20 @@ class Unpacking {
       const int result = archive_read_data_block(reader_, &block, &length, &offset);
       if (result == ARCHIVE_EOF) return CheckNotCut(size, where);
       if (result != ARCHIVE_OK) return Broken().WithContext(where);
+      RETURN_IF_ERROR(Take(length));
       RETURN_IF_ERROR(writer.Data(block, length, offset));
     }
+  }
+
+  // Before so much is written. What a sparse file leaves out is not counted, so the sizes that the
+  // entries tell do not say it.
+  Status Take(uint64_t bytes) {
+    if (bytes <= granted_) {
+      granted_ -= bytes;
+      return {};
+    }
+    granted_ = std::max(kLook, bytes) - bytes;
+    return CheckRoom(request_.target, bytes + granted_, request_.keep_free);
   }
 
   // REQUIRES: the data of an entry, with its padding, has been read.
@@ -136,6 +154,7 @@ class Unpacking {
   LayerSource& source_;
   TarFeed feed_;
   archive* reader_;
+  uint64_t granted_ = 0;  // bytes that the disk has room for, at the last look
 };
 
 // A thread's own working directory, umask and character set. Names in layers are bytes; libarchive

@@ -34,6 +34,7 @@ struct UnpackRequest {
   Digest diff_id;                   // what the unpacked bytes must hash to
   std::vector<std::string> lowers;  // unpacked layers below, lowest first
   UnpackLimits limits;
+  uint64_t keep_free = 0;                  // bytes of the target's file system
   std::function<void(uint64_t)> progress;  // unpacked bytes so far
 };
 
@@ -48,7 +49,8 @@ struct UnpackedLayer {
 
 // On failure `target` holds what was made so far: the caller removes it. kInvalidArgument: an entry
 // that must not be (`entry "../x" leaves its root`); kDataLoss: damaged, cut, or another hash;
-// kResourceExhausted: over a limit. Not yet flushed to the disk.
+// kResourceExhausted: over a limit, or less than `keep_free` would be left. Not yet flushed to the
+// disk.
 Result<UnpackedLayer> UnpackLayer(const Call& call, const UnpackRequest& request);
 
 }  // namespace interlink::images

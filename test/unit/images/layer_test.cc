@@ -10,6 +10,7 @@
 
 #include "images/layer_path.h"
 #include "images/unpack_layer.h"
+#include "support/small_disk.h"
 #include "unit/images/tar_builder.h"
 #include "unit/images/temp_folder.h"
 
@@ -423,6 +424,37 @@ TEST_CASE("Names of entries become paths or are refused") {
   for (int i = 0; i < 300; ++i) deep += "d/";
   CHECK_FALSE(EntryPath(deep).ok());
   CHECK(QuotedEntry("a\n\"") == "entry \"a\\x0a\\x22\"");
+}
+
+// 32 MiB that a blob of a few KiB holds: the room for the blob says nothing about them.
+TEST_CASE("Unpacking leaves free what is to stay free") {
+  const TempFolder temp;
+  const bool left = test::RunOnSmallDisk(temp.path(), "48m", [&] {
+    TarBuilder plain;
+    TarBuilder packed(Packing::kGzip);
+    for (TarBuilder* tar : {&plain, &packed})
+      tar->File("small", "x").File("big", std::string(32U << 20U, 'x'));
+    UnpackRequest request;
+    request.blob_path = temp.Write("blob", packed.Finish());
+    request.diff_id = Digest::Of(plain.Finish());
+    request.keep_free = 20U << 20U;
+    request.target = temp / "layer";
+    ::mkdir(request.target.c_str(), 0755);
+
+    const Status end = UnpackLayer(Call::WithTimeout(std::chrono::minutes(1)), request).status();
+
+    test::Expect(end.code() == Code::kResourceExhausted, end.ToString());
+    const auto room = std::filesystem::space(temp.path());
+    test::Expect(room.available >= request.keep_free, std::to_string(room.available));
+    test::Expect(room.available < request.keep_free + (3U << 20U), std::to_string(room.available));
+    request.keep_free = 0;
+    request.target = temp / "again";
+    test::Expect(RemoveTree(temp / "layer").ok(), "remove the first");
+    ::mkdir(request.target.c_str(), 0755);
+    const Status fits = UnpackLayer(Call::WithTimeout(std::chrono::minutes(1)), request).status();
+    test::Expect(fits.ok(), fits.ToString());
+  });
+  CHECK(left);
 }
 
 }  // namespace
