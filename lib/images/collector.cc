@@ -74,6 +74,13 @@ void Collector::EndPull() {
   wake_.NotifyAll();
 }
 
+void Collector::Hurry() {
+  MutexLock lock(mutex_);
+  hurried_ = std::chrono::steady_clock::now();
+  for (Item& item : items_) item.due = std::min(item.due, hurried_);
+  wake_.NotifyAll();
+}
+
 Collector::Pending Collector::pending() const {
   MutexLock lock(mutex_);
   return pending_;
@@ -84,19 +91,20 @@ void Collector::Run() {
     Item item;
     {
       MutexLock lock(mutex_);
-      const auto due = [this]() REQUIRES_LOCK(mutex_) {
-        return !items_.empty() && pulls_ == 0 &&
-               items_.front().due <= std::chrono::steady_clock::now();
-      };
-      while (!ended_ && !due()) {
-        const auto until = items_.empty() || pulls_ > 0 ? std::chrono::steady_clock::now() + kLong
-                                                        : items_.front().due;
-        wake_.WaitUntil(mutex_, until, [&]() REQUIRES_LOCK(mutex_) { return ended_ || due(); });
+      while (!ended_) {
+        const SteadyTime now = std::chrono::steady_clock::now();
+        const SteadyTime next =
+            items_.empty() ? now + kLong : MayDeleteAtLocked(items_.front().due);
+        if (next <= now) break;
+        wake_.WaitUntil(mutex_, next, [&]() REQUIRES_LOCK(mutex_) {
+          return ended_ || (!items_.empty() && MayDeleteAtLocked(items_.front().due) < next);
+        });
       }
       if (ended_) return;
       item = std::move(items_.front());
       items_.pop_front();
     }
+    due_ = item.due;
     const bool gone = DeleteTree(AT_FDCWD, item.path);
     MutexLock lock(mutex_);
     if (ended_) return;
@@ -127,10 +135,18 @@ bool Collector::MayGoOn() {
     in_this_slice_ = 0;
     wake_.WaitFor(mutex_, kSlice, [this]() REQUIRES_LOCK(mutex_) { return ended_; });
   }
-  while (!ended_ && pulls_ > 0) {
-    wake_.WaitFor(mutex_, kLong, [this]() REQUIRES_LOCK(mutex_) { return ended_ || pulls_ == 0; });
+  const auto may = [this]() REQUIRES_LOCK(mutex_) {
+    return MayDeleteAtLocked(due_) <= std::chrono::steady_clock::now();
+  };
+  while (!ended_ && !may()) {
+    wake_.WaitUntil(mutex_, MayDeleteAtLocked(due_),
+                    [&]() REQUIRES_LOCK(mutex_) { return ended_ || may(); });
   }
   return !ended_;
+}
+
+SteadyTime Collector::MayDeleteAtLocked(SteadyTime due) const {
+  return pulls_ == 0 || due <= hurried_ ? due : due + options_.most_pause;
 }
 
 }  // namespace interlink::images

@@ -1,7 +1,8 @@
 // Collector: deletes what is in the trash, late and slowly. Thread-safe.
 //
 // Late, because on ext4 creating many files within half a minute of deleting many is eight times
-// slower; slowly, because nobody waits for it. What is left at the end is found at the next start.
+// slower; slowly, because nobody waits for it. Pulls go first, but not for ever: some site always
+// pulls. What is left at the end is found at the next start.
 #ifndef INTERLINK_IMAGES_COLLECTOR_H_
 #define INTERLINK_IMAGES_COLLECTOR_H_
 
@@ -21,9 +22,10 @@ namespace interlink::images {
 class Collector {
  public:
   struct Options {
-    std::string trash;                          // an existing folder
-    Duration delay = std::chrono::seconds(60);  // between Discard and the deletion
-    int per_second = 5000;                      // files
+    std::string trash;                              // an existing folder
+    Duration delay = std::chrono::seconds(60);      // between Discard and the deletion
+    int per_second = 5000;                          // files
+    Duration most_pause = std::chrono::minutes(5);  // that pulls may put a deletion off
   };
   // Begins with what an earlier process left in the trash.
   Collector(Options options, Log& log);
@@ -35,9 +37,11 @@ class Collector {
   // Moves `path` (same file system) into the trash at once; absent is OK. `bytes` and `inodes` are
   // counted as used until they are gone.
   Status Discard(const std::string& path, uint64_t bytes, uint64_t inodes);
-  // Deletions pause between Begin and End: pulls are writing.
+  // Deletions pause between Begin and End, at most `most_pause`: pulls are writing.
   void BeginPull();
   void EndPull();
+  // The disk is full: all that is in the trash now goes at once, also beside pulls.
+  void Hurry();
 
   struct Pending {
     uint64_t bytes = 0;
@@ -54,6 +58,7 @@ class Collector {
   void Run();
   bool DeleteTree(int parent, const std::string& name);
   bool MayGoOn();
+  SteadyTime MayDeleteAtLocked(SteadyTime due) const REQUIRES_LOCK(mutex_);
 
   const Options options_;
   Log& log_;
@@ -63,7 +68,9 @@ class Collector {
   Pending pending_ GUARDED_BY(mutex_);
   int pulls_ GUARDED_BY(mutex_) = 0;
   bool ended_ GUARDED_BY(mutex_) = false;
-  int in_this_slice_ = 0;  // only the thread's
+  SteadyTime hurried_ GUARDED_BY(mutex_);  // what is due by then does not wait for pulls
+  SteadyTime due_;                         // of what is being deleted; only the thread's
+  int in_this_slice_ = 0;                  // only the thread's
   std::jthread thread_;
 };
 

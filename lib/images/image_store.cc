@@ -55,8 +55,10 @@ Result<std::unique_ptr<ImageStore>> ImageStore::Open(Options options,
   for (const char* name : {"layers", "images", "nodes", "holds", "temp", "trash"})
     RETURN_IF_ERROR(MakeDirectories(root + "/" + name, 0700));
   const Options& set = store->options_;
-  store->collector_ = std::make_unique<Collector>(
-      Collector::Options{root + "/trash", set.delete_delay, set.deletes_per_second}, log);
+  store->collector_ =
+      std::make_unique<Collector>(Collector::Options{root + "/trash", set.delete_delay,
+                                                     set.deletes_per_second, set.delete_pause},
+                                  log);
   ASSIGN_OR_RETURN(store->catalog_,
                    Catalog::Open(root, set.default_registry, *store->collector_, log));
   store->downloads_ = std::make_unique<Downloads>(root + "/temp", set.keep_free_bytes);
@@ -79,6 +81,7 @@ Result<site::Pulled> ImageStore::Pull(const Call& call, const NodeId& node,
   if (image.ok()) return image;
   // Of a pull that failed only layers stay, for a while.
   catalog_->Collect();
+  if (image.status().code() == Code::kResourceExhausted) collector_->Hurry();
   return ForKubelet(image.status(), name.ToString());
 }
 

@@ -32,9 +32,11 @@ struct Options {
   uint64_t keep_free_bytes = 256ULL << 20U;
   // Layers of one image that are downloaded at once. 1 to 16.
   int parallel_downloads = 3;
-  // How long deleted layers stay, and how many files are deleted per second.
+  // How long deleted layers stay, how many files are deleted per second, and how long pulls may
+  // put that off.
   Duration delete_delay = std::chrono::seconds(60);
   int deletes_per_second = 5000;
+  Duration delete_pause = std::chrono::minutes(5);
 };
 
 }  // namespace interlink::images

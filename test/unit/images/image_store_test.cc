@@ -586,6 +586,26 @@ TEST_CASE("What cannot be pulled says why in kubelet's words") {
   }
 }
 
+// What the trash holds is room for the next try.
+TEST_CASE("A pull that finds no room empties the trash") {
+  StoreBench bench;
+  bench.options.delete_delay = std::chrono::hours(1);
+  bench.Reopen();
+  bench.fake.PutImage(kHost, "old", "1", {Tar("a", "x")});
+  bench.fake.PutImage(kHost, "new", "1", {Tar("b", std::string(200'000, 'x'))});
+  REQUIRE(bench.Pull("r.io/old:1").ok());
+  REQUIRE(bench.store->Remove(kNode, "r.io/old:1").ok());
+  REQUIRE_FALSE(bench.Empty("trash"));
+  bench.options.max_image_bytes = 100'000;
+  bench.options.keep_free_bytes = uint64_t{1} << 62U;
+  bench.Reopen();
+  REQUIRE_FALSE(bench.Empty("trash"));
+
+  CHECK(bench.Pull("r.io/new:1").status().code() == Code::kResourceExhausted);
+
+  CHECK(test::Eventually([&] { return bench.Empty("trash"); }));
+}
+
 TEST_CASE("Many removers at once all succeed and the image is gone for each") {
   StoreBench bench;
   const FakeImage made = bench.fake.PutImage(kHost, "app", "1", {Tar("a", "x")});
