@@ -36,7 +36,12 @@ Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
 
 constexpr int kMaxDepth = 64;  // open descriptors of one removal
 
-int RemoveEntries(UniqueFd folder, int top, int depth);
+struct Removal {
+  int top;  // the tree's first folder
+  const std::function<bool()>& go_on;
+};
+
+int RemoveEntries(const Removal& removal, UniqueFd folder, int depth);
 
 // Images have folders that their own owner may not change.
 bool GiveOwnerAccess(int folder) {
@@ -63,24 +68,25 @@ int MoveUp(int parent, const char* name, int top) {
 }
 
 // `parent`/`name` is a folder. 0 or an errno value.
-int RemoveFolder(int parent, const char* name, int top, int depth) {
+int RemoveFolder(const Removal& removal, int parent, const char* name, int depth) {
   if (depth >= kMaxDepth) {
     // Nobody's tree is too deep: what is below goes up, and is removed from there.
-    const int error = MoveUp(parent, name, top);
-    return error == EACCES && GiveOwnerAccess(parent, name) ? MoveUp(parent, name, top) : error;
+    const int error = MoveUp(parent, name, removal.top);
+    return error == EACCES && GiveOwnerAccess(parent, name) ? MoveUp(parent, name, removal.top)
+                                                            : error;
   }
   UniqueFd folder = OpenFolderIn(parent, name, O_RDONLY);
   if (!folder && errno == EACCES) {
     if (GiveOwnerAccess(parent, name)) folder = OpenFolderIn(parent, name, O_RDONLY);
   }
   if (!folder) return errno == ENOENT ? 0 : errno == EXDEV ? EBUSY : errno;
-  const int error = RemoveEntries(std::move(folder), top, depth + 1);
+  const int error = RemoveEntries(removal, std::move(folder), depth + 1);
   if (error != 0) return error;
   return ::unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : errno;
 }
 
 // Until a pass finds nothing. 0 or an errno value.
-int RemoveEntries(UniqueFd folder, int top, int depth) {
+int RemoveEntries(const Removal& removal, UniqueFd folder, int depth) {
   const std::unique_ptr<DIR, int (*)(DIR*)> entries(::fdopendir(folder.get()), ::closedir);
   if (!entries) return errno;
   const int fd = folder.Release();
@@ -91,9 +97,10 @@ int RemoveEntries(UniqueFd folder, int top, int depth) {
       const char* name = entry->d_name;
       if (std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0) continue;
       found = true;
+      if (removal.go_on && !removal.go_on()) return ECANCELED;
       int error = ::unlinkat(fd, name, 0) == 0 ? 0 : errno;
       if (error == EACCES && GiveOwnerAccess(fd)) error = ::unlinkat(fd, name, 0) == 0 ? 0 : errno;
-      if (error == EISDIR) error = RemoveFolder(fd, name, top, depth);
+      if (error == EISDIR) error = RemoveFolder(removal, fd, name, depth);
       if (error != 0 && error != ENOENT) return error;
       errno = 0;
     }
@@ -185,7 +192,7 @@ Status MakeDirectories(const std::string& path, mode_t mode) {
   return {};
 }
 
-Status RemoveTree(const std::string& path) {
+Status RemoveTree(const std::string& path, const std::function<bool()>& go_on) {
   struct stat about {};
   if (::lstat(path.c_str(), &about) != 0) {
     return errno == ENOENT ? Status::Ok() : ErrnoStatus(errno, Quoted("stat", path));
@@ -202,9 +209,10 @@ Status RemoveTree(const std::string& path) {
     folder = UniqueFd(::open(path.c_str(), O_RDONLY | kFlags));
   }
   if (!folder) return ErrnoStatus(errno, Quoted("open", path));
-  const int top = folder.get();
-  int error = RemoveEntries(std::move(folder), top, 1);
+  const Removal removal{folder.get(), go_on};
+  int error = RemoveEntries(removal, std::move(folder), 1);
   if (error == 0 && ::rmdir(path.c_str()) != 0 && errno != ENOENT) error = errno;
+  if (error == ECANCELED) return CancelledError(Quoted("remove", path) + ": ended early");
   return error == 0 ? Status::Ok() : ErrnoStatus(error, Quoted("remove", path));
 }
 

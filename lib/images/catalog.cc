@@ -312,7 +312,7 @@ void Catalog::CollectImages() {
     }
   }
   for (const auto& image : dead) {
-    const Status gone = collector_.Discard(ImageFolder(image->stored.id), 0, 0);
+    const Status gone = trash_.Discard(ImageFolder(image->stored.id), 0, 0);
     if (gone.ok()) continue;
     log_.Warning("could not discard an image", {{"error", gone.message()}});
     // What is on disk keeps its layers: the next start reads it. It is tried again.
@@ -340,8 +340,8 @@ void Catalog::CollectLayers() {
     }
   }
   for (const LayerPin& layer : dead) {
-    const Status gone = collector_.Discard(root_ + "/layers/" + std::to_string(layer->number),
-                                           layer->unpacked.bytes, layer->unpacked.entries);
+    const Status gone = trash_.Discard(root_ + "/layers/" + std::to_string(layer->number),
+                                       layer->unpacked.bytes, layer->unpacked.entries);
     if (!gone.ok()) log_.Warning("could not discard a layer", {{"error", gone.message()}});
   }
 }

@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/status.h"
-#include "images/collector.h"
+#include "base/trash.h"
 #include "images/image_config.h"
 #include "images/records.h"
 #include "images/reference.h"
@@ -37,8 +37,8 @@ class Catalog {
   // `root` and its folders exist (records.h); what is in temp/ is discarded. Fails rather than
   // forget anything: kDataLoss and kFailedPrecondition name the file.
   static Result<std::unique_ptr<Catalog>> Open(const std::string& root,
-                                               const std::string& default_registry,
-                                               Collector& collector, Log& log);
+                                               const std::string& default_registry, Trash& trash,
+                                               Log& log);
 
   // --- layers
   // A layer that the blob is known to unpack to, or null. Reads the disk to compare the folders
@@ -102,10 +102,10 @@ class Catalog {
   };
   using NodeImages = std::map<std::string, NodeReference>;  // by image id
 
-  Catalog(std::string root, std::string default_registry, Collector& collector, Log& log)
+  Catalog(std::string root, std::string default_registry, Trash& trash, Log& log)
       : root_(std::move(root)),
         default_registry_(std::move(default_registry)),
-        collector_(collector),
+        trash_(trash),
         log_(log) {}
   // catalog_load.cc
   Status Load();
@@ -137,7 +137,7 @@ class Catalog {
 
   const std::string root_;
   const std::string default_registry_;
-  Collector& collector_;
+  Trash& trash_;
   Log& log_;
 
   Turns turns_;  // of changes to layers, images and references

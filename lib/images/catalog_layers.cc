@@ -106,7 +106,7 @@ Result<LayerPin> Catalog::AddLayer(const std::string& temp, const Digest& blob,
   }
   if (twin) {
     RETURN_IF_ERROR(LearnBlob(*twin, blob));
-    RETURN_IF_ERROR(collector_.Discard(temp, unpacked.bytes, unpacked.entries));
+    RETURN_IF_ERROR(trash_.Discard(temp, unpacked.bytes, unpacked.entries));
     return twin;
   }
   layer.diff_id = diff_id;

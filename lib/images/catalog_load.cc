@@ -20,9 +20,9 @@ Result<T> LoadRecord(const std::string& path, Result<T> (*parse)(std::string_vie
 }  // namespace
 
 Result<std::unique_ptr<Catalog>> Catalog::Open(const std::string& root,
-                                               const std::string& default_registry,
-                                               Collector& collector, Log& log) {
-  std::unique_ptr<Catalog> catalog(new Catalog(root, default_registry, collector, log));
+                                               const std::string& default_registry, Trash& trash,
+                                               Log& log) {
+  std::unique_ptr<Catalog> catalog(new Catalog(root, default_registry, trash, log));
   RETURN_IF_ERROR(catalog->Load());
   return catalog;
 }
@@ -30,7 +30,7 @@ Result<std::unique_ptr<Catalog>> Catalog::Open(const std::string& root,
 Status Catalog::Load() {
   ASSIGN_OR_RETURN(const auto unfinished, ListFolder(root_ + "/temp"));
   for (const std::string& name : unfinished)
-    RETURN_IF_ERROR(collector_.Discard(root_ + "/temp/" + name, 0, 0));
+    RETURN_IF_ERROR(trash_.Discard(root_ + "/temp/" + name, 0, 0));
   RETURN_IF_ERROR(LoadLayers());
   RETURN_IF_ERROR(LoadImages());
   ASSIGN_OR_RETURN(const auto nodes, ListFolder(root_ + "/nodes"));
@@ -65,7 +65,7 @@ Status Catalog::LoadImages() {
     ASSIGN_OR_RETURN(const auto files, ListFolder(folder));
     if (std::find(files.begin(), files.end(), "image.json") == files.end()) {
       // A pull ended between its config and its record.
-      RETURN_IF_ERROR(collector_.Discard(folder, 0, 0));
+      RETURN_IF_ERROR(trash_.Discard(folder, 0, 0));
       continue;
     }
     auto image = std::make_shared<LiveImage>();

@@ -55,12 +55,10 @@ Result<std::unique_ptr<ImageStore>> ImageStore::Open(Options options,
   for (const char* name : {"layers", "images", "nodes", "holds", "temp", "trash"})
     RETURN_IF_ERROR(MakeDirectories(root + "/" + name, 0700));
   const Options& set = store->options_;
-  store->collector_ =
-      std::make_unique<Collector>(Collector::Options{root + "/trash", set.delete_delay,
-                                                     set.deletes_per_second, set.delete_pause},
-                                  log);
-  ASSIGN_OR_RETURN(store->catalog_,
-                   Catalog::Open(root, set.default_registry, *store->collector_, log));
+  store->trash_ = std::make_unique<Trash>(
+      Trash::Options{root + "/trash", set.delete_delay, set.deletes_per_second, set.delete_pause},
+      log);
+  ASSIGN_OR_RETURN(store->catalog_, Catalog::Open(root, set.default_registry, *store->trash_, log));
   store->downloads_ = std::make_unique<Downloads>(root + "/temp", set.keep_free_bytes);
   return store;
 }
@@ -75,13 +73,13 @@ Result<site::Pulled> ImageStore::Pull(const Call& call, const NodeId& node,
     return PermissionDenied("this site does not pull from the registry \"" + name.host + "\"");
   }
   ASSIGN_OR_RETURN(Credentials credentials, ParseAuth(auth, name.host));
-  collector_->BeginPull();
+  trash_->Pause();
   auto image = OnePull(*this, call, node, std::move(progress)).Run(name, std::move(credentials));
-  collector_->EndPull();
+  trash_->Resume();
   if (image.ok()) return image;
   // Of a pull that failed only layers stay, for a while.
   catalog_->Collect();
-  if (image.status().code() == Code::kResourceExhausted) collector_->Hurry();
+  if (image.status().code() == Code::kResourceExhausted) trash_->Hurry();
   return ForKubelet(image.status(), name.ToString());
 }
 
@@ -114,7 +112,7 @@ void ImageStore::KeepHolders(const std::vector<ContainerId>& living) {
 
 Result<runtime::v1::FilesystemUsage> ImageStore::Usage() const {
   const Catalog::Size living = catalog_->size();
-  const Collector::Pending dying = collector_->pending();
+  const Trash::Pending dying = trash_->pending();
   runtime::v1::FilesystemUsage usage;
   usage.set_timestamp(SystemClock().WallNanos());
   usage.mutable_fs_id()->set_mountpoint(options_.root);

@@ -52,7 +52,7 @@ class ImageStore final : public site::Images {
   Log& log_;
   UniqueFd lock_;
   std::unique_ptr<RegistryTransport> transport_;
-  std::unique_ptr<Collector> collector_;
+  std::unique_ptr<Trash> trash_;
   std::unique_ptr<Catalog> catalog_;
   std::unique_ptr<Downloads> downloads_;
   // Blob digests that some pull is unpacking now: another one waits for its result.

@@ -187,7 +187,7 @@ Result<LayerPin> ImageStore::OnePull::Unpack(Layer& layer, const std::vector<Lay
   RETURN_IF_ERROR(
       CheckRoom(store_.options_.root, layer.blob.size, store_.options_.keep_free_bytes));
   Rollback undo;
-  undo.Push("discard the unpacked part", [&] { return store_.collector_->Discard(temp, 0, 0); });
+  undo.Push("discard the unpacked part", [&] { return store_.trash_->Discard(temp, 0, 0); });
   RETURN_IF_ERROR(MakeDirectories(temp, 0700));
   if (::mkdir(request.target.c_str(), 0755) != 0 || ::chmod(request.target.c_str(), 0755) != 0)
     return ErrnoStatus(errno, "make \"" + request.target + "\"");
