@@ -258,7 +258,8 @@ Status Engine::DeleteRemains(const Call& call, const PodView& pod, const Contain
     RETURN_IF_ERROR(DetachHostMounts(mounts));
   }
   RETURN_IF_ERROR(Unmount(pod.folder.Root(id)));
-  RETURN_IF_ERROR(RemoveTree(base));
+  // An agent has one pod, and what it leaves goes with its job.
+  RETURN_IF_ERROR(trash_ == nullptr ? RemoveTree(base) : trash_->Discard(base, 0, 0));
   host_.ReleaseImages(id);
   return {};
 }

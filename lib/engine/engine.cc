@@ -19,6 +19,7 @@ namespace {
 using State = sdk::Observation::State;
 
 constexpr size_t kMaxQueued = 10'000;
+constexpr int kDeletedPerSecond = 50'000;            // files: the disk's owner waits for the room
 constexpr auto kStepWait = std::chrono::seconds(9);  // a backend's method answers within 10 s
 
 // How a step's end reaches the thread that waits for it.
@@ -124,6 +125,13 @@ Engine::Engine(sdk::Host& host, EngineOptions options, const ContainerEngine& ma
 
 Status Engine::Begin() {
   RETURN_IF_ERROR(MakeDirectories(root_, 0700));
+  if (!options_.rootless) {
+    Trash::Options trash;
+    trash.folder = root_ + "/trash";
+    trash.per_second = kDeletedPerSecond;
+    RETURN_IF_ERROR(MakeDirectories(trash.folder, 0700));
+    trash_ = std::make_unique<Trash>(trash, host_.log());
+  }
   ASSIGN_OR_RETURN(watch_, ShimWatch::Create());
   return {};
 }

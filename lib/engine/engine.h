@@ -17,6 +17,7 @@
 #include "base/mutex.h"
 #include "base/step_pool.h"
 #include "base/timer.h"
+#include "base/trash.h"
 #include "base/unique_fd.h"
 #include "engine/capabilities.h"
 #include "engine/cgroup.h"
@@ -241,6 +242,9 @@ class Engine final : public sdk::Backend {
   const ShimClient shim_;
   const Cni cni_;
   const std::string root_;  // of the pod folders
+  // What containers wrote: a million files must not hold a lane that other pods wait for. None
+  // where rootless.
+  std::unique_ptr<Trash> trash_;
 
   Mutex mutex_;
   CondVar changed_;

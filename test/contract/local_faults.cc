@@ -332,6 +332,37 @@ TEST_CASE("An exit code arrives also when its shim was held up for long") {
   CHECK(down.reason == "Error");
 }
 
+// Eight removals of containers with a million files each held all lanes: no pod of the site could
+// be started or stopped for minutes. A mount in what is deleted stands for them: it cannot go at
+// all.
+TEST_CASE("A removal does not wait until what the container wrote is deleted") {
+  FaultLab lab;
+  const SandboxId sandbox = lab.RunUp();
+  runtime::v1::ContainerConfig config;
+  config.add_command("true");
+  const ContainerId id = lab.StartUp(sandbox, config);
+  REQUIRE(lab.Await(sandbox, State::kDown, id).exit_code == 0);
+  const std::string root = lab.options.state_folder + "/" + lab.machine.host.lineage().str();
+  const std::string container = root + "/" + sandbox.str() + "/c/" + id.str();
+  const std::string held = container + "/held";
+  REQUIRE(std::filesystem::create_directory(held));
+  REQUIRE(mount("tmpfs", held.c_str(), "tmpfs", 0, "size=64k") == 0);
+  const auto trash = [&root] {
+    std::vector<std::string> paths;
+    for (const auto& item : std::filesystem::directory_iterator(root + "/trash"))
+      paths.push_back(item.path());
+    return paths;
+  };
+
+  CHECK(lab.backend->RemoveContainer(lab.call(), sandbox, id).ok());
+
+  CHECK_FALSE(std::filesystem::exists(container));
+  REQUIRE(trash().size() == 1);
+  REQUIRE(umount2((trash().front() + "/held").c_str(), 0) == 0);
+  lab.Start();
+  CHECK(Eventually([&] { return trash().empty(); }));
+}
+
 // The holders of images were in the store that was lost, and its collector took the layers of what
 // ran.
 TEST_CASE("When the site's store is lost, a restart finds everything and holds its images") {

@@ -198,7 +198,12 @@ std::vector<std::string> LocalMachine::Remains() const {
   }
   for (auto it = fs::recursive_directory_iterator(path_ + "/pods", error);
        !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
-    if (it.depth() > 0) remains.push_back("file " + it->path().string());
+    // What is there goes without anybody waiting for it.
+    if (it.depth() == 1 && it->path().filename() == "trash") {
+      it.disable_recursion_pending();
+    } else if (it.depth() > 0) {
+      remains.push_back("file " + it->path().string());
+    }
   }
   return remains;
 }
