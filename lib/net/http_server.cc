@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/mutex.h"
+#include "net/body_budget.h"
 #include "net/http_feed.h"
 
 namespace interlink::net {
@@ -24,6 +25,7 @@ constexpr auto kHandshake = std::chrono::seconds(10);
 // After an error the rest of the request is read and dropped for so long: closing at once would
 // reset the connection, and the peer would never see the answer.
 constexpr auto kLinger = std::chrono::seconds(2);
+constexpr int kTooMany = 429;
 
 const char* ReasonPhrase(int status) {
   const auto text = http::obsolete_reason(static_cast<http::status>(status));
@@ -69,12 +71,16 @@ struct ReadError {
 
 struct HttpServer::State {
   State(Io& i, HttpServerOptions o, HttpHandler h)
-      : io(i), options(std::move(o)), handler(std::move(h)) {}
+      : io(i),
+        options(std::move(o)),
+        handler(std::move(h)),
+        bodies(options.max_bodies, options.max_bodies_per_peer) {}
 
   Io& io;
   std::unique_ptr<Listener> listener;
   const HttpServerOptions options;
   const HttpHandler handler;
+  BodyBudget bodies;
   Mutex mutex;
   bool stopping GUARDED_BY(mutex) = false;
   // Connections in their TLS handshake: all, and by address.
@@ -90,11 +96,25 @@ namespace {
 
 using ServerState = HttpServer::State;
 
+std::string AddressOf(const Peer& peer) { return peer.address.substr(0, peer.address.rfind(':')); }
+
+// Whose connections are counted together. All names of a certificate: which of them the edge goes
+// by is not known here.
+std::string PeerKey(const Peer& peer) {
+  if (!peer.verified) return "address " + AddressOf(peer);
+  std::string key = "certificate " + peer.common_name;
+  for (const std::string& uri : peer.uris) key += " " + uri;
+  return key;
+}
+
 // Serves one connection to its end.
 class Session final : public Responder {
  public:
   Session(ServerState& state, std::shared_ptr<Connection> connection, std::string early)
-      : state_(state), connection_(std::move(connection)), feed_(std::move(early)) {}
+      : state_(state),
+        connection_(std::move(connection)),
+        peer_key_(PeerKey(connection_->peer())),
+        feed_(std::move(early)) {}
 
   Awaitable<void> Run() {
     while (keep_) {
@@ -103,7 +123,8 @@ class Session final : public Responder {
       parser.eager(true);
       parser.header_limit(kMaxHead);
       parser.body_limit(state_.options.max_body);
-      const ReadError error = co_await ReadRequest(parser);
+      BodyBudget::Share body(state_.bodies, peer_key_);
+      const ReadError error = co_await ReadRequest(parser, body);
       SetIdle(false);
       if (error.status != 0) {
         keep_ = false;
@@ -220,6 +241,7 @@ class Session final : public Responder {
     response.status = error.status;
     response.body = error.text + "\n";
     if (state_.options.error_page) response = state_.options.error_page(error.status, error.text);
+    if (error.status == kTooMany) response.headers.Set("Retry-After", "1");
     sent_ = false;
     const Status status = co_await Send(std::move(response));
     if (!status.ok()) keep_ = false;
@@ -234,7 +256,7 @@ class Session final : public Responder {
     }
   }
 
-  Awaitable<ReadError> ReadRequest(RequestParser& parser) {
+  Awaitable<ReadError> ReadRequest(RequestParser& parser, BodyBudget::Share& body) {
     SteadyTime deadline = Deadline(state_.options.idle_timeout);
     bool begun = !feed_.empty();
     if (begun) deadline = Deadline(state_.options.head_timeout);
@@ -247,6 +269,11 @@ class Session final : public Responder {
         if (error) co_return Explain(error);
         if (parser.is_header_done() && !HasPlainFraming(parser)) {
           co_return ReadError{400, "the only Transfer-Encoding here is \"chunked\", with HTTP/1.1"};
+        }
+        if (!body.Hold(parser.get().body().size())) {
+          co_return ReadError{
+              kTooMany,
+              "too many large requests of this client or of all are under way: ask again"};
         }
         if (parser.is_done()) co_return ReadError{};
       }
@@ -285,6 +312,7 @@ class Session final : public Responder {
 
   ServerState& state_;
   std::shared_ptr<Connection> connection_;
+  const std::string peer_key_;
   HttpFeed feed_;
   bool keep_ = true;
   bool sent_ = false;
@@ -293,17 +321,6 @@ class Session final : public Responder {
   bool watched_ = false;
   bool head_only_ = false;
 };
-
-std::string AddressOf(const Peer& peer) { return peer.address.substr(0, peer.address.rfind(':')); }
-
-// Whose connections are counted together. All names of a certificate: which of them the edge goes
-// by is not known here.
-std::string PeerKey(const Peer& peer) {
-  if (!peer.verified) return "address " + AddressOf(peer);
-  std::string key = "certificate " + peer.common_name;
-  for (const std::string& uri : peer.uris) key += " " + uri;
-  return key;
-}
 
 // Handshakes cost memory and time before anybody is known: they have limits of their own, so that
 // one machine that begins many and ends none keeps nobody else out.

@@ -1,6 +1,6 @@
 // HttpServer: HTTP/1.1 over a Listener. Requests of a connection are answered in order (pipelining
 // is kept in its queue); chunked and expecting requests are read whole before the handler sees
-// them. Over a limit: 400, 408, 413, 431.
+// them. Over a limit: 400, 408, 413, 429, 431.
 #ifndef INTERLINK_NET_HTTP_SERVER_H_
 #define INTERLINK_NET_HTTP_SERVER_H_
 
@@ -44,6 +44,9 @@ struct HttpServerOptions {
   Duration body_timeout = std::chrono::seconds(30);  // without progress
   Duration idle_timeout = std::chrono::seconds(75);
   size_t max_body = kMaxBody;
+  // Bytes of bodies that are held at once, from the first byte to the answer (see BodyBudget).
+  size_t max_bodies = 512U << 20U;
+  size_t max_bodies_per_peer = 64U << 20U;  // as connections
   // The body of an error that the server itself answers, by status and text.
   std::function<HttpResponse(int status, const std::string& text)> error_page;
   // Told of a peer that did not get through the TLS handshake, and why; for the log.

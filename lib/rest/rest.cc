@@ -156,8 +156,10 @@ net::Awaitable<void> Handle(std::shared_ptr<Edge::State> state, Face face, net::
 // Errors that the HTTP server itself answers, before there is a request.
 net::HttpResponse ErrorPage(const std::string& site, int http_status, const std::string& text) {
   wire::Problem problem;
-  problem.status = http_status == 500   ? InternalError(text)
-                   : http_status == 408 ? Unavailable(text)
+  // In time the same request goes through.
+  const bool later = http_status == 408 || http_status == kTooManyRequests;
+  problem.status = later                ? Unavailable(text)
+                   : http_status == 500 ? InternalError(text)
                                         : InvalidArgument(text);
   problem.http_status = http_status;
   problem.site = site;

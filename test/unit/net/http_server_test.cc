@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/mutex.h"
+#include "net/body_budget.h"
 #include "raw_peer.h"
 #include "support/eventually.h"
 
@@ -313,6 +314,53 @@ TEST_CASE("connections above the limit of one peer get 429") {
   peers.clear();
   CHECK(Eventually(
       [&] { return fixture.Ask("GET /c HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 200"); }));
+}
+
+std::string PutOf(size_t bytes) {
+  return "PUT /a HTTP/1.1\r\nContent-Length: " + std::to_string(bytes) + "\r\n\r\n" +
+         std::string(bytes, 'x');
+}
+
+// 512 connections of a peer that was not even known could hold 8 GiB.
+TEST_CASE("bodies that are held at once have a bound, and small ones are not counted") {
+  HttpServerOptions options;
+  const bool of_all = GENERATE(false, true);
+  (of_all ? options.max_bodies : options.max_bodies_per_peer) = 1U << 20U;
+  ServerFixture fixture(std::move(options));
+
+  const std::string refused = fixture.Ask(PutOf(1'100'000));
+
+  CHECK_THAT(refused, Catch::StartsWith("HTTP/1.1 429"));
+  CHECK_THAT(refused, Catch::Contains("Retry-After: 1"));
+  CHECK(fixture.requests == 0);
+  // What was held is given back.
+  for (int i = 0; i < 3; ++i)
+    CHECK_THAT(fixture.Ask(PutOf(1'000'000)), Catch::StartsWith("HTTP/1.1 200"));
+}
+
+TEST_CASE("a budget of bodies is shared by all and by those of one peer") {
+  BodyBudget budget(1'000'000, 600'000);
+  const std::string one = "one";
+  const std::string two = "two";
+  BodyBudget::Share first(budget, one);
+  BodyBudget::Share second(budget, one);
+  BodyBudget::Share third(budget, two);
+  CHECK(first.Hold(400'000));
+
+  CHECK_FALSE(second.Hold(200'001));
+  CHECK(second.Hold(200'000));
+  CHECK_FALSE(third.Hold(400'001));
+  CHECK(third.Hold(BodyBudget::kUncounted));
+  CHECK(third.Hold(400'000));
+  CHECK(first.Hold(300'000));
+  CHECK(second.Hold(300'000));
+  {
+    BodyBudget::Share fourth(budget, two);
+    CHECK_FALSE(fourth.Hold(100'000));
+    CHECK(second.Hold(0));
+    CHECK(fourth.Hold(100'000));
+  }
+  CHECK(second.Hold(300'000));
 }
 
 TEST_CASE("errors of the server itself have the body that the edge wants") {
