@@ -452,8 +452,21 @@ std::string TwoStoresLab::Describe() {
   return text;
 }
 
+// A failure that came when its caller had gone is kept for minutes, for whoever asks again.
+void TwoStoresLab::HearFailures() {
+  for (const auto& [key, bytes] : store_->Backup().records) {
+    interlink::v1::StoredNodeSandbox stored;
+    interlink::v1::RunSandboxRequest request;
+    if (key.first != node::RecordKind::kSandbox) continue;
+    REQUIRE((stored.ParseFromString(bytes) && request.ParseFromString(stored.body())));
+    const auto& metadata = request.config().metadata();
+    if (stored.has_untold()) RunPod(metadata.name(), metadata.attempt()).status().ok();
+  }
+}
+
 void TwoStoresLab::CheckRemovesAll() {
   const bool empty = Eventually([this] {
+    HearFailures();
     const auto pods = ListPods();
     if (!pods) return false;
     for (const auto& item : pods->items()) {

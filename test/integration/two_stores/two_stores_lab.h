@@ -117,6 +117,7 @@ class TwoStoresLab {
   void ReplaceEarlierAttempts(const SandboxId& pod, const std::string& name, uint32_t attempt);
   void StartUnit();
   void EndUnit(bool remove);
+  void HearFailures();
   // What both stores hold, for a failure's message.
   std::string Describe();
 
