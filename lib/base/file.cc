@@ -85,11 +85,12 @@ int RemoveFolder(const Removal& removal, int parent, const char* name, int depth
   return ::unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : errno;
 }
 
-// Until a pass finds nothing. 0 or an errno value.
+// Until a pass finds nothing, or something that stays. 0 or an errno value, the first.
 int RemoveEntries(const Removal& removal, UniqueFd folder, int depth) {
   const std::unique_ptr<DIR, int (*)(DIR*)> entries(::fdopendir(folder.get()), ::closedir);
   if (!entries) return errno;
   const int fd = folder.Release();
+  int first = 0;
   for (bool found = true; found; ::rewinddir(entries.get())) {
     found = false;
     errno = 0;
@@ -101,12 +102,14 @@ int RemoveEntries(const Removal& removal, UniqueFd folder, int depth) {
       int error = ::unlinkat(fd, name, 0) == 0 ? 0 : errno;
       if (error == EACCES && GiveOwnerAccess(fd)) error = ::unlinkat(fd, name, 0) == 0 ? 0 : errno;
       if (error == EISDIR) error = RemoveFolder(removal, fd, name, depth);
-      if (error != 0 && error != ENOENT) return error;
+      if (error == ECANCELED) return error;
+      if (first == 0 && error != ENOENT) first = error;
       errno = 0;
     }
     if (errno != 0) return errno;
+    if (first != 0) break;
   }
-  return 0;
+  return first;
 }
 
 }  // namespace

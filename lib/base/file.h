@@ -30,9 +30,9 @@ Status SyncDirectoryOf(const std::string& path);
 Status MakeDirectories(const std::string& path, mode_t mode);
 
 // rm -rf of a tree of any depth, folders that their own owner may not change included; without
-// following links and without entering a mount (then it is kUnavailable or the like, and the rest
-// of the tree may be gone); absent is OK. `go_on` is asked before each entry: after a no the rest
-// stays, and it is kCancelled.
+// following links and without entering a mount. Absent is OK. What cannot go is passed over: the
+// first such error (kUnavailable or the like for a mount) with the rest gone. `go_on` is asked
+// before each entry: after a no the rest stays, and it is kCancelled.
 Status RemoveTree(const std::string& path, const std::function<bool()>& go_on = nullptr);
 
 }  // namespace interlink

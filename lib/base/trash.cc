@@ -1,5 +1,7 @@
 #include "base/trash.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -15,16 +17,18 @@ namespace {
 
 constexpr auto kLong = std::chrono::hours(1);
 constexpr auto kSlice = std::chrono::milliseconds(100);
+constexpr int kMostDoublings = 6;
 
 }  // namespace
 
 Trash::Trash(Options options, Log& log) : options_(std::move(options)), log_(log) {
-  std::error_code unreadable;
-  for (const auto& left : std::filesystem::directory_iterator(options_.folder, unreadable))
-    items_.push_back({left.path(), {}, std::chrono::steady_clock::now() + options_.delay});
-  if (unreadable) {
+  std::error_code error;
+  std::filesystem::directory_iterator left(options_.folder, error);
+  for (; !error && left != std::filesystem::directory_iterator(); left.increment(error))
+    items_.push_back({left->path(), {}, std::chrono::steady_clock::now() + options_.delay});
+  if (error && error != std::errc::no_such_file_or_directory) {
     log_.Warning("cannot read the trash: what an earlier process left in it stays",
-                 {{"folder", options_.folder}, {"error", unreadable.message()}});
+                 {{"folder", options_.folder}, {"error", error.message()}});
   }
   thread_ = std::jthread([this] { Run(); });
 }
@@ -36,13 +40,19 @@ Trash::~Trash() {
 }
 
 Status Trash::Discard(const std::string& path, uint64_t bytes, uint64_t inodes) {
+  struct stat about {};
+  if (::lstat(path.c_str(), &about) != 0) {
+    return errno == ENOENT ? Status() : ErrnoStatus(errno, "stat \"" + path + "\"");
+  }
   const std::string target = options_.folder + "/" + RandomHex(8);
-  if (std::rename(path.c_str(), target.c_str()) != 0) {
-    if (errno == ENOENT) return {};
-    return ErrnoStatus(errno, "move \"" + path + "\" to the trash");
+  const auto move = [&] { return std::rename(path.c_str(), target.c_str()) == 0; };
+  if (!move()) {
+    if (errno != ENOENT) return ErrnoStatus(errno, "move \"" + path + "\" to the trash");
+    RETURN_IF_ERROR(MakeDirectories(options_.folder, 0700));
+    if (!move()) return ErrnoStatus(errno, "move \"" + path + "\" to the trash");
   }
   MutexLock lock(mutex_);
-  items_.push_back({target, {bytes, inodes}, std::chrono::steady_clock::now() + options_.delay});
+  PutLocked({target, {bytes, inodes}, std::chrono::steady_clock::now() + options_.delay});
   pending_.bytes += bytes;
   pending_.inodes += inodes;
   wake_.NotifyAll();
@@ -94,13 +104,23 @@ void Trash::Run() {
     const Status gone = RemoveTree(item.path, [this] { return MayGoOn(); });
     MutexLock lock(mutex_);
     if (ended_) return;
-    pending_.bytes -= item.size.bytes;
-    pending_.inodes -= item.size.inodes;
-    if (!gone.ok()) {
-      log_.Warning("could not delete what is in the trash: it stays until the next start",
-                   {{"path", item.path}, {"error", gone.ToString()}});
+    if (gone.ok()) {
+      pending_.bytes -= item.size.bytes;
+      pending_.inodes -= item.size.inodes;
+      continue;
     }
+    log_.Warning("cannot delete what is in the trash: it is tried again",
+                 {{"path", item.path}, {"error", gone.ToString()}});
+    item.due = std::chrono::steady_clock::now() + options_.again * (1 << item.failures);
+    item.failures = std::min(item.failures + 1, kMostDoublings);
+    PutLocked(std::move(item));
   }
+}
+
+void Trash::PutLocked(Item item) {
+  const auto later = std::find_if(items_.begin(), items_.end(),
+                                  [&](const Item& other) { return other.due > item.due; });
+  items_.insert(later, std::move(item));
 }
 
 // Keeps the pace, and the pauses. False: the end.

@@ -21,10 +21,11 @@ namespace interlink {
 class Trash {
  public:
   struct Options {
-    std::string folder;                             // an existing one
+    std::string folder;                             // absolute; made when it is needed
     Duration delay = Duration::zero();              // between Discard and the deletion
-    int per_second = 5000;                          // files
+    int per_second = 50'000;                        // files
     Duration most_pause = std::chrono::minutes(5);  // for which Pause puts a deletion off
+    Duration again = std::chrono::minutes(1);       // after one that failed, then doubling
   };
   // Begins with what an earlier process left in the folder.
   Trash(Options options, Log& log);
@@ -33,8 +34,8 @@ class Trash {
   Trash(const Trash&) = delete;
   Trash& operator=(const Trash&) = delete;
 
-  // Moves `path` (same file system) into the folder at once; absent is OK. `bytes` and `inodes` are
-  // pending until they are gone.
+  // Moves `path` (same file system) into the folder at once, whole or not at all; absent is OK.
+  // `bytes` and `inodes` are pending until they are gone.
   Status Discard(const std::string& path, uint64_t bytes, uint64_t inodes);
   // Deletions pause between the two, as often as the first was called; not for ever: some sites
   // always write.
@@ -54,8 +55,10 @@ class Trash {
     std::string path;
     Pending size;
     SteadyTime due;
+    int failures = 0;
   };
   void Run();
+  void PutLocked(Item item) REQUIRES_LOCK(mutex_);
   bool MayGoOn();
   SteadyTime MayDeleteAtLocked(SteadyTime due) const REQUIRES_LOCK(mutex_);
 
@@ -63,7 +66,7 @@ class Trash {
   Log& log_;
   mutable Mutex mutex_;
   CondVar wake_;
-  std::deque<Item> items_ GUARDED_BY(mutex_);
+  std::deque<Item> items_ GUARDED_BY(mutex_);  // those that are due first, first
   Pending pending_ GUARDED_BY(mutex_);
   int pauses_ GUARDED_BY(mutex_) = 0;
   SteadyTime hurried_ GUARDED_BY(mutex_);  // what is due by then is not put off

@@ -1,10 +1,13 @@
 #include "base/trash.h"
 
+#include <sys/mount.h>
+
 #include <catch2/catch.hpp>
 #include <filesystem>
 
 #include "base/file.h"
 #include "support/eventually.h"
+#include "support/small_disk.h"
 #include "support/temporary_folder.h"
 
 namespace interlink {
@@ -108,6 +111,65 @@ TEST_CASE("What is not there need not be discarded") {
 
   CHECK(bench.trash->Discard(bench.folder.File("absent"), 1, 1).ok());
   CHECK(bench.trash->pending().inodes == 0);
+}
+
+// An item that cannot go held up, or lost, those behind it.
+TEST_CASE("What cannot be deleted is tried again, and the rest goes meanwhile") {
+  const test::TemporaryFolder folder;
+  const std::string& top = folder.path();
+  const bool left = test::RunOnSmallDisk(top, "4m", [&top] {
+    Trash::Options options;
+    options.folder = top + "/trash";
+    options.again = milliseconds(20);
+    NullLog log;
+    Trash trash(options, log);
+    const auto discard = [&](const std::string& name) {
+      test::Expect(trash.Discard(top + "/" + name, 1, 1).ok(), "discard " + name);
+    };
+    const auto empty = [&top] { return std::filesystem::is_empty(top + "/trash"); };
+    std::filesystem::create_directories(top + "/held/mount");
+    std::filesystem::create_directories(top + "/held/other");
+    test::Expect(mount("held", (top + "/held/mount").c_str(), "tmpfs", 0, "size=64k") == 0,
+                 "mount");
+    discard("held");
+    const std::string held = std::filesystem::directory_iterator(top + "/trash")->path();
+    std::filesystem::create_directories(top + "/next");
+
+    discard("next");
+
+    test::Expect(test::Eventually([&] { return trash.pending().inodes == 1; }), "the next goes");
+    test::Expect(!std::filesystem::exists(held + "/other"), "what is beside it goes");
+    test::Expect(std::filesystem::exists(held + "/mount"), "the mount stays");
+    test::Expect(test::Eventually([&] { return umount2((held + "/mount").c_str(), 0) == 0; }),
+                 "unmount");
+    test::Expect(test::Eventually(empty), "it is tried again");
+    test::Expect(test::Eventually([&] { return trash.pending().inodes == 0; }), "nothing is left");
+  });
+  CHECK(left);
+}
+
+TEST_CASE("What cannot be moved stays whole, and the trash is made anew") {
+  const test::TemporaryFolder folder;
+  const std::string& top = folder.path();
+  const bool left = test::RunOnSmallDisk(top, "4m", [&top] {
+    std::filesystem::create_directories(top + "/other");
+    std::filesystem::create_directories(top + "/trash");
+    test::Expect(mount("other", (top + "/other").c_str(), "tmpfs", 0, "size=64k") == 0, "mount");
+    std::filesystem::create_directories(top + "/other/layer/deep");
+    NullLog log;
+    Trash trash({top + "/trash", hours(1)}, log);
+
+    test::Expect(!trash.Discard(top + "/other/layer", 1, 1).ok(), "it is on another file system");
+
+    test::Expect(std::filesystem::exists(top + "/other/layer/deep"), "it is whole");
+    test::Expect(trash.pending().inodes == 0, "nothing is pending");
+    test::Expect(RemoveTree(top + "/trash").ok(), "an operator removes the trash");
+    std::filesystem::create_directories(top + "/one");
+    test::Expect(trash.Discard(top + "/one", 1, 1).ok(), "the trash is made again");
+    test::Expect(!std::filesystem::exists(top + "/one"), "it is in the trash");
+    test::Expect(trash.pending().inodes == 1, "it is pending");
+  });
+  CHECK(left);
 }
 
 }  // namespace
