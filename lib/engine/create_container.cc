@@ -258,8 +258,7 @@ Status Engine::DeleteRemains(const Call& call, const PodView& pod, const Contain
     RETURN_IF_ERROR(DetachHostMounts(mounts));
   }
   RETURN_IF_ERROR(Unmount(pod.folder.Root(id)));
-  // An agent has one pod, and what it leaves goes with its job.
-  RETURN_IF_ERROR(trash_ == nullptr ? RemoveTree(base) : trash_->Discard(base, 0, 0));
+  RETURN_IF_ERROR(Discard(base));
   host_.ReleaseImages(id);
   return {};
 }

@@ -126,7 +126,7 @@ Status Engine::RemoveStep(const SandboxId& id) {
     RETURN_IF_ERROR(cgroups_.Kill(call, pod->record.cgroup));
     RETURN_IF_ERROR(cgroups_.Remove(call, pod->record.cgroup));
   }
-  RETURN_IF_ERROR(RemoveTree(pod->folder.path()));
+  RETURN_IF_ERROR(Discard(pod->folder.path()));
   MutexLock lock(mutex_);
   pods_.erase(id);
   return {};

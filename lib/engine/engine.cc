@@ -19,7 +19,6 @@ namespace {
 using State = sdk::Observation::State;
 
 constexpr size_t kMaxQueued = 10'000;
-constexpr int kDeletedPerSecond = 50'000;            // files: the disk's owner waits for the room
 constexpr auto kStepWait = std::chrono::seconds(9);  // a backend's method answers within 10 s
 
 // How a step's end reaches the thread that waits for it.
@@ -125,13 +124,9 @@ Engine::Engine(sdk::Host& host, EngineOptions options, const ContainerEngine& ma
 
 Status Engine::Begin() {
   RETURN_IF_ERROR(MakeDirectories(root_, 0700));
-  if (!options_.rootless) {
-    Trash::Options trash;
-    trash.folder = root_ + "/trash";
-    trash.per_second = kDeletedPerSecond;
-    RETURN_IF_ERROR(MakeDirectories(trash.folder, 0700));
-    trash_ = std::make_unique<Trash>(trash, host_.log());
-  }
+  // An agent has one pod, and what it leaves goes with its job.
+  if (!options_.rootless)
+    trash_ = std::make_unique<Trash>(Trash::Options{.folder = root_ + "/trash"}, host_.log());
   ASSIGN_OR_RETURN(watch_, ShimWatch::Create());
   return {};
 }
@@ -177,6 +172,16 @@ Status Engine::RunInLane(const Call& call, const SandboxId& sandbox, std::functi
                            [&]() NO_LOCK_ANALYSIS { return completion->is_done; });
   if (completion->is_done) return completion->status;
   return Unavailable("the step is still under way, ask again");
+}
+
+Status Engine::Discard(const std::string& path) {
+  if (trash_ == nullptr) return RemoveTree(path);
+  const Status moved = trash_->Discard(path, 0, 0);
+  if (moved.ok()) return moved;
+  // A full disk gets no room by keeping what is to go.
+  host_.log().Warning("cannot move to the trash what is to go: it is deleted at once",
+                      {{"path", path}, {"error", moved.ToString()}});
+  return RemoveTree(path);
 }
 
 PodFolder Engine::FolderOf(const SandboxId& id) const {

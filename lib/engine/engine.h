@@ -133,6 +133,9 @@ class Engine final : public sdk::Backend {
   // Runs `step` in the pod's lane and waits for it. kUnavailable: it is still under way.
   Status RunInLane(const Call& call, const SandboxId& sandbox, std::function<Status()> step);
 
+  // Of what pods wrote: a million files must not hold a lane that other pods wait for.
+  Status Discard(const std::string& path);
+
   // Tables.
   PodFolder FolderOf(const SandboxId& id) const;
   std::optional<PodView> View(const SandboxId& id);
@@ -241,10 +244,8 @@ class Engine final : public sdk::Backend {
   const CapabilitySet effective_capabilities_;
   const ShimClient shim_;
   const Cni cni_;
-  const std::string root_;  // of the pod folders
-  // What containers wrote: a million files must not hold a lane that other pods wait for. None
-  // where rootless.
-  std::unique_ptr<Trash> trash_;
+  const std::string root_;        // of the pod folders
+  std::unique_ptr<Trash> trash_;  // none: what goes is deleted at once
 
   Mutex mutex_;
   CondVar changed_;
