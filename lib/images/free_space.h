@@ -10,7 +10,7 @@
 namespace interlink::images {
 
 // kResourceExhausted when writing `bytes` to the file system of `path` would leave less than
-// `keep_free` bytes to those without its reserve.
+// `keep_free` bytes to those without its reserve, or when it has hardly an inode left.
 Status CheckRoom(const std::string& path, uint64_t bytes, uint64_t keep_free);
 
 }  // namespace interlink::images

@@ -24,7 +24,7 @@ Result<std::string> EntryPath(std::string_view name) {
   if (name.find('\0') != std::string_view::npos)
     return InvalidArgument(QuotedEntry(name) + " holds a NUL");
   if (name.size() >= PATH_MAX) return InvalidArgument(QuotedEntry(name) + " is too long a name");
-  // Deleting a tree takes a descriptor per level.
+  // No image has so many levels; who makes them wants whoever follows them to fail.
   constexpr int kMaxDepth = 256;
   int depth = 0;
   std::string out;

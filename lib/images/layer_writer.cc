@@ -104,6 +104,8 @@ Result<bool> LayerWriter::Begin(archive_entry* entry) {
     folders_.erase(path);
   }
   if (archive_write_header(disk_, entry) != ARCHIVE_OK) {
+    const int error = archive_errno(disk_);
+    if (error == ENOSPC || error == EDQUOT) return ErrnoStatus(error, "make " + where_);
     return InvalidArgument(where_ + " cannot be unpacked: " + archive_error_string(disk_));
   }
   open_ = true;
@@ -173,6 +175,7 @@ Status LayerWriter::MakeImplied(const std::string& folder, const std::string& wh
   if (whiteout) RETURN_IF_ERROR(SetOpaque(folder));
   if (::geteuid() == 0 && ::lchown(folder.c_str(), meta.uid, meta.gid) != 0)
     return ErrnoStatus(errno, "set the owner of " + QuotedEntry(folder));
+  ++implied_made_;
   folders_.insert(folder);
   implied_.emplace(folder, meta);
   return {};

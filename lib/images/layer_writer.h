@@ -36,6 +36,8 @@ class LayerWriter {
   // entry described.
   Result<std::vector<ImpliedFolder>> Finish();
   bool root_opaque() const { return root_opaque_; }
+  // Folders made because something is in them: beside the entries, also where one came later.
+  uint64_t implied_made() const { return implied_made_; }
 
  private:
   Status MakeParents(const std::string& path, const std::string& where);
@@ -51,6 +53,7 @@ class LayerWriter {
   archive* disk_;
   bool open_ = false;  // between Begin and End of an entry that libarchive writes
   bool root_opaque_ = false;
+  uint64_t implied_made_ = 0;
   std::string where_;
   std::unordered_set<std::string> folders_;    // known to be folders of this layer
   std::unordered_set<std::string> whiteouts_;  // device nodes that stand for "gone"

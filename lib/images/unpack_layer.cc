@@ -97,7 +97,8 @@ class Unpacking {
   }
 
   Status TakeEntry(LayerWriter& writer, archive_entry* entry, UnpackedLayer& out) {
-    if (++out.entries > request_.limits.max_entries) {
+    const uint64_t implied = writer.implied_made();
+    if (++out.entries + implied > request_.limits.max_entries) {
       return ResourceExhausted("the layer has more than " +
                                std::to_string(request_.limits.max_entries) + " entries");
     }
@@ -113,6 +114,7 @@ class Unpacking {
     out.bytes += size;
     RETURN_IF_ERROR(Take(kEntry));
     ASSIGN_OR_RETURN(const bool wants_data, writer.Begin(entry));
+    RETURN_IF_ERROR(Take((writer.implied_made() - implied) * kEntry));
     if (wants_data) RETURN_IF_ERROR(CopyData(writer, size, where));
     return writer.End();
   }
