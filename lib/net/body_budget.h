@@ -17,7 +17,8 @@ class BodyBudget {
  public:
   static constexpr size_t kUncounted = 64U << 10U;  // bytes of one body
 
-  // Bytes of all peers, and of one.
+  // Bytes of all peers, and of one. Peers without a verified certificate have half of `all`
+  // together: they keep out none that has one.
   BodyBudget(size_t all, size_t per_peer) : all_(all), per_peer_(per_peer) {}
   BodyBudget(const BodyBudget&) = delete;
   BodyBudget& operator=(const BodyBudget&) = delete;
@@ -26,7 +27,9 @@ class BodyBudget {
   // outlives it.
   class Share {
    public:
-    Share(BodyBudget& budget, const std::string& peer) : budget_(budget), peer_(peer) {}
+    // `peer` outlives it.
+    Share(BodyBudget& budget, const std::string& peer, bool verified)
+        : budget_(budget), peer_(peer), verified_(verified) {}
     ~Share() { Hold(0); }
     Share(const Share&) = delete;
     Share& operator=(const Share&) = delete;
@@ -36,6 +39,7 @@ class BodyBudget {
    private:
     BodyBudget& budget_;
     const std::string& peer_;
+    const bool verified_;
     size_t held_ = 0;
   };
 
@@ -44,6 +48,7 @@ class BodyBudget {
   const size_t per_peer_;
   Mutex mutex_;
   size_t held_ GUARDED_BY(mutex_) = 0;
+  size_t held_unverified_ GUARDED_BY(mutex_) = 0;
   std::map<std::string, size_t> held_of_ GUARDED_BY(mutex_);
 };
 

@@ -119,15 +119,18 @@ class Session final : public Responder {
   Awaitable<void> Run() {
     while (keep_) {
       SetIdle(true);
+      BodyBudget::Share body(state_.bodies, peer_key_, connection_->peer().verified);
       RequestParser parser;
       parser.eager(true);
       parser.header_limit(kMaxHead);
       parser.body_limit(state_.options.max_body);
-      BodyBudget::Share body(state_.bodies, peer_key_);
       const ReadError error = co_await ReadRequest(parser, body);
       SetIdle(false);
       if (error.status != 0) {
         keep_ = false;
+        // The others need not wait for the end of this one.
+        parser.get().body() = std::string();
+        body.Hold(0);
         co_await SendError(error);
         co_await Linger();
         break;
@@ -258,6 +261,7 @@ class Session final : public Responder {
 
   Awaitable<ReadError> ReadRequest(RequestParser& parser, BodyBudget::Share& body) {
     SteadyTime deadline = Deadline(state_.options.idle_timeout);
+    SteadyTime body_end = SteadyTime::max();
     bool begun = !feed_.empty();
     if (begun) deadline = Deadline(state_.options.head_timeout);
     bool continued = false;
@@ -278,7 +282,8 @@ class Session final : public Responder {
         if (parser.is_done()) co_return ReadError{};
       }
       if (parser.is_header_done()) {
-        deadline = Deadline(state_.options.body_timeout);
+        if (body_end == SteadyTime::max()) body_end = Deadline(LongestBody());
+        deadline = std::min(body_end, Deadline(state_.options.body_timeout));
         if (!continued &&
             http::token_list(parser.get()[http::field::expect]).exists("100-continue")) {
           continued = true;
@@ -299,6 +304,12 @@ class Session final : public Responder {
       begun = true;
       fresh = {chunk.data(), *n};
     }
+  }
+
+  // Else one byte now and then would hold what is read for ever.
+  Duration LongestBody() const {
+    const HttpServerOptions& options = state_.options;
+    return options.body_timeout + std::chrono::seconds(options.max_body / options.least_body_rate);
   }
 
   ReadError Explain(const boost::system::error_code& error) const {

@@ -42,11 +42,12 @@ struct HttpServerOptions {
       512;  // by certificate name, else (in handshakes too) by address
   Duration head_timeout = std::chrono::seconds(10);
   Duration body_timeout = std::chrono::seconds(30);  // without progress
+  size_t least_body_rate = 32U << 10U;               // bytes per second, after that time
   Duration idle_timeout = std::chrono::seconds(75);
   size_t max_body = kMaxBody;
   // Bytes of bodies that are held at once, from the first byte to the answer (see BodyBudget).
-  size_t max_bodies = 512U << 20U;
-  size_t max_bodies_per_peer = 64U << 20U;  // as connections
+  size_t max_bodies = 1024U << 20U;
+  size_t max_bodies_per_peer = 256U << 20U;  // as connections
   // The body of an error that the server itself answers, by status and text.
   std::function<HttpResponse(int status, const std::string& text)> error_page;
   // Told of a peer that did not get through the TLS handshake, and why; for the log.

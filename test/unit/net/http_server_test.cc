@@ -325,7 +325,8 @@ std::string PutOf(size_t bytes) {
 TEST_CASE("bodies that are held at once have a bound, and small ones are not counted") {
   HttpServerOptions options;
   const bool of_all = GENERATE(false, true);
-  (of_all ? options.max_bodies : options.max_bodies_per_peer) = 1U << 20U;
+  // Who has no certificate has half of what all have.
+  (of_all ? options.max_bodies : options.max_bodies_per_peer) = (of_all ? 2U : 1U) << 20U;
   ServerFixture fixture(std::move(options));
 
   const std::string refused = fixture.Ask(PutOf(1'100'000));
@@ -342,9 +343,9 @@ TEST_CASE("a budget of bodies is shared by all and by those of one peer") {
   BodyBudget budget(1'000'000, 600'000);
   const std::string one = "one";
   const std::string two = "two";
-  BodyBudget::Share first(budget, one);
-  BodyBudget::Share second(budget, one);
-  BodyBudget::Share third(budget, two);
+  BodyBudget::Share first(budget, one, true);
+  BodyBudget::Share second(budget, one, true);
+  BodyBudget::Share third(budget, two, true);
   CHECK(first.Hold(400'000));
 
   CHECK_FALSE(second.Hold(200'001));
@@ -355,12 +356,46 @@ TEST_CASE("a budget of bodies is shared by all and by those of one peer") {
   CHECK(first.Hold(300'000));
   CHECK(second.Hold(300'000));
   {
-    BodyBudget::Share fourth(budget, two);
+    BodyBudget::Share fourth(budget, two, true);
     CHECK_FALSE(fourth.Hold(100'000));
     CHECK(second.Hold(0));
     CHECK(fourth.Hold(100'000));
   }
   CHECK(second.Hold(300'000));
+}
+
+TEST_CASE("strangers leave room for who has a certificate") {
+  BodyBudget budget(1'000'000, 1'000'000);
+  const std::string address = "address 10.0.0.1";
+  const std::string node = "certificate node-1";
+  BodyBudget::Share stranger(budget, address, false);
+  BodyBudget::Share known(budget, node, true);
+
+  CHECK_FALSE(stranger.Hold(500'001));
+  CHECK(stranger.Hold(500'000));
+  CHECK(known.Hold(500'000));
+  CHECK(stranger.Hold(0));
+  CHECK(stranger.Hold(400'000));
+}
+
+// A byte within each time-out kept a body for hours.
+TEST_CASE("a body that comes too slowly gets 408, however often something of it comes") {
+  HttpServerOptions options;
+  options.body_timeout = std::chrono::seconds(1);
+  options.max_body = 1000;
+  options.least_body_rate = 1000;
+  ServerFixture fixture(std::move(options));
+  RawPeer peer(fixture.server->port());
+  peer.Send("PUT /a HTTP/1.1\r\nContent-Length: 1000\r\n\r\n");
+  const auto begun = std::chrono::steady_clock::now();
+
+  // 1000 bytes may take 2 s; one each 20 ms takes 20 s.
+  while (peer.Send("x") && !peer.HasInput(20)) {
+  }
+
+  CHECK_THAT(peer.ReadUntil("\r\n"), Catch::StartsWith("HTTP/1.1 408"));
+  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(15));
+  CHECK(fixture.requests == 0);
 }
 
 TEST_CASE("errors of the server itself have the body that the edge wants") {

@@ -58,6 +58,11 @@ class RawPeer {
       ++count;
     return count;
   }
+  // Whether something, or the end, has come within so many milliseconds.
+  bool HasInput(int milliseconds) const {
+    pollfd waiting{fd_.get(), POLLIN, 0};
+    return poll(&waiting, 1, milliseconds) == 1;
+  }
   bool was_reset() const { return reset_; }
   // What was received and is not taken off by the test.
   std::string& text() { return text_; }
