@@ -117,7 +117,7 @@ function(interlink_test name)
     set(ARG_LABELS unit)
   endif()
   if(NOT ARG_TIMEOUT)
-    set(ARG_TIMEOUT 300)
+    set(ARG_TIMEOUT 900)  # of a whole program, on a busy machine with a sanitizer: it finds a hang, no more
   endif()
   add_executable(${name} ${ARG_SOURCES})
   _interlink_link(${name} PRIVATE ${ARG_DEPENDS})

@@ -293,6 +293,7 @@ TEST_CASE("out of its lease an agent stops its containers") {
   AgentLab lab;
   lab.StopHub();
   lab.options.lease = std::chrono::seconds(2);
+  lab.options.heartbeat = std::chrono::milliseconds(500);
   lab.StartHub();
   RunningAgent agent(lab, lab.nonce);
   RunOne(lab, {"run"});

@@ -60,7 +60,7 @@ TEST_CASE("a killed container says 137 and its signal") {
 
 TEST_CASE("a container that nobody watches ends with its lease, and its record says why") {
   Lab lab;
-  TestContainer container(lab, "c", {.args = {"sleep", "1000"}, .flags = {"--lease", "1"}});
+  TestContainer container(lab, "c", {.args = {"sleep", "1000"}, .flags = {"--lease", "3"}});
   REQUIRE(container.Run().code == 0);
   if (GENERATE(true, false)) REQUIRE(container.Ask(FrameType::kStart) == 0);
 
@@ -75,7 +75,7 @@ TEST_CASE("a container outlives its lease while somebody watches, and not for lo
   Lab lab;
   TestContainer container(
       lab, "c",
-      {.args = {"sh", "-c", "sleep 3; echo lived; sleep 1000"}, .flags = {"--lease", "1"}});
+      {.args = {"sh", "-c", "sleep 9; echo lived; sleep 1000"}, .flags = {"--lease", "3"}});
   REQUIRE(container.Run().code == 0);
   {
     Client watch(container.directory());
@@ -89,7 +89,7 @@ TEST_CASE("a container outlives its lease while somebody watches, and not for lo
   const ExitRecord record = container.Exit();
 
   CHECK(record.code == 137);
-  CHECK(record.finished_ns - record.started_ns >= 3'900'000'000);
+  CHECK(record.finished_ns - record.started_ns >= 11'900'000'000);
   CHECK(ReadAll(container.directory() + "/exit").find("lease") != std::string::npos);
   container.Remove();
 }

@@ -225,7 +225,7 @@ TEST_CASE("a container whose first process dies while it is started has ended") 
   const ExitRecord record = container.Exit();
   CHECK(record.code == 137);
   CHECK(record.started_ns == 0);
-  CHECK(MonotonicMs() - before < 5'000);
+  CHECK(MonotonicMs() - before < 20'000);  // else the command's 1000 s
   container.Remove();
 }
 

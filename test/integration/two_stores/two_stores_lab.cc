@@ -220,6 +220,27 @@ Result<std::string> TwoStoresLab::CreateUnit(const SandboxId& pod, const std::st
   return answer->container_id();
 }
 
+SandboxId TwoStoresLab::RunPodUp(const std::string& name, uint32_t attempt) {
+  std::string id;
+  REQUIRE(Eventually([&] {
+    const auto run = RunPod(name, attempt);
+    if (run.ok()) id = *run;
+    return run.ok();
+  }));
+  return SandboxId(id);
+}
+
+ContainerId TwoStoresLab::CreateUnitUp(const SandboxId& pod, const std::string& name,
+                                       uint32_t attempt) {
+  std::string id;
+  REQUIRE(Eventually([&] {
+    const auto made = CreateUnit(pod, name, attempt);
+    if (made.ok()) id = *made;
+    return made.ok();
+  }));
+  return ContainerId(id);
+}
+
 // The next attempt takes the place of one that was not started. Where it was not even begun, a
 // start of the earlier one may still come.
 void TwoStoresLab::ReplaceEarlierAttempts(const SandboxId& pod, const std::string& name,

@@ -63,6 +63,9 @@ class TwoStoresLab {
   // One call that is not random: the id, or why there is none.
   Result<std::string> RunPod(const std::string& name, uint32_t attempt);
   Result<std::string> CreateUnit(const SandboxId& pod, const std::string& name, uint32_t attempt);
+  // As often as it takes, like kubelet.
+  SandboxId RunPodUp(const std::string& name, uint32_t attempt);
+  ContainerId CreateUnitUp(const SandboxId& pod, const std::string& name, uint32_t attempt);
   Status RemovePod(const SandboxId& id);
   Status RemoveUnit(const ContainerId& id);
   // A running container ends by itself.

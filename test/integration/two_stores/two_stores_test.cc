@@ -142,15 +142,9 @@ TEST_CASE("A creation that two backups bring back does not run beside the pod's 
   REQUIRE_FALSE(lab.RunPod("p", 0).ok());
   lab.KeepBackups();
   lab.SetBackendAway(false);
-  std::string first;
-  REQUIRE(Eventually([&] {
-    const auto run = lab.RunPod("p", 0);
-    if (run.ok()) first = *run;
-    return run.ok();
-  }));
-  REQUIRE(lab.RemovePod(SandboxId(first)).ok());
-  const auto next = lab.RunPod("p", 1);
-  REQUIRE(next.ok());
+  const SandboxId first = lab.RunPodUp("p", 0);
+  REQUIRE(Eventually([&] { return lab.RemovePod(first).ok(); }));
+  const SandboxId next = lab.RunPodUp("p", 1);
 
   lab.RestoreBoth(1);
   lab.WaitLinked();
@@ -158,7 +152,7 @@ TEST_CASE("A creation that two backups bring back does not run beside the pod's 
   CHECK_FALSE(lab.RunPod("p", 0).ok());  // at the site by now, and waiting
   lab.CheckNoDuplicate();
   lab.CheckSettled();
-  REQUIRE(lab.RemovePod(SandboxId(*next)).ok());
+  REQUIRE(Eventually([&] { return lab.RemovePod(next).ok(); }));
   CHECK(Eventually([&] { return lab.RunPod("p", 0).ok(); }));
   lab.CheckNoDuplicate();
   lab.CheckRemovesAll();
@@ -166,22 +160,14 @@ TEST_CASE("A creation that two backups bring back does not run beside the pod's 
 
 TEST_CASE("Nor does a container's creation beside the container's next life") {
   TwoStoresLab lab(1);
-  const auto pod = lab.RunPod("p", 0);
-  REQUIRE(pod.ok());
-  const SandboxId in(*pod);
+  const SandboxId in = lab.RunPodUp("p", 0);
   lab.SetBackendAway(true);
   REQUIRE_FALSE(lab.CreateUnit(in, "c", 0).ok());
   lab.KeepBackups();
   lab.SetBackendAway(false);
-  std::string first;
-  REQUIRE(Eventually([&] {
-    const auto made = lab.CreateUnit(in, "c", 0);
-    if (made.ok()) first = *made;
-    return made.ok();
-  }));
-  REQUIRE(lab.RemoveUnit(ContainerId(first)).ok());
-  const auto next = lab.CreateUnit(in, "c", 1);
-  REQUIRE(next.ok());
+  const ContainerId first = lab.CreateUnitUp(in, "c", 0);
+  REQUIRE(Eventually([&] { return lab.RemoveUnit(first).ok(); }));
+  lab.CreateUnitUp(in, "c", 1);
 
   lab.RestoreBoth(1);
   lab.WaitLinked();
@@ -199,8 +185,7 @@ TEST_CASE("Nor does a container's creation beside the container's next life") {
 // answered OK.
 TEST_CASE("A new store tells no list before the site's is in it, a crash in between included") {
   TwoStoresLab lab(1);
-  const auto pod = lab.RunPod("p", 0);
-  REQUIRE(pod.ok());
+  const SandboxId pod = lab.RunPodUp("p", 0);
   lab.direct.HoldEvents(true);
   lab.LoseNode();
   REQUIRE(Eventually([&lab] { return lab.TakeOverWhereAsked(); }));
@@ -210,7 +195,7 @@ TEST_CASE("A new store tells no list before the site's is in it, a crash in betw
   lab.BootNode();
 
   CHECK_FALSE(lab.ListPods().has_value());
-  CHECK_FALSE(lab.RemovePod(SandboxId(*pod)).ok());
+  CHECK_FALSE(lab.RemovePod(pod).ok());
   lab.direct.HoldEvents(false);
   lab.WaitLinked();
   CHECK(lab.ListPods()->items_size() == 1);

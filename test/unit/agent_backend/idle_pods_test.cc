@@ -46,20 +46,20 @@ TEST_CASE("a container that was created and never started is no use of an alloca
 }
 
 TEST_CASE("while a container runs, or its agent is away, an allocation is kept") {
-  AgentBackendLab lab(milliseconds(60));
+  AgentBackendLab lab(milliseconds(1000));
   SECTION("it runs") { lab.MakeRunning(); }
   SECTION("away") {
     lab.MakeUp();
     lab.directory.WentAway(lab.pod, Unavailable("lost"));
   }
 
-  CHECK_FALSE(Eventually([&] { return lab.outside.Count("Release") > 0; }, milliseconds(200)));
+  CHECK_FALSE(Eventually([&] { return lab.outside.Count("Release") > 0; }, milliseconds(1500)));
 }
 
 TEST_CASE("the time begins when the last container has ended") {
-  AgentBackendLab lab(milliseconds(60));
+  AgentBackendLab lab(milliseconds(1000));
   lab.MakeRunning();
-  REQUIRE_FALSE(Eventually([&] { return lab.outside.Count("Release") > 0; }, milliseconds(100)));
+  REQUIRE_FALSE(Eventually([&] { return lab.outside.Count("Release") > 0; }, milliseconds(1500)));
 
   lab.Say(lab.Seen(State::kDown, lab.unit));
 
@@ -79,7 +79,7 @@ TEST_CASE("what was given back stays so after a restart") {
 }
 
 TEST_CASE("a pod that used its allocation for nothing waits before it gets another one") {
-  AgentBackendLab lab(milliseconds(300));
+  AgentBackendLab lab(milliseconds(2000));
   lab.MakeUp();
   REQUIRE(GivenBack(lab));
   lab.TellEnd();
@@ -92,7 +92,7 @@ TEST_CASE("a pod that used its allocation for nothing waits before it gets anoth
   const auto waits = lab.host.Latest(next.id);
   CHECK(waits.state == State::kPending);
   CHECK(waits.reason == "IdleBackOff");
-  CHECK(waits.message.find("asks for no allocation for 0 s") == 0);
+  CHECK(waits.message.find("asks for no allocation for ") == 0);
   CHECK(waits.expected_start_ns > 0);
   CHECK(lab.outside.Count("Submit") == 1);
   REQUIRE(lab.backend->RunSandbox(lab.call(), next).ok());
@@ -102,7 +102,7 @@ TEST_CASE("a pod that used its allocation for nothing waits before it gets anoth
 }
 
 TEST_CASE("a pod that is given up while it waits for that asks for nothing") {
-  AgentBackendLab lab(milliseconds(200));
+  AgentBackendLab lab(milliseconds(2000));
   lab.MakeUp();
   REQUIRE(GivenBack(lab));
   lab.TellEnd();
@@ -112,7 +112,7 @@ TEST_CASE("a pod that is given up while it waits for that asks for nothing") {
 
   REQUIRE(lab.backend->StopSandbox(lab.call(), lab.node, next.id).ok());
 
-  CHECK_FALSE(Eventually([&] { return lab.outside.Count("Submit") > 1; }, milliseconds(400)));
+  CHECK_FALSE(Eventually([&] { return lab.outside.Count("Submit") > 1; }, milliseconds(3000)));
 }
 
 TEST_CASE("other pods, and one whose containers ran, need not wait") {

@@ -122,12 +122,16 @@ TEST_CASE("a layer is sent while the creation says so, once, and then the contai
 
   const Status first = lab.Create();
   REQUIRE(lab.receiver.Came(kBase));
-  const Status second = lab.Create();
+  Status second;
+  // How large it is, is measured while it is sent.
+  CHECK(Eventually([&] {
+    second = lab.Create();
+    return second.message().ends_with(" of 4 MiB");
+  }));
 
   CHECK(first.code() == Code::kUnavailable);
   CHECK(second.code() == Code::kUnavailable);
   CHECK(second.message().starts_with("its image is being sent to node \"n9\": layer 1 of 1, "));
-  CHECK(second.message().ends_with(" of 4 MiB"));
   CHECK(lab.outside.Count("agent CreateContainer") == 0);
   REQUIRE(lab.receiver.Take(lab.folder.File("taken")).ok());
   CHECK(lab.Create().code() == Code::kUnavailable);  // sent, and not yet there
@@ -300,6 +304,8 @@ TEST_CASE("an agent that comes again, or lacks what it had, is asked again") {
 TEST_CASE("the layers of image volumes are sent too") {
   AgentBackendLab lab(Duration::zero(), false);
   lab.host.AddImage({"sha256:v", {"/site/v1-volume"}, {}});
+  lab.layer_options.wait = std::chrono::seconds(10);
+  lab.Restart();
   lab.MakeUp();
 
   const Status created = lab.backend->CreateContainer(lab.call(), {lab.unit,
@@ -387,12 +393,12 @@ TEST_CASE("at-start: a container of a pod that is up waits for its image with it
 }
 
 TEST_CASE("an allocation whose image is on its way is not idle") {
-  UnsharedLab lab(milliseconds(60));
+  UnsharedLab lab(milliseconds(1000));
   lab.MakeUpOn("n9");
   CHECK(lab.Create().code() == Code::kUnavailable);
   REQUIRE(lab.receiver.Came(kBase));
 
-  CHECK_FALSE(Eventually([&] { return lab.outside.Count("Release") > 0; }, milliseconds(300)));
+  CHECK_FALSE(Eventually([&] { return lab.outside.Count("Release") > 0; }, milliseconds(1500)));
   lab.receiver.Answer("8 no space left\n");
   CHECK(Eventually([&] { return lab.outside.Count("Release") > 0; }));
 }

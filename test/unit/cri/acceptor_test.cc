@@ -128,7 +128,7 @@ TEST_CASE("a preface in parts is waited for, without a spinning thread") {
 
 TEST_CASE("a connection that stays silent, or stops in the preface, is closed at the limit") {
   CHECK(AcceptorLimits().first_bytes == std::chrono::seconds(10));
-  AcceptorLab lab({.first_bytes = std::chrono::milliseconds(50)});
+  AcceptorLab lab({.first_bytes = std::chrono::milliseconds(500)});
   const UniqueFd silent = Connect(lab.path);
   const UniqueFd partial = Connect(lab.path);
   Send(partial, "PR");

@@ -19,7 +19,7 @@ interlink::v1::Failure Failure() {
 SandboxId Queued(NodeLab& lab, const std::string& name) {
   lab.site.SetSilent(true);
   CHECK(lab.Run(NodeLab::Pod(name), NodeLab::call(300ms)).status().code() == Code::kUnavailable);
-  REQUIRE(lab.site.Ids().size() == 1);
+  REQUIRE(Eventually([&] { return lab.site.Ids().size() == 1; }));
   return SandboxId(*lab.site.Ids().begin());
 }
 
@@ -124,9 +124,9 @@ TEST_CASE("A container that failed between two calls: the next one is told why")
   lab.site.SetSilent(true);
   CHECK(lab.Create(NodeLab::Unit(pod, "c"), NodeLab::call(300ms)).status().code() ==
         Code::kUnavailable);
+  REQUIRE(Eventually([&] { return lab.site.Ids().size() == 2; }));
   std::set<std::string> ids = lab.site.Ids();
   ids.erase(pod.str());
-  REQUIRE(ids.size() == 1);
   const ContainerId first(*ids.begin());
   lab.site.SetSilent(false);
   ContainerRecord failed = lab.site.RecordOf(first);
