@@ -18,6 +18,20 @@ namespace {
 using interlink::v1::ContainerRecord;
 using interlink::v1::SandboxRecord;
 
+// Of work that this store does not know. What has ended counts where the site has just found it: of
+// the rest an end may be told late, of what was removed long since.
+bool CameToBe(const SandboxRecord& record) {
+  if (record.held()) return false;
+  return record.seen() == interlink::v1::SEEN_UP ||
+         (record.imported() && record.seen() == interlink::v1::SEEN_DOWN);
+}
+bool CameToBe(const ContainerRecord& record) {
+  if (record.held() || record.has_failure()) return false;
+  return record.seen() == interlink::v1::SEEN_UP ||
+         (record.imported() && (record.seen() == interlink::v1::SEEN_CREATED ||
+                                record.seen() == interlink::v1::SEEN_DOWN));
+}
+
 }  // namespace
 
 void LiveNode::Apply(const SandboxRecord& record) {
@@ -202,12 +216,12 @@ void LiveNode::ImportLocked(const SandboxRecord& record, Change& change) {
   *stored.mutable_fact() = record;
   stored.mutable_fact()->clear_request();
   stored.set_created_ns(record.created_ns() != 0 ? record.created_ns() : MintCreatedLocked());
-  if (!record.has_request() && record.seen() == interlink::v1::SEEN_UP && !record.held()) {
+  if (!record.has_request() && !listing_ && CameToBe(record)) {
     // Only a list carries the config.
-    if (!listing_) {
-      timer_.After(Duration::zero(), [this] { Relink(0); });
-      return;
-    }
+    timer_.After(Duration::zero(), [this] { Relink(0); });
+    return;
+  }
+  if (!record.has_request() && record.seen() == interlink::v1::SEEN_UP && !record.held()) {
     interlink::v1::RunSandboxRequest unknown;
     unknown.set_handler(record.handler());
     unknown.set_created_ns(stored.created_ns());
@@ -247,11 +261,11 @@ void LiveNode::ImportLocked(const ContainerRecord& record, Change& change) {
   stored.mutable_fact()->clear_request();
   TakeTimes(Now(), *stored.mutable_fact());
   stored.set_created_ns(record.created_ns() != 0 ? record.created_ns() : MintCreatedLocked());
+  if (!record.has_request() && !listing_ && CameToBe(record)) {
+    timer_.After(Duration::zero(), [this] { Relink(0); });
+    return;
+  }
   if (!record.has_request() && record.seen() == interlink::v1::SEEN_UP && !record.held()) {
-    if (!listing_) {
-      timer_.After(Duration::zero(), [this] { Relink(0); });
-      return;
-    }
     interlink::v1::CreateContainerRequest unknown;
     unknown.set_handler(record.handler());
     unknown.set_created_ns(stored.created_ns());

@@ -216,6 +216,63 @@ TEST_CASE("Living work that is told outside of a list is shown with its config")
   CHECK(*again == id);
 }
 
+// Both sides had come back from backups, and the site found what its backup did not know after the
+// list: the next life of a container was removed because it had not been started, and an exit that
+// kubelet had not seen was lost.
+TEST_CASE("What a site imports outside of a list is not denied, whether it runs or not") {
+  NodeLab lab;
+  const SandboxId pod = lab.Ready("a");
+  const auto [seen, shown] = GENERATE(table<interlink::v1::Seen, runtime::v1::ContainerState>(
+      {{interlink::v1::SEEN_CREATED, runtime::v1::CONTAINER_CREATED},
+       {interlink::v1::SEEN_DOWN, runtime::v1::CONTAINER_EXITED}}));
+  ContainerRecord found;
+  found.set_id(std::string(64, 'd'));
+  found.set_sandbox_id(pod.str());
+  found.set_handler("test");
+  found.set_seen(seen);
+  found.set_imported(true);
+  found.set_epoch(lab.site.RecordOf(pod).epoch());
+  found.set_revision(1);
+  if (seen == interlink::v1::SEEN_DOWN) {
+    found.set_started_ns(1);
+    found.set_finished_ns(2);
+    found.set_exit_code(7);
+  }
+  interlink::v1::CreateContainerRequest body;
+  body.set_handler("test");
+  *body.mutable_config() = NodeLab::Unit(pod, "c").config();
+  lab.site.Put(found, body.SerializeAsString());
+  Event event;
+  *event.mutable_record()->mutable_container() = found;
+
+  lab.site.Send(event);
+
+  const ContainerId id(found.id());
+  REQUIRE(Eventually([&] { return lab.Shown(id) == shown; }));
+  CHECK(lab.StatusOf(id).metadata().name() == "c");
+  if (seen == interlink::v1::SEEN_DOWN) CHECK(lab.StatusOf(id).exit_code() == 7);
+  CHECK(lab.site.Calls("RemoveContainer") == 0);
+}
+
+TEST_CASE("Nor is a pod that ended before it was imported") {
+  NodeLab lab;
+  SandboxRecord ended = lab.site.RecordOf(lab.Ready("a"));
+  ended.set_id(std::string(64, 'd'));
+  ended.set_seen(interlink::v1::SEEN_DOWN);
+  ended.set_imported(true);
+  interlink::v1::RunSandboxRequest body;
+  body.set_handler("test");
+  *body.mutable_config() = NodeLab::Pod("other").config();
+  lab.site.Put(ended, body.SerializeAsString());
+  Event event;
+  *event.mutable_record()->mutable_sandbox() = ended;
+
+  lab.site.Send(event);
+
+  REQUIRE(Eventually([&] { return lab.Shown(SandboxId(ended.id())) == kListedNotReady; }));
+  CHECK(lab.site.Calls("RemoveSandbox") == 0);
+}
+
 TEST_CASE("A restored store hides its lists until the site's list is merged") {
   NodeLab lab;
   const SandboxId old = lab.Ready("old");
