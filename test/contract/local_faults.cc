@@ -42,6 +42,7 @@ class FaultLab {
       CHECK(Eventually([&] { return backend->RemoveSandbox(call(), node, id).ok(); },
                        std::chrono::seconds(40)));
     }
+    CHECK(Eventually([&] { return machine.Remains().empty(); }, std::chrono::seconds(10)));
     for (const std::string& what : machine.Remains()) FAIL_CHECK("left behind: " << what);
     for (const std::string& what : machine.host.Violations()) FAIL_CHECK(what);
     CHECK(machine.host.HeldImages() == 0);

@@ -12,10 +12,11 @@ teardown_file() { end_own_lab; }
 teardown() {
   lab start-site "$LAB_DIR" 2>/dev/null || true
   eventually 60 crictl pods
-  eventually 120 all_gone
+  eventually 240 all_gone # an end without the agent's word takes 150 s
   eventually 30 nothing_left
 }
 
+logged() { log_of "$1" | has -x "$2"; }
 nothing_left() { [ -z "$(ls -A "$LAB_SLURM/local")" ] && [ -z "$(ls "$LAB_JOB_FOLDER/pods")" ]; }
 in_namespace() { echo ".metadata.namespace = \"$1\""; }
 start_pod_of() { start_job_pod "$1" "$(in_namespace "$2") | ${3:-.}"; } # NAME NAMESPACE [JQ_FILTER]
@@ -35,7 +36,7 @@ sleeper() { pgrep -f "^sleep $1\$"; }
     same 1000 "$(crictl exec -s "$id" id -u)"
     eventually 10 sleeper "$number"
     same "$user" "$(user_of "$(sleeper "$number")")"
-    eventually 10 grep -qx 1000 <(log_of "$id")
+    eventually 10 logged "$id" 1000
     same "$user" "$(inspected "$pod" user)"
   done
 }

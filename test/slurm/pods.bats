@@ -104,6 +104,8 @@ uses_cpu() { [ "$(cpu_of "$1")" -gt "$2" ]; }
   id=$(start_in_job "$pod" c lines . sh -c 'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo "line $i"; done')
   eventually 60 is_exited "$id"
   crictl stopp "$pod"
+  whole() { [ "$(log_of "$id" | wc -l)" = 20000 ]; }
+  eventually 30 whole
   same "20000 line 20000" "$(log_of "$id" | wc -l) $(log_of "$id" | tail -n 1)"
 }
 

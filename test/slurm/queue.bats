@@ -21,13 +21,13 @@ why_it_waits() { "$LAB_BUILD/bin/interlink-cri" status --config "$LAB_NODE_CONFI
 @test "a pod that waits in the queue is told so, kept, and collected by the retry: one job in all" {
   filler=$(fill_cluster)
   file=$(job_pod waits)
-  refused "queued at .*(Resources|Priority).*ask again" crictl --timeout 8s runp "$file"
+  eventually 60 refused "queued at .*(Resources|Priority).*ask again" crictl --timeout 8s runp "$file"
   same "" "$(crictl pods -q)" "a queued pod is not listed"
   first=$(sandboxes_at_site)
   same 64 ${#first}
   why_it_waits | has -E "^queued at site .*as job $(job_id_of "$first"), PENDING \((Resources|Priority)\)"
   same "$(job_id_of "$first") PENDING" "$(jobs_of "$first")"
-  refused "queued at" crictl --timeout 8s runp "$file"
+  eventually 60 refused "queued at" crictl --timeout 8s runp "$file"
 
   scancel "$filler"
   eventually 60 crictl --timeout 8s runp "$file"
@@ -41,7 +41,7 @@ why_it_waits() { "$LAB_BUILD/bin/interlink-cri" status --config "$LAB_NODE_CONFI
 @test "a wait that outlives a restart of the site is the same wait" {
   filler=$(fill_cluster)
   file=$(job_pod outlives)
-  refused "queued at" crictl --timeout 8s runp "$file"
+  eventually 60 refused "queued at" crictl --timeout 8s runp "$file"
   first=$(sandboxes_at_site)
   lab kill-site "$LAB_DIR"
   lab start-site "$LAB_DIR"

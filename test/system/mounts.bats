@@ -35,7 +35,7 @@ shared_source() {
 container_mounts() { grep -F -- "$LAB_DIR/site" /proc/self/mounts | grep -F /c/ | grep -Ev '/bundle/rootfs overlay ' || true; }
 
 # The folders of containers at the site; so many that were not there before, whatever has gone meanwhile.
-folders() { find "$LAB_DIR/site" -mindepth 1 -path '*/c/*' -name container.json | sort; }
+folders() { find "$LAB_DIR/site" -ignore_readdir_race -mindepth 1 -path '*/c/*' -name container.json | sort; }
 begun() { [ "$(comm -13 <(echo "$1") <(folders) | wc -l)" -ge "$2" ]; }
 
 @test "propagation is told as asked for, and is as told" {

@@ -12,10 +12,18 @@ def tag_of(folder):
     return hashlib.sha256(folder.encode()).hexdigest()[:8]
 
 
+_given = set()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Another one each time: nobody holds those that were given before."""
+    while True:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def utc_now():

@@ -26,7 +26,7 @@ snapshot() {
       bounded 24 ' +socket:$'
     echo "threads"; awk '/^Threads/ {print $2}' "/proc/$daemon/status" | bounded 80
   done
-  echo "files"; find "$LAB_DIR/site" "$LAB_DIR/node-1" "$LAB_DIR/cni" ! -name '*-wal' ! -name '*-shm' ! -name '*-journal' ! -name 'last_reserved*' | sort
+  echo "files"; find "$LAB_DIR/site" "$LAB_DIR/node-1" "$LAB_DIR/cni" -ignore_readdir_race ! -name '*-wal' ! -name '*-shm' ! -name '*-journal' ! -name 'last_reserved*' | sort
 }
 
 churn() { # FIRST LAST
@@ -44,12 +44,14 @@ churn() { # FIRST LAST
   done
 }
 
+trash_is_empty() { [ -z "$(find "$LAB_DIR/site" -ignore_readdir_race -path '*/pods/*/trash/*' -print -quit)" ]; }
 unchanged() { snapshot >"$BATS_FILE_TMPDIR/after" && diff "$BATS_FILE_TMPDIR/before" "$BATS_FILE_TMPDIR/after"; }
 
 @test "${LEAK_PODS:-200} pods leave nothing behind" {
   churn 1 12
   remove_all
   same "" "$(crictl pods -q)$(crictl ps -aq)"
+  eventually 30 trash_is_empty
   snapshot >"$BATS_FILE_TMPDIR/before"
 
   churn 101 $((100 + ${LEAK_PODS:-200}))

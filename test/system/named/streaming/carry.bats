@@ -112,6 +112,8 @@ while data := s.recv(65536): sys.stdout.buffer.write(data)' "$(local_port "$tran
     end_all
   done
   same CONTAINER_RUNNING "$(container_state "$speaker")"
+  four() { [ "$(crictl logs "$speaker" | grep -c "got one")" = 4 ]; }
+  eventually 10 four
   same "got one got one got one got one" "$(crictl logs "$speaker" | tr '\n' ' ' | sed 's/ $//')"
 }
 

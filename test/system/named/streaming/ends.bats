@@ -15,7 +15,7 @@ teardown() {
 exec_in_progress() {
   local t=$1 name
   begin "waits-$t" crictl exec -i -r "$t" "$box" sh -c 'echo ready >&2; exec cat'
-  begin "hears-$t" crictl exec -r "$t" "$box" sh -c 'echo ready >&2; exec yes'
+  begin "hears-$t" bash -c "exec crictl exec -r $t $box sh -c 'echo ready >&2; exec yes' >/dev/null"
   begin "talks-$t" bash -c "exec crictl exec -i -r $t $box sh -c 'echo ready >&2; exec cat >/dev/null' </dev/zero"
   begin "terminal-$t" script -qefc "crictl exec -it -r $t $box sh -c 'echo ready; exec cat'" /dev/null
   for name in waits hears talks; do eventually 20 says "$name-$t.err" ready; done
@@ -70,7 +70,7 @@ forwards_in_progress() {
   for offset in 0 1; do
     begin "forward-$offset-$t" crictl port-forward -r "$t" "$pod" ":$((PORT + offset))"
     eventually 20 has_port "forward-$offset-$t"
-    begin "connected-$offset-$t" bash -c "exec 3<>/dev/tcp/127.0.0.1/$(local_port "forward-$offset-$t"); echo word >&3; exec cat <&3 3>&-"
+    begin "connected-$offset-$t" bash -c "exec 3<>/dev/tcp/127.0.0.1/$(local_port "forward-$offset-$t"); echo word >&3; head -c 5 <&3; exec cat <&3 3>&- >/dev/null"
     eventually 20 test -s "$BATS_TEST_TMPDIR/connected-$offset-$t"
   done
 }

@@ -100,13 +100,21 @@ func jobs() []string {
 	return left
 }
 
-// localPods that the plugin has on this machine: a folder for each, in one of the site's.
+// localPods that the plugin has on this machine: a folder for each, in one of the site's, and what the trash there holds.
 func localPods() []string {
-	found, err := filepath.Glob(filepath.Join(*dir, "site/plugins/local/pods/*/*"))
-	if err != nil {
-		return []string{err.Error()}
+	var left []string
+	for _, pattern := range []string{"site/plugins/local/pods/*/*", "site/plugins/local/pods/*/trash/*"} {
+		found, err := filepath.Glob(filepath.Join(*dir, pattern))
+		if err != nil {
+			return []string{err.Error()}
+		}
+		for _, path := range found {
+			if filepath.Base(path) != "trash" {
+				left = append(left, path)
+			}
+		}
 	}
-	return found
+	return left
 }
 
 // inContainers finds processes whose root is a layer of a container in the lab.
