@@ -26,11 +26,17 @@ struct Outside {
   std::vector<AllocationFact> recovered GUARDED_BY(mutex);
   // What an agent makes of a layer that is put; empty: it has it.
   std::function<Result<UniqueFd>(const std::string&)> take_layer GUARDED_BY(mutex);
-  std::map<std::string, std::function<void()>>
-      meanwhile;  // method -> what happens before its answer
+  // Method -> what happens before its answer.
+  std::map<std::string, std::shared_ptr<std::function<void()>>> meanwhile GUARDED_BY(mutex);
 
   Status Ask(const std::string& method) {
-    if (const auto found = meanwhile.find(method); found != meanwhile.end()) found->second();
+    std::shared_ptr<std::function<void()>> first;
+    {
+      MutexLock lock(mutex);
+      if (const auto found = meanwhile.find(method); found != meanwhile.end())
+        first = found->second;
+    }
+    if (first) (*first)();
     MutexLock lock(mutex);
     asked.push_back(method);
     const auto found = fail.find(method);
@@ -39,6 +45,10 @@ struct Outside {
   void Fail(const std::string& method, Status status) {
     MutexLock lock(mutex);
     fail[method] = std::move(status);
+  }
+  void Meanwhile(const std::string& method, std::function<void()> what) {
+    MutexLock lock(mutex);
+    meanwhile[method] = std::make_shared<std::function<void()>>(std::move(what));
   }
   int Count(const std::string& method) {
     MutexLock lock(mutex);

@@ -104,12 +104,12 @@ TEST_CASE("at-start: a change while a container is carried does not overtake wha
   UpdateLab lab;
   lab.Queue();
   std::promise<Code> during;
-  lab.outside.meanwhile["agent CreateContainer"] = [&, first = true]() mutable {
+  lab.outside.Meanwhile("agent CreateContainer", [&, first = true]() mutable {
     if (!std::exchange(first, false)) return;
     const bool told =
         lab.directory.Reported(lab.pod, {lab.Seen(State::kCreated, lab.unit)}, false).ok();
     during.set_value(told ? lab.Update("new").code() : Code::kUnknown);
-  };
+  });
 
   lab.ComeUp();
 
