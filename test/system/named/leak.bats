@@ -17,7 +17,7 @@ snapshot() {
   echo "processes"; pgrep -af "$LAB_DIR/" | grep -c interlink-shim || true; pgrep -c crun || true
   echo "mounts"; grep -c -- "$LAB_DIR" /proc/self/mountinfo || true
   echo "namespaces"; ls /run/netns 2>/dev/null || true
-  echo "cgroups"; find /sys/fs/cgroup -type d -name '*-'"$LAB_TAG"'-*' -prune -exec find {} -mindepth 1 -type d \; ; find /sys/fs/cgroup -regextype posix-extended -type d -regex '.*/[^/]*[0-9a-f]{64}[^/]*' ! -path '*/ilt*'
+  echo "cgroups"; find /sys/fs/cgroup -type d -name '*-'"$LAB_TAG"'-*' -prune -exec find {} -mindepth 1 -type d \; ; find /sys/fs/cgroup -regextype posix-extended -type d -regex '.*/[^/]*[0-9a-f]{64}[^/]*' ! -path '*/ilt*' ! -path '*/lab-*-kubelet/*'
   echo "links"; ip -o link show master "$LAB_BRIDGE" | wc -l
   echo "iptables"; iptables-save | grep -v '^[#:]' | sort; iptables-save | grep -o '^:CNI[^ ]*' | sort
   for daemon in "$LAB_NODE_PID" "$LAB_SITE_PID"; do
