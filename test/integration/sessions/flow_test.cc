@@ -108,7 +108,9 @@ TEST_CASE("a command that does not read its input holds the writer back") {
 
   CHECK(story.out.size() == 64 * kMegabyte);
   CHECK(story.exit_code == 0);
-  CHECK(sent < 4 * kMegabyte);
+  // The window, what the sockets hold, and what was sent between the command's end and the
+  // session's: far from what one that is not held back sends while 64 MB come.
+  CHECK(sent < 16 * kMegabyte);
 }
 
 TEST_CASE("a terminal's sizes arrive in order") {
