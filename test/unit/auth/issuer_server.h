@@ -73,12 +73,12 @@ class IssuerServer {
     static_cast<void>(co_await responder.Send(std::move(answer)));
   }
 
-  net::Io io_;
   std::string url_;
   Mutex mutex_;
   std::map<std::string, std::pair<int, std::string>> pages_ GUARDED_BY(mutex_);
   std::map<std::string, int> asked_ GUARDED_BY(mutex_);
   std::map<std::string, net::HttpRequest> last_ GUARDED_BY(mutex_);
+  net::Io io_;  // ends before what its requests use
   std::unique_ptr<net::HttpServer> server_;
 };
 
