@@ -103,14 +103,15 @@ TEST_CASE("a command that does not read its input holds the writer back") {
   });
   REQUIRE(Eventually([&sent] { return sent > 512 * 1024; }));
 
+  const size_t half = talk.ReadAll(32 * kMegabyte).out.size();
+  // It still runs: what comes after its end holds nobody back.
+  CHECK(sent < 4 * kMegabyte);
+
   // The command ends without having read its input: that is no error of the session.
   const SessionStory story = talk.ReadAll();
 
-  CHECK(story.out.size() == 64 * kMegabyte);
+  CHECK(half + story.out.size() == 64 * kMegabyte);
   CHECK(story.exit_code == 0);
-  // The window, what the sockets hold, and what was sent between the command's end and the
-  // session's: far from what one that is not held back sends while 64 MB come.
-  CHECK(sent < 16 * kMegabyte);
 }
 
 TEST_CASE("a terminal's sizes arrive in order") {

@@ -577,7 +577,7 @@ TEST_CASE("A call that waits is answered within 5 s when the site goes away") {
   lab.site.SetDown(true);
 
   CHECK(NodeLab::Get(std::move(run)).status().code() == Code::kUnavailable);
-  CHECK(std::chrono::steady_clock::now() - begun < 10s);  // room for a busy machine
+  CHECK(std::chrono::steady_clock::now() - begun < 6s);
 }
 
 // A hook has no deadline, and a probe that hears nothing has failed.
@@ -593,7 +593,7 @@ TEST_CASE("A command that runs is answered within 5 s when the site goes away") 
 
   CHECK(answer.code() == Code::kUnavailable);
   CHECK(answer.message() == "site fake:443 cannot be reached, the command may still run");
-  CHECK(std::chrono::steady_clock::now() - begun < 10s);  // room for a busy machine
+  CHECK(std::chrono::steady_clock::now() - begun < 6s);
   CHECK(Eventually([&] { return call.cancelled(); }));
 }
 
@@ -613,7 +613,7 @@ TEST_CASE("A command that runs is not ended for a site that is lost anew before 
 
   CHECK(answer.message() == "site fake:443 cannot be reached, the command may still run");
   CHECK(std::chrono::steady_clock::now() - begun >= 4s);
-  CHECK(std::chrono::steady_clock::now() - begun < 10s);  // room for a busy machine
+  CHECK(std::chrono::steady_clock::now() - begun < 6s);
 }
 
 TEST_CASE("Before a site was ever seen the runtime is not ready and lists are Unavailable") {
