@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -296,6 +297,7 @@ class TcpListener final : public Listener {
         strand, std::make_shared<Tls>(std::move(socket), tls_->state()), std::move(peer));
   }
 
+  asio::any_io_executor executor() const override { return executor_; }
   uint16_t port() const override { return port_; }
   void Close() override {
     asio::post(executor_, [acceptor = acceptor_] {
@@ -335,10 +337,10 @@ class UnixListener final : public Listener {
     co_return std::make_shared<SocketConnection<PlainUnix>>(strand, std::move(socket), UnixPeer());
   }
 
+  asio::any_io_executor executor() const override { return executor_; }
   uint16_t port() const override { return 0; }
   void Close() override {
-    if (closed_) return;
-    closed_ = true;
+    if (closed_.exchange(true)) return;
     unlink(path_.c_str());
     asio::post(executor_, [acceptor = acceptor_] {
       error_code ignored;
@@ -350,7 +352,7 @@ class UnixListener final : public Listener {
   asio::any_io_executor executor_;
   std::shared_ptr<Unix::acceptor> acceptor_;  // owners: this and the posted close
   const std::string path_;
-  bool closed_ = false;
+  std::atomic<bool> closed_ = false;
 };
 
 Awaitable<Result<std::shared_ptr<Connection>>> ConnectUnix(asio::any_io_executor strand,

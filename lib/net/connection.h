@@ -72,14 +72,16 @@ struct Endpoint {
 Awaitable<Result<std::shared_ptr<Connection>>> Connect(boost::asio::any_io_executor strand,
                                                        Endpoint endpoint, SteadyTime deadline);
 
-// A listening socket. Its methods run on one strand, but Close.
+// A listening socket.
 class Listener {
  public:
   virtual ~Listener() = default;
-  // The next connection, handshake not yet done: see Handshake. Backs off by itself when
-  // descriptors run out.
+  // The next connection, on a strand of its own, handshake not yet done: see Handshake. Backs off
+  // by itself when descriptors run out. Runs on executor(), where Close ends it: kCancelled.
   virtual Awaitable<Result<std::shared_ptr<Connection>>> Accept(Io& io) = 0;
+  virtual boost::asio::any_io_executor executor() const = 0;
   virtual uint16_t port() const = 0;
+  // From any thread.
   virtual void Close() = 0;
   // `address`: a literal IP address; port 0: any free one. `tls` null: plain.
   static Result<std::unique_ptr<Listener>> Tcp(Io& io, const std::string& address, uint16_t port,

@@ -445,7 +445,7 @@ HttpServer::HttpServer(Io& io, std::unique_ptr<Listener> listener, HttpServerOpt
 
 HttpServer::~HttpServer() { Stop(Duration::zero()); }
 
-void HttpServer::Start() { Io::Spawn(state_->io.Strand(), AcceptLoop(state_)); }
+void HttpServer::Start() { Io::Spawn(state_->listener->executor(), AcceptLoop(state_)); }
 
 uint16_t HttpServer::port() const { return state_->listener->port(); }
 

@@ -27,7 +27,7 @@ struct ConnectionFixture {
     auto made = Listener::Tcp(io, "127.0.0.1", 0, nullptr);
     REQUIRE(made.ok());
     listener = *std::move(made);
-    Io::Spawn(io.Strand(), AcceptOne(listener.get(), &io, &accepted));
+    Io::Spawn(listener->executor(), AcceptOne(listener.get(), &io, &accepted));
   }
   std::shared_ptr<Connection> Accepted() {
     auto future = accepted.get_future();

@@ -359,7 +359,7 @@ TEST_CASE("who has finished writing still reads all that the other side sends") 
     co_await (*connected)->ShutdownWrite();
   };
 
-  Io::Spawn(fixture.io.Strand(), accept());
+  Io::Spawn((*listener)->executor(), accept());
   Io::Spawn(strand, call());
 
   std::string expected;
