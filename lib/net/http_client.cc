@@ -2,6 +2,7 @@
 
 #include <array>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -272,6 +273,8 @@ namespace {
 Awaitable<void> RequestAndReply(std::shared_ptr<ClientState> state,
                                 boost::asio::any_io_executor strand, Call call, HttpRequest request,
                                 bool idempotent, std::function<void(Result<HttpResponse>)> reply) {
+  // Spawned on an io thread it would begin, and could end, within the call of DoAsync.
+  co_await boost::asio::post(strand, boost::asio::use_awaitable);
   auto current = std::make_shared<Current>();
   const auto registration = call.OnCancel([current] { current->Cancel(); });
   auto result =
@@ -292,19 +295,21 @@ struct Slot {
     wake.NotifyAll();
   }
   // Every io operation ends with its call, so the value comes; unless the io threads have been
-  // stopped before their users.
-  T Take(const Call& call) {
+  // stopped before their users, or a caller's function holds one: nothing.
+  std::optional<T> Take(const Call& call) {
     constexpr int kPatience = 10;
     int late = 0;
     MutexLock lock(mutex);
     while (!wake.WaitFor(mutex, std::chrono::seconds(1),
                          [this]() NO_LOCK_ANALYSIS { return value.has_value(); })) {
       late = call.Check("").ok() ? 0 : late + 1;
-      if (late > kPatience) return Unavailable("the io threads do not run any more");
+      if (late > kPatience) return std::nullopt;
     }
-    return *std::move(value);
+    return std::move(value);
   }
 };
+
+Status NoIo() { return Unavailable("no io thread has answered, long after the end of the call"); }
 
 }  // namespace
 
@@ -319,17 +324,47 @@ Result<HttpResponse> HttpClient::Do(const Call& call, HttpRequest request, bool 
   auto slot = std::make_shared<Slot<Result<HttpResponse>>>();
   DoAsync(call, std::move(request), idempotent,
           [slot](Result<HttpResponse> result) { slot->Put(std::move(result)); });
-  return slot->Take(call);
+  auto result = slot->Take(call);
+  return result ? *std::move(result) : NoIo();
 }
 
 namespace {
 
-struct StreamJob {
-  Call call;
-  HttpRequest request;
-  Duration idle;
-  std::function<Status(const HttpResponse&)> on_head;
-  std::function<Status(std::string_view)> on_bytes;
+// The caller's functions use what is the caller's: none of them runs once Stream has returned.
+class StreamJob {
+ public:
+  StreamJob(const Call& its_call, HttpRequest its_request, Duration its_idle,
+            std::function<Status(const HttpResponse&)> on_head,
+            std::function<Status(std::string_view)> on_bytes)
+      : call(its_call),
+        request(std::move(its_request)),
+        idle(its_idle),
+        on_head_(std::move(on_head)),
+        on_bytes_(std::move(on_bytes)) {}
+
+  Status TellHead(const HttpResponse& head) {
+    MutexLock lock(running_);
+    return abandoned_ ? NoIo() : on_head_(head);
+  }
+  Status TellBytes(std::string_view bytes) {
+    MutexLock lock(running_);
+    return abandoned_ ? NoIo() : on_bytes_(bytes);
+  }
+  // Waits for the one that runs.
+  void Abandon() {
+    MutexLock lock(running_);
+    abandoned_ = true;
+  }
+
+  const Call call;
+  const HttpRequest request;
+  const Duration idle;
+
+ private:
+  const std::function<Status(const HttpResponse&)> on_head_;
+  const std::function<Status(std::string_view)> on_bytes_;
+  Mutex running_;  // held while one of them runs
+  bool abandoned_ GUARDED_BY(running_) = false;
 };
 
 Awaitable<Status> ReadStream(std::shared_ptr<ClientState> state,
@@ -366,13 +401,13 @@ Awaitable<Status> ReadStream(std::shared_ptr<ClientState> state,
       for (const auto& field : parser.get())
         head.headers.Add(std::string(field.name_string()), std::string(field.value()));
       if (error) head.body = parser.get().body();
-      CO_RETURN_IF_ERROR(job.on_head(head));
+      CO_RETURN_IF_ERROR(job.TellHead(head));
       has_head = true;
       if (error) co_return Status::Ok();
     }
     std::string& body = parser.get().body();
     if (!body.empty()) {
-      CO_RETURN_IF_ERROR(job.on_bytes(body));
+      CO_RETURN_IF_ERROR(job.TellBytes(body));
       body.clear();
     }
   }
@@ -393,12 +428,14 @@ Status HttpClient::Stream(const Call& call, HttpRequest request, Duration idle,
                           std::function<Status(const HttpResponse& head)> on_head,
                           std::function<Status(std::string_view bytes)> on_bytes) {
   auto slot = std::make_shared<Slot<Status>>();
-  auto job = std::make_shared<StreamJob>(
-      StreamJob{call, std::move(request), idle, std::move(on_head), std::move(on_bytes)});
+  const auto job = std::make_shared<StreamJob>(call, std::move(request), idle, std::move(on_head),
+                                               std::move(on_bytes));
   auto strand = state_->io.Strand();
   Io::Spawn(strand, RunStream(state_, strand, job,
                               [slot](Status status) { slot->Put(std::move(status)); }));
-  return slot->Take(call);
+  auto status = slot->Take(call);
+  if (!status) job->Abandon();
+  return status ? *std::move(status) : NoIo();
 }
 
 Awaitable<Result<Upgraded>> HttpClient::Upgrade(boost::asio::any_io_executor strand,

@@ -43,13 +43,14 @@ class HttpClient {
   // Blocks until the answer, the call's deadline or its end. `idempotent`: see above. kUnavailable:
   // no answer.
   Result<HttpResponse> Do(const Call& call, HttpRequest request, bool idempotent = true);
-  // The same without a thread; `reply` runs on an io thread.
+  // The same without a thread; `reply` runs on an io thread, never within DoAsync.
   void DoAsync(const Call& call, HttpRequest request, bool idempotent,
                std::function<void(Result<HttpResponse>)> reply);
 
   // Reads an answer piece by piece. `on_head` decides by its status; `on_bytes` gets the decoded
   // body on an io thread and may take its time: the socket is not read meanwhile. Blocks until the
-  // end of the body (OK), an error, `idle` without a byte (kDeadlineExceeded), or the call's end.
+  // end of the body (OK), an error, `idle` without a byte (kDeadlineExceeded), or the call's end;
+  // always for a function that runs, and none runs afterwards.
   Status Stream(const Call& call, HttpRequest request, Duration idle,
                 std::function<Status(const HttpResponse& head)> on_head,
                 std::function<Status(std::string_view bytes)> on_bytes);

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <functional>
+#include <future>
 #include <thread>
 
 #include "net/http_server.h"
@@ -343,6 +344,53 @@ TEST_CASE("a stream that falls silent, is cut or is refused ends with the reason
                       [](std::string_view) { return DataLoss("no"); })
               .code() == Code::kDataLoss);
   }
+}
+
+// A disk that stalls for longer than the call's patience: what the function uses is its caller's.
+TEST_CASE("a stream does not return while a function of its caller runs") {
+  RawServer server([](RawServed& served, int) {
+    served.ReadHead();
+    served.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
+    served.WaitForClose();
+  });
+  std::atomic<bool> inside = false;
+  std::promise<void> disk;
+  Io io;
+  HttpClient client(io, To(server.port()));
+
+  const Status end = client.Stream(
+      Call::WithTimeout(std::chrono::seconds(2)), Get("/"), std::chrono::seconds(60),
+      [](const HttpResponse&) { return Status::Ok(); },
+      [&](std::string_view) {
+        inside = true;
+        const auto stall = disk.get_future().wait_for(std::chrono::seconds(20));
+        inside = false;
+        return stall == std::future_status::timeout ? Status::Ok() : DataLoss("no stall");
+      });
+
+  CHECK_FALSE(inside);
+  CHECK(end.code() == Code::kUnavailable);
+}
+
+// Whoever asks may hold a lock that the reply takes.
+TEST_CASE("a request whose time is over is not answered within its call") {
+  Io io(1);
+  HttpClient client(io, To(1));
+  bool within = false;  // of the one io thread
+  std::promise<Status> replied;
+  const auto ask = [&]() -> Awaitable<void> {
+    within = true;
+    client.DoAsync(Call::WithTimeout(Duration::zero()), Get("/"), true,
+                   [&](Result<HttpResponse> answer) {
+                     replied.set_value(within ? InternalError("within") : answer.status());
+                   });
+    within = false;
+    co_return;
+  };
+
+  Io::Spawn(io.Strand(), ask());
+
+  CHECK(replied.get_future().get().code() == Code::kDeadlineExceeded);
 }
 
 Awaitable<void> EchoTo(HttpRequest request, Responder& responder, std::atomic<int>* failed) {
