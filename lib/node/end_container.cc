@@ -67,7 +67,7 @@ void LiveNode::ContainerCalls::UpdateResources(
   {
     MutexLock lock(node_.mutex_);
     const auto resolved = node_.tables_.ResolveContainer(request.container_id());
-    why = resolved.status();
+    why = node_.stopping_ ? ShuttingDown() : resolved.status();
     if (why.ok()) {
       Container& container = *node_.tables_.Find(*resolved);
       if (container.shown != runtime::v1::CONTAINER_CREATED &&

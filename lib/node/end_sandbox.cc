@@ -70,7 +70,7 @@ void LiveNode::SandboxCalls::UpdateResources(
   {
     MutexLock lock(node_.mutex_);
     const auto resolved = node_.tables_.ResolveSandbox(request.pod_sandbox_id());
-    why = resolved.status();
+    why = node_.stopping_ ? ShuttingDown() : resolved.status();
     if (why.ok()) {
       Sandbox& sandbox = *node_.tables_.Find(*resolved);
       id = *resolved;

@@ -102,6 +102,7 @@ runtime::v1::RuntimeConfigResponse LiveNode::RuntimeCalls::GetConfig() const {
 
 Status LiveNode::RuntimeCalls::UpdateConfig(const runtime::v1::RuntimeConfig& config) {
   MutexLock lock(node_.mutex_);
+  if (node_.stopping_) return ShuttingDown();
   node_.meta_.set_pod_cidr(config.network_config().pod_cidr());
   node_.CommitLocked({{}, {}, {}, true, {}}, false, {});
   return {};

@@ -22,6 +22,21 @@ TEST_CASE("Whoever asks after the shutdown has begun is answered") {
   CHECK(lab.RemoveUnit(running).code() == Code::kUnavailable);
   CHECK(lab.StopPod(pod).code() == Code::kUnavailable);
   CHECK(lab.RemovePod(pod).code() == Code::kUnavailable);
+  CHECK(lab.node->runtime().UpdateConfig({}).code() == Code::kUnavailable);
+  runtime::v1::UpdatePodSandboxResourcesRequest pod_update;
+  pod_update.set_pod_sandbox_id(pod.str());
+  CHECK(NodeLab::Get(lab.Begin<runtime::v1::UpdatePodSandboxResourcesResponse>([&](auto reply) {
+          lab.node->sandboxes().UpdateResources(NodeLab::call(), pod_update, reply);
+        }))
+            .status()
+            .code() == Code::kUnavailable);
+  runtime::v1::UpdateContainerResourcesRequest unit_update;
+  unit_update.set_container_id(running.str());
+  CHECK(NodeLab::Get(lab.Begin<runtime::v1::UpdateContainerResourcesResponse>([&](auto reply) {
+          lab.node->containers().UpdateResources(NodeLab::call(), unit_update, reply);
+        }))
+            .status()
+            .code() == Code::kUnavailable);
   runtime::v1::ContainerStatusRequest verbose;
   verbose.set_container_id(running.str());
   verbose.set_verbose(true);
