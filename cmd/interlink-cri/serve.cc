@@ -94,6 +94,13 @@ Status Run(const config::CriConfig& config, const config::Environment& environme
   const SystemClock clock;
   Timer timer;
   ASSIGN_OR_RETURN(const Certificates certificates, OpenCertificates(config, timer, log));
+  // Before `io`, whose last connections may still be asking for one.
+  config::Reloader<config::CriConfig> reloader(
+      config,
+      cmd_daemon::ReloadFormat<config::CriConfig>(
+          [file = config.file, environment] { return config::LoadCriConfig(file, environment); },
+          config::CriKeys, log),
+      certificates.parts());
   const net::Endpoint endpoint = SiteEndpoint(config, certificates.site);
   net::Io io;
   ASSIGN_OR_RETURN(const NodeTokens tokens, OpenTokens(config, io, timer, log));
@@ -122,12 +129,6 @@ Status Run(const config::CriConfig& config, const config::Environment& environme
   }
   node->Start();
   (*streams)->Start(node->sessions());
-  config::Reloader<config::CriConfig> reloader(
-      config,
-      cmd_daemon::ReloadFormat<config::CriConfig>(
-          [file = config.file, environment] { return config::LoadCriConfig(file, environment); },
-          config::CriKeys, log),
-      certificates.parts());
   const auto http = cri::HttpOf(
       {*node, [&metrics] { return metrics->Expose(); }, [&reloader] { return reloader.Reload(); }});
   auto server = cri::Server::Start({config.socket_file, config.cri.request_timeout},
@@ -135,6 +136,7 @@ Status Run(const config::CriConfig& config, const config::Environment& environme
   if (!server.ok()) {
     (*streams)->Stop(kDrain);
     node->Stop();
+    io.Stop();
     return server.status();
   }
   log.Info(
