@@ -46,7 +46,13 @@ Agent::Agent(AgentOptions options, const Parts& parts)
 
 Agent::~Agent() {
   parts_.host.SetSink(nullptr);
-  leaver_ = {};
+  std::jthread leaver;  // ends without the lock
+  {
+    MutexLock lock(mutex_);
+    if (!leaving_) leaving_ = "its process ends";  // no step begins another
+    leaver.swap(leaver_);
+  }
+  leaver = {};
   steps_.Stop(kStepsWithin);
   std::list<std::unique_ptr<CarriedStream>> streams;  // closed without the lock
   MutexLock lock(mutex_);

@@ -173,7 +173,7 @@ class Agent final : private FactSink {
   // Run's own: before the next try; why the last one failed, since the site last took a report.
   Duration wait_;
   std::string last_why_;
-  std::jthread leaver_;
+  std::jthread leaver_ GUARDED_BY(mutex_);
   StepPool steps_;
 };
 
