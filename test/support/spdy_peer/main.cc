@@ -99,7 +99,7 @@ int Run() {
     std::cerr << "spdy_peer: " << listener.status().ToString() << "\n";
     return 1;
   }
-  net::Io::Spawn(io.Strand(), AcceptAll(listener->get(), &io));
+  net::Io::Spawn((*listener)->executor(), AcceptAll(listener->get(), &io));
   std::cout << (*listener)->port() << std::endl;
   std::string ignored;
   while (std::getline(std::cin, ignored)) {

@@ -34,9 +34,9 @@ TEST_CASE("steps of one key run in order, one at a time") {
 }
 
 TEST_CASE("a slow key does not hold up another") {
-  StepPool pool("test", 2, 1000);
   std::atomic<bool> release = false;
   std::atomic<bool> other = false;
+  StepPool pool("test", 2, 1000);
   REQUIRE(pool.Post("slow", [&] { Eventually([&] { return release.load(); }); }).ok());
   REQUIRE(pool.Post("fast", [&] { other = true; }).ok());
   CHECK(Eventually([&] { return other.load(); }));
@@ -44,9 +44,9 @@ TEST_CASE("a slow key does not hold up another") {
 }
 
 TEST_CASE("a pool is busy while steps run in more than half of its threads") {
-  StepPool pool("test", 4, 1000);
   std::atomic<bool> release = false;
   std::atomic<int> begun = 0;
+  StepPool pool("test", 4, 1000);
   const auto step = [&] {
     ++begun;
     Eventually([&] { return release.load(); });
@@ -62,10 +62,10 @@ TEST_CASE("a pool is busy while steps run in more than half of its threads") {
 }
 
 TEST_CASE("a full queue refuses new steps and still takes those that must not be lost") {
-  StepPool pool("test", 1, 2);
   std::atomic<bool> release = false;
   std::atomic<int> ran = 0;
   std::atomic<bool> begun = false;
+  StepPool pool("test", 1, 2);
   REQUIRE(pool.Post("a",
                     [&] {
                       begun = true;

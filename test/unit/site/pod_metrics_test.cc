@@ -36,11 +36,12 @@ Pods MeasureAll(World& world, uint64_t number) {
 // Counts its measurements.
 struct Meter {
   explicit Meter(World& world) {
-    world.metrics = [this, &world](const Call&) -> Result<Pods> {
-      return MeasureAll(world, static_cast<uint64_t>(++count));
+    world.metrics = [count = count, &world](const Call&) -> Result<Pods> {
+      return MeasureAll(world, static_cast<uint64_t>(++*count));
     };
   }
-  std::atomic<int> count = 0;
+  // Owners: this and the world, which is measured until the end of its site.
+  std::shared_ptr<std::atomic<int>> count = std::make_shared<std::atomic<int>>(0);
 };
 
 Result<PodMetricsResponse> Ask(SiteLab& lab, const std::string& node = "n1") {
@@ -83,7 +84,7 @@ TEST_CASE("metrics come from memory while it is young and has all that runs") {
 
   CHECK(NumberOf(Ask(lab), running.unit) == 1);
   CHECK(NumberOf(Ask(lab), running.unit) == 1);
-  CHECK(meter.count == 1);
+  CHECK(*meter.count == 1);
 
   const ContainerId late = MintContainerId();
   lab.RunAll(MintSandboxId(), late);
@@ -223,15 +224,15 @@ TEST_CASE("while somebody asks it is measured again and again, and then no more"
   Meter meter(lab.world);
   Running running(lab);
   CHECK(Ask(lab).ok());
-  REQUIRE(Eventually([&] { return meter.count >= 4; }));
+  REQUIRE(Eventually([&] { return *meter.count >= 4; }));
 
   lab.clock.Advance(61s);
 
   int last = -1;
-  REQUIRE(Eventually([&] { return std::exchange(last, meter.count.load()) == meter.count; }));
+  REQUIRE(Eventually([&] { return std::exchange(last, meter.count->load()) == *meter.count; }));
   CHECK(Ask(lab).ok());  // and again when somebody asks again
-  const int now = meter.count;
-  CHECK(Eventually([&] { return meter.count >= now + 3; }));
+  const int now = *meter.count;
+  CHECK(Eventually([&] { return *meter.count >= now + 3; }));
 }
 
 TEST_CASE("who waits for a measurement at the site's end is answered") {

@@ -153,8 +153,14 @@ void ProvisionerLab::ForgetJobs() {
 
 void ProvisionerLab::HaveRoom() {
   const MutexLock lock(mutex_);
-  sbatch_makes_job = true;
-  sbatch_answer.reset();
+  sbatch_makes_job_ = true;
+  sbatch_answer_.reset();
+}
+
+void ProvisionerLab::SetSbatch(Result<Answer> answer, bool makes_job) {
+  const MutexLock lock(mutex_);
+  sbatch_makes_job_ = makes_job;
+  sbatch_answer_ = std::move(answer);
 }
 
 std::vector<ProvisionerLab::Job> ProvisionerLab::Jobs() {
@@ -212,11 +218,11 @@ Result<Answer> ProvisionerLab::Sbatch(const test::FakeCommands::Ran& ran) {
   job.submit = clock.WallNanos() / 1'000'000'000;
   const std::string user = ValueOf(ran.argv, "--reuid=");
   if (!user.empty()) job.user = static_cast<uint32_t>(std::stoul(user));
-  if (sbatch_makes_job) {
+  if (sbatch_makes_job_) {
     jobs_.push_back(job);
     ++next_job_;
   }
-  if (sbatch_answer) return *sbatch_answer;
+  if (sbatch_answer_) return *sbatch_answer_;
   return Answer{0, 0, std::to_string(job.id) + "\n", ""};
 }
 

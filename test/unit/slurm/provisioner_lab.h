@@ -67,6 +67,8 @@ class ProvisionerLab {
   void ForgetJobs();
   // The next sbatch makes a job and says so. Also while one runs.
   void HaveRoom();
+  // What sbatch says from now on, and whether it makes the job all the same.
+  void SetSbatch(Result<Answer> answer, bool makes_job);
   std::vector<Job> Jobs();
   // As the job's script: it has the claim now, or not.
   bool RunScript(const SandboxId& id, uint64_t job, const std::string& nonce = kNonce);
@@ -85,8 +87,6 @@ class ProvisionerLab {
   test::FakeCommands* commands = nullptr;  // of the provisioner
 
   // What the next sbatch does besides, and answers.
-  std::atomic<bool> sbatch_makes_job = true;
-  std::optional<Result<Answer>> sbatch_answer;
   std::atomic<bool> sbatch_hangs = false;  // it has not been answered yet
   bool sees_all = false;                   // of the next start: ProvisionerParts::sees_all
   std::atomic<bool> down = false;          // no controller
@@ -100,6 +100,8 @@ class ProvisionerLab {
   std::string Listing(const std::string& format) REQUIRES_LOCK(mutex_);
 
   Mutex mutex_;
+  bool sbatch_makes_job_ GUARDED_BY(mutex_) = true;
+  std::optional<Result<Answer>> sbatch_answer_ GUARDED_BY(mutex_);  // nothing: the job's id
   std::vector<Job> jobs_ GUARDED_BY(mutex_);
   uint64_t next_job_ GUARDED_BY(mutex_) = 7;
 };

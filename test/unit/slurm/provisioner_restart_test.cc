@@ -40,16 +40,15 @@ void Rewrite(ProvisionerLab& lab, Stage stage, int submissions, uint64_t job) {
 TEST_CASE("Killed after the wish was stored: the pod is submitted once") {
   ProvisionerLab lab;
   lab.Start();
-  lab.sbatch_makes_job = false;
-  lab.sbatch_answer =
-      Answer{1, 0, "", "sbatch: error: Unable to contact slurm controller (connect failure)\n"};
+  lab.SetSbatch(
+      Answer{1, 0, "", "sbatch: error: Unable to contact slurm controller (connect failure)\n"},
+      false);
   REQUIRE(lab.Submit(kLost).ok());
   const bool folder_made = GENERATE(false, true);
   if (folder_made) REQUIRE(lab.Until([&] { return IsThere(lab.PodFolder(kLost) + "/site"); }));
   lab.provisioner.reset();
   CHECK(lab.Record(kLost).submissions == 0);
-  lab.sbatch_makes_job = true;
-  lab.sbatch_answer.reset();
+  lab.HaveRoom();
 
   lab.Start();
   CHECK(lab.Latest(kLost).state == State::kPending);

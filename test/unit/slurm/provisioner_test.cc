@@ -163,9 +163,10 @@ TEST_CASE("A submission repeated is one job; one that was given back is refused"
 TEST_CASE("What SLURM refuses ends in its words, and nothing can start any more") {
   ProvisionerLab lab;
   lab.Start();
-  lab.sbatch_makes_job = false;
-  lab.sbatch_answer = Answer{
-      1, 0, "", "sbatch: error: Batch job submission failed: Invalid partition name specified\n"};
+  lab.SetSbatch(
+      Answer{1, 0, "",
+             "sbatch: error: Batch job submission failed: Invalid partition name specified\n"},
+      false);
   REQUIRE(lab.Submit(kPod).ok());
 
   const Fact end = lab.End(kPod);
@@ -197,7 +198,7 @@ TEST_CASE("While SLURM cannot be reached a pod waits and says so; then it is sub
 TEST_CASE("A submission in doubt that made a job is not repeated") {
   ProvisionerLab lab;
   lab.Start();
-  lab.sbatch_answer = Result<Answer>(DeadlineExceeded("sbatch was killed"));
+  lab.SetSbatch(Result<Answer>(DeadlineExceeded("sbatch was killed")), true);
   REQUIRE(lab.Submit(kPod).ok());
   REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "Resources"; }));
   lab.Pass(seconds(60));
@@ -212,13 +213,11 @@ TEST_CASE("A submission in doubt that made a job is not repeated") {
 TEST_CASE("A submission in doubt without a job is repeated, but not before the doubt is settled") {
   ProvisionerLab lab;
   lab.Start();
-  lab.sbatch_makes_job = false;
-  lab.sbatch_answer = Result<Answer>(DeadlineExceeded("sbatch was killed"));
+  lab.SetSbatch(Result<Answer>(DeadlineExceeded("sbatch was killed")), false);
   REQUIRE(lab.Submit(kPod).ok());
   REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "InDoubt"; }));
   const SteadyTime doubted = lab.clock.Steady();
-  lab.sbatch_makes_job = true;
-  lab.sbatch_answer.reset();
+  lab.HaveRoom();
 
   REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "Resources"; }));
   CHECK(lab.clock.Steady() - doubted > lab.options.message_timeout);
@@ -244,8 +243,7 @@ TEST_CASE("A job that a controller has lost is submitted again, a few times") {
 TEST_CASE("A pod waits while SLURM's queue is full, says so, and is submitted when there is room") {
   ProvisionerLab lab;
   lab.Start();
-  lab.sbatch_makes_job = false;
-  lab.sbatch_answer = QueueFull();
+  lab.SetSbatch(QueueFull(), false);
   REQUIRE(lab.Submit(kPod).ok());
   REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "QueueFull"; }));
   CHECK(lab.Latest(kPod).message.find("Slurm job queue full") != std::string::npos);
@@ -255,8 +253,7 @@ TEST_CASE("A pod waits while SLURM's queue is full, says so, and is submitted wh
   REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "QueueFull"; }));
   CHECK(lab.Latest(kPod).state == State::kPending);
 
-  lab.sbatch_makes_job = true;
-  lab.sbatch_answer.reset();
+  lab.HaveRoom();
   REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "Resources"; }));
   CHECK(lab.Jobs().size() == 1);
   for (int lost = 1; lost < kMostSubmissions; ++lost) {
@@ -269,7 +266,7 @@ TEST_CASE("A pod waits while SLURM's queue is full, says so, and is submitted wh
 TEST_CASE("A submission that found the queue full and made a job all the same is not repeated") {
   ProvisionerLab lab;
   lab.Start();
-  lab.sbatch_answer = QueueFull();
+  lab.SetSbatch(QueueFull(), true);
   REQUIRE(lab.Submit(kPod).ok());
   REQUIRE(lab.Until([&] { return lab.Latest(kPod).reason == "Resources"; }));
   lab.Pass(seconds(600));
@@ -281,8 +278,7 @@ TEST_CASE("A job that comes to light while the pod waits for room is not made ag
   constexpr size_t kAsked = 6;
   ProvisionerLab lab;
   lab.Start();
-  lab.sbatch_makes_job = false;
-  lab.sbatch_answer = QueueFull();
+  lab.SetSbatch(QueueFull(), false);
   REQUIRE(lab.Submit(kPod).ok());
   REQUIRE(lab.Until([&] { return lab.Count("sbatch") == kAsked; }, seconds(5)));  // 300 s of rest
   REQUIRE(lab.Until([&] { return lab.Record(kPod).stage == JobRecord::Stage::kWanted; }));
@@ -318,8 +314,7 @@ TEST_CASE("Of many pods that wait for room one asks, and all are submitted when 
   constexpr size_t kInTurn = 7;  // after 10, 20, 40, 80, 160, 300 s
   ProvisionerLab lab;
   lab.Start();
-  lab.sbatch_makes_job = false;
-  lab.sbatch_answer = QueueFull();
+  lab.SetSbatch(QueueFull(), false);
   std::vector<SandboxId> pods;
   for (size_t i = 0; i < kPods; ++i) pods.push_back(MintSandboxId());
   for (const SandboxId& pod : pods) REQUIRE(lab.Submit(pod).ok());
@@ -355,7 +350,7 @@ TEST_CASE("Of many pods that wait for room one asks, and all are submitted when 
 TEST_CASE("A job that was made in doubt after a lost one ends its pod when it is cancelled") {
   ProvisionerLab lab;
   SubmitOne(lab);
-  lab.sbatch_answer = Result<Answer>(DeadlineExceeded("sbatch was killed"));
+  lab.SetSbatch(Result<Answer>(DeadlineExceeded("sbatch was killed")), true);
   lab.ForgetJobs();
   REQUIRE(lab.Until([&] { return lab.Jobs().size() == 1; }));
   lab.SetJob(8, "CANCELLED");
@@ -445,9 +440,9 @@ TEST_CASE("A pod given back before anything was sent needs no SLURM to be over")
   lab.Start();
   const bool refused_once = GENERATE(false, true);
   lab.down = !refused_once;
-  lab.sbatch_makes_job = false;
-  lab.sbatch_answer =
-      Answer{1, 0, "", "sbatch: error: Unable to contact slurm controller (connect failure)\n"};
+  lab.SetSbatch(
+      Answer{1, 0, "", "sbatch: error: Unable to contact slurm controller (connect failure)\n"},
+      false);
   REQUIRE(lab.Submit(kPod).ok());
   if (refused_once) REQUIRE(lab.Until([&] { return lab.Count("sbatch") > 0; }));
   lab.down = true;

@@ -375,6 +375,7 @@ TEST_CASE("with a certificate addresses are https") {
   REQUIRE(done.get_future().wait_for(std::chrono::seconds(30)) == std::future_status::ready);
   CHECK_THAT(answer, Catch::StartsWith("HTTP/1.1 101"));
   (*made)->Stop(std::chrono::seconds(5));
+  io.Stop();  // before what its coroutines use
 }
 
 }  // namespace
