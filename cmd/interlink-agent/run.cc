@@ -256,7 +256,8 @@ int Run(const RunOptions& options, char** argv) {
     return Complain(kRefused, InvalidArgument("--sandbox is not 64 lower-case hex digits"));
   }
   const auto secrets = ReadSecrets(options);
-  if (!secrets.ok()) return Complain(kRefused, secrets.status());
+  // Once it has run there may be containers, and its folder may be away for a while only.
+  if (!secrets.ok()) return Complain(options.supervised ? kFailed : kRefused, secrets.status());
   if (!options.supervised) return BecomeSupervised(options, argv);
   sigset_t signals;
   sigemptyset(&signals);

@@ -16,13 +16,12 @@ constexpr auto kWatchEvery = std::chrono::seconds(1);
 constexpr auto kLongestCommand = std::chrono::minutes(10);
 // Of a beat when the lease is over: the process, or the whole machine, may have been suspended.
 constexpr auto kLastBeatWithin = std::chrono::seconds(10);
-constexpr auto kLookWithin = std::chrono::seconds(10);
 constexpr auto kRecoverWithin = std::chrono::minutes(1);
 // A larger message would end the stream, not the call.
 constexpr size_t kMaxAnswer = (16U << 20U) - (64U << 10U);
 constexpr const char* kChangesLane = "changes";
-constexpr const char* kFactsLane = "facts";
 constexpr const char* kBeatLane = "beat";
+constexpr int kTermCode = 143;  // of a program that TERM has ended
 constexpr const char* kLeaseOver = "the site was not heard of for a lease";
 
 }  // namespace
@@ -189,15 +188,55 @@ void Agent::Post(const std::string& lane, std::function<void()> step) {
   if (!posted.ok()) parts_.log.Debug("a step was not taken", {{"why", posted.message()}});
 }
 
+Status Agent::Aside(const std::string& lane, Duration limit, std::function<Status()> what) {
+  struct Outcome {
+    Mutex mutex;
+    CondVar known;
+    std::optional<Status> status GUARDED_BY(mutex);
+  };
+  const auto outcome = std::make_shared<Outcome>();  // owners: this call and the step
+  RETURN_IF_ERROR(steps_.Post(lane, [outcome, what = std::move(what)] {
+    const Status status = what();
+    MutexLock lock(outcome->mutex);
+    outcome->status = status;
+    outcome->known.NotifyAll();
+  }));
+  MutexLock lock(outcome->mutex);
+  outcome->known.WaitFor(outcome->mutex, limit,
+                         [&]() NO_LOCK_ANALYSIS { return outcome->status.has_value(); });
+  if (outcome->status) return *outcome->status;
+  return DeadlineExceeded("the pod's folder does not answer");
+}
+
 // --- what is seen
 
 void Agent::Saw(std::vector<sdk::Observation> seen) {
+  NoteEnds(seen);
   Post(kFactsLane, [this, seen = std::move(seen)] {
     const std::vector<v1::Fact> facts = Recorded(seen);
     MutexLock lock(mutex_);
     state_.Put(facts);
     changed_.NotifyAll();
   });
+}
+
+void Agent::NoteEnds(const std::vector<sdk::Observation>& seen) {
+  MutexLock lock(mutex_);
+  for (const sdk::Observation& one : seen) {
+    if (one.state >= sdk::Observation::State::kDown) down_.insert(one.container.str());
+  }
+  changed_.NotifyAll();
+}
+
+void Agent::JudgeEnd(v1::Fact& fact) {
+  if (fact.exit_code() != 0) return;
+  MutexLock lock(mutex_);
+  const auto told = told_to_end_.find(fact.container_id());
+  if (told == told_to_end_.end() || fact.finished_ns() < told->second) return;
+  fact.set_exit_code(kTermCode);
+  fact.set_reason("Error");
+  fact.set_message("exit code 0 after it was told to end, so its work need not be done: " +
+                   leaving_.value_or(""));
 }
 
 void Agent::LogHasGrown(const ContainerId& id) {
@@ -218,6 +257,7 @@ std::vector<v1::Fact> Agent::Recorded(const std::vector<sdk::Observation>& seen)
       unread_->Ended(one.container);
     }
     if (fact.state() == v1::Fact::DOWN && !fact.container_id().empty()) {
+      JudgeEnd(fact);
       const Status written = parts_.folder.WriteExit(fact);
       // Told all the same: a full disk must not make a container immortal. It is tried again when
       // the fact is seen again.
@@ -234,7 +274,10 @@ std::vector<v1::Fact> Agent::Recorded(const std::vector<sdk::Observation>& seen)
 void Agent::LookAround() {
   const auto seen = parts_.backend.Observe(Call::WithTimeout(kLookWithin));
   std::vector<v1::Fact> facts;
-  if (seen.ok()) facts = Recorded(*seen);
+  if (seen.ok()) {
+    NoteEnds(*seen);
+    facts = Recorded(*seen);
+  }
   MutexLock lock(mutex_);
   looking_ = false;
   // Not seen: Watch asks again.
@@ -271,7 +314,7 @@ void Agent::CarryOut(const v1::Command& command, uint64_t stream) {
   if (command.has_open_stream()) {
     answer = OpenStream(call, command);
   } else if (command.has_leave()) {
-    Leave("the site has asked for it");
+    Leave("the site has asked for it", true);
   } else {
     ForgetLogs(command);
     answer = commands_.Carry(call, command);

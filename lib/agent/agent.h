@@ -13,6 +13,7 @@
 #include <deque>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -87,10 +88,15 @@ class Agent final : private FactSink {
   Status Run();
 
   // Stops the containers with their grace, those of an earlier process too, and makes Run return.
-  // Idempotent: the first `why` counts.
+  // Within leave_within also where the pod's folder hangs. Idempotent: the first `why` counts.
+  // Nobody has asked for their end: one that exits with 0 on it is told with 143.
   void Leave(const std::string& why);
 
  private:
+  // Of what is seen: one after the other.
+  static constexpr const char* kFactsLane = "facts";
+  static constexpr auto kLookWithin = std::chrono::seconds(10);
+
   // FactSink.
   void Saw(std::vector<sdk::Observation> facts) override;
   void LogHasGrown(const ContainerId& id) override;
@@ -115,22 +121,32 @@ class Agent final : private FactSink {
 
   // Steps.
   void Post(const std::string& lane, std::function<void()> step);
+  // Runs on a step what the pod's folder may hold up for as long as its file server is away.
+  // kDeadlineExceeded: it has not ended within `limit`, and goes on.
+  Status Aside(const std::string& lane, Duration limit, std::function<Status()> what);
   void LookAround();
   void Beat(SteadyTime began);
   void CarryOut(const v1::Command& command, uint64_t stream);
   v1::Answer OpenStream(const Call& call, const v1::Command& command);
   std::vector<v1::Fact> Recorded(const std::vector<sdk::Observation>& seen);
+  void NoteEnds(const std::vector<sdk::Observation>& seen);
+  // A container that was told to end before its work was done has not succeeded.
+  void JudgeEnd(v1::Fact& fact);
 
   // The logs that go before the command is carried out.
   void ForgetLogs(const v1::Command& command);
   // The site was given part of a log.
   void NoteRead(const v1::Command& command, const v1::Answer& answer);
 
-  // Leaving.
+  // Leaving. `asked`: by the site, which has the containers' end from kubelet.
+  void Leave(const std::string& why, bool asked);
   void LeaveNow(const std::stop_token& stop);
   Status StopEverything(const std::stop_token& stop, SteadyTime deadline);
   // False: it is not known what an earlier process has left.
   bool AwaitRecovered(const std::stop_token& stop, SteadyTime deadline);
+  // Until every container's end is written or told. False: one is not.
+  bool AwaitExits(const std::stop_token& stop, SteadyTime deadline);
+  bool ExitsKeptLocked() REQUIRES_LOCK(mutex_);
   // Until the site has all logs, or the deadline.
   void AwaitLogs(const std::stop_token& stop, SteadyTime deadline);
   // The site's proof in the pod's folder. True: of an end for certain.
@@ -163,6 +179,11 @@ class Agent final : private FactSink {
   SteadyTime next_beat_ GUARDED_BY(mutex_);
   std::optional<SteadyTime> last_beat_by_ GUARDED_BY(mutex_);  // the lease is over
   std::optional<std::string> leaving_ GUARDED_BY(mutex_);      // why
+  bool leave_asked_ GUARDED_BY(mutex_) = false;                // by the site
+  // What has ended, whether or not the folder has taken it; "": the sandbox.
+  std::set<std::string> down_ GUARDED_BY(mutex_);
+  // When a container was told to end by an agent that leaves unasked: Unix nanoseconds.
+  std::map<std::string, int64_t> told_to_end_ GUARDED_BY(mutex_);
   SteadyTime leave_by_ GUARDED_BY(mutex_) = SteadyTime::max();
   std::optional<Status> ended_ GUARDED_BY(mutex_);    // nothing runs any more; or why something may
   std::optional<Status> refused_ GUARDED_BY(mutex_);  // for ever

@@ -91,8 +91,8 @@ Status Commands::Change(const Call& call, const v1::Command& command) {
 
 Status Commands::RefuseGone(const std::string& id) {
   if (!IsFullId(id)) return InvalidArgument("the id is not 64 hex digits");
-  if (folder_.IsGone(sandbox_.str())) return FailedPrecondition("the sandbox was stopped");
-  if (!folder_.IsGone(id)) return {};
+  if (folder_.IsRefused(sandbox_.str())) return FailedPrecondition("the sandbox was stopped");
+  if (!folder_.IsRefused(id)) return {};
   return FailedPrecondition("container \"" + id + "\" was stopped or removed");
 }
 

@@ -11,6 +11,8 @@ constexpr uint32_t kProtocolSpoken = 1;
 constexpr auto kWelcomeWithin = std::chrono::seconds(20);
 constexpr auto kWriteWithin = std::chrono::seconds(30);
 constexpr auto kReadSlice = std::chrono::milliseconds(500);
+constexpr auto kStoreTermWithin = std::chrono::seconds(10);  // in which nobody watches the lease
+constexpr const char* kTermLane = "term";
 constexpr auto kIdle = std::chrono::seconds(1);
 
 // Nobody serves this agent ever again.
@@ -76,7 +78,9 @@ Status Agent::Greet(Stream& stream) {
     RETURN_IF_ERROR(state_.OnWelcome(first.welcome(), said));
     // From here on; a command comes only after it is stored.
   }
-  return parts_.folder.StoreTerm(first.welcome().term());
+  // Aside: this thread watches the lease.
+  return Aside(kTermLane, kStoreTermWithin,
+               [this, term = first.welcome().term()] { return parts_.folder.StoreTerm(term); });
 }
 
 Status Agent::TakeRefusal(const v1::Refused& refused) {

@@ -16,6 +16,10 @@ constexpr auto kAfterKill = std::chrono::seconds(5);
 constexpr auto kToTell = std::chrono::seconds(2);
 constexpr auto kToSave = std::chrono::seconds(1);  // of that, the last bytes of logs
 constexpr auto kLookAtLogs = std::chrono::milliseconds(100);
+// The mark of the pod's end in its folder, before its containers are stopped all the same.
+constexpr auto kToMark = std::chrono::seconds(2);
+constexpr auto kWriteAgain = std::chrono::seconds(1);
+constexpr const char* kGoneLane = "gone";
 constexpr auto kLookForStop = std::chrono::milliseconds(100);  // nobody tells of it
 
 std::chrono::seconds GraceOf(const v1::Fact& fact) {
@@ -32,10 +36,13 @@ std::chrono::seconds GraceOf(const v1::Fact& fact) {
 
 }  // namespace
 
-void Agent::Leave(const std::string& why) {
+void Agent::Leave(const std::string& why) { Leave(why, false); }
+
+void Agent::Leave(const std::string& why, bool asked) {
   MutexLock lock(mutex_);
   if (leaving_) return;
   leaving_ = why;
+  leave_asked_ = asked;
   leave_by_ = parts_.clock.Steady() + options_.leave_within;
   leaver_ = std::jthread([this](const std::stop_token& stop) { LeaveNow(stop); });
 }
@@ -48,6 +55,8 @@ void Agent::LeaveNow(const std::stop_token& stop) {
     parts_.log.Info("the agent leaves", {{"why", *leaving_}});
   }
   Status end = StopEverything(stop, deadline);
+  if (end.ok() && !AwaitExits(stop, deadline))
+    end = DeadlineExceeded("the end of a container is neither written nor told");
   if (!end.ok()) parts_.log.Error("the pod has not ended", {{"why", end.ToString()}});
   if (keeper_ && !keeper_->AwaitSaved(deadline + kToSave))
     parts_.log.Error("not all logs are saved for the site", {});
@@ -57,6 +66,39 @@ void Agent::LeaveNow(const std::stop_token& stop) {
   proven_ = proven;
   ended_ = std::move(end);
   changed_.NotifyAll();
+}
+
+bool Agent::ExitsKeptLocked() {
+  return std::all_of(state_.facts().begin(), state_.facts().end(), [&](const auto& entry) {
+    const auto& [id, fact] = entry;
+    if (id.empty() || fact.state() != v1::Fact::DOWN) return fact.state() >= v1::Fact::DOWN;
+    return parts_.folder.HasExit(ContainerId(id)) || state_.told_all();
+  });
+}
+
+bool Agent::AwaitExits(const std::stop_token& stop, SteadyTime deadline) {
+  while (true) {
+    {
+      MutexLock lock(mutex_);
+      const auto over = [&]()
+                            NO_LOCK_ANALYSIS { return stop.stop_requested() || ExitsKeptLocked(); };
+      const SteadyTime limit = std::min(deadline, parts_.clock.Steady() + kWriteAgain);
+      changed_.WaitUntil(mutex_, limit, over);
+      if (ExitsKeptLocked()) return true;
+    }
+    const Duration left = deadline - parts_.clock.Steady();
+    if (stop.stop_requested() || left <= Duration::zero()) return false;
+    // Behind those that are under way. What has failed is tried again.
+    const Status written = Aside(kFactsLane, left, [this] {
+      ASSIGN_OR_RETURN(const auto seen, parts_.backend.Observe(Call::WithTimeout(kLookWithin)));
+      Recorded(seen);
+      return Status::Ok();
+    });
+    if (!written.ok()) {
+      parts_.log.Warning("the ends of containers are not all written",
+                         {{"why", written.ToString()}});
+    }
+  }
 }
 
 // Nobody tells of an acknowledgement: it is in a file of the container's shim.
@@ -97,8 +139,12 @@ bool Agent::LeaveWord(bool ended) {
 }
 
 Status Agent::StopEverything(const std::stop_token& stop, SteadyTime deadline) {
-  // First: nothing starts from here on, also in the next process.
-  const Status marked = parts_.folder.MarkGone(options_.sandbox.str());
+  // First: nothing starts from here on, also in the next process. A folder that hangs holds up the
+  // proof of the end (LeaveWord) and not the end: the site may count on it (fence).
+  const std::string pod_id = options_.sandbox.str();
+  parts_.folder.Refuse(pod_id);
+  const Status marked =
+      Aside(kGoneLane, kToMark, [this, pod_id] { return parts_.folder.MarkGone(pod_id); });
   if (!marked.ok()) {
     parts_.log.Error("the end of the pod cannot be stored", {{"error", marked.ToString()}});
   }
@@ -114,6 +160,10 @@ Status Agent::StopEverything(const std::stop_token& stop, SteadyTime deadline) {
   Status failed;
   for (const auto& [id, fact] : facts) {
     if (id.empty() || fact.state() >= v1::Fact::DOWN) continue;
+    {
+      MutexLock lock(mutex_);
+      if (!leave_asked_) told_to_end_.emplace(id, parts_.clock.WallNanos());
+    }
     const auto left = std::chrono::duration_cast<std::chrono::seconds>(
         std::max(Duration::zero(), kill_by - parts_.clock.Steady()));
     const Status stopped =
@@ -145,7 +195,8 @@ bool Agent::AwaitEnds(const std::stop_token& stop, SteadyTime deadline, bool san
   const auto ended = [&]() NO_LOCK_ANALYSIS {
     if (stop.stop_requested()) return true;
     return std::all_of(state_.facts().begin(), state_.facts().end(), [&](const auto& entry) {
-      return entry.second.state() >= v1::Fact::DOWN || (entry.first.empty() && !sandbox);
+      return entry.second.state() >= v1::Fact::DOWN || down_.count(entry.first) != 0 ||
+             (entry.first.empty() && !sandbox);
     });
   };
   return changed_.WaitUntil(mutex_, deadline, ended) && !stop.stop_requested();

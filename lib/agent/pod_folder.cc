@@ -82,8 +82,14 @@ Status PodFolder::StoreTerm(uint64_t term) {
   return {};
 }
 
+void PodFolder::Refuse(const std::string& id) {
+  MutexLock lock(mutex_);
+  refused_.insert(id);
+}
+
 Status PodFolder::MarkGone(const std::string& id) {
   if (!IsFullId(id)) return InvalidArgument("the id is not 64 hex digits");
+  Refuse(id);
   if (IsGone(id)) return {};
   RETURN_IF_ERROR(Write("/gone/" + id, std::string(kFileVersion)));
   MutexLock lock(mutex_);
@@ -94,6 +100,11 @@ Status PodFolder::MarkGone(const std::string& id) {
 bool PodFolder::IsGone(const std::string& id) {
   MutexLock lock(mutex_);
   return gone_.count(id) != 0;
+}
+
+bool PodFolder::IsRefused(const std::string& id) {
+  MutexLock lock(mutex_);
+  return refused_.count(id) != 0 || gone_.count(id) != 0;
 }
 
 Status PodFolder::Beat() {
@@ -155,6 +166,11 @@ Status PodFolder::WriteExit(const v1::Fact& fact) {
   MutexLock lock(mutex_);
   exits_.insert(id);
   return {};
+}
+
+bool PodFolder::HasExit(const ContainerId& container) {
+  MutexLock lock(mutex_);
+  return exits_.count(container.str()) != 0;
 }
 
 }  // namespace interlink::agent

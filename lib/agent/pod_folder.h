@@ -42,9 +42,15 @@ class PodFolder {
   uint64_t highest_term();
   Status StoreTerm(uint64_t term);
 
-  // From now on, and for the pod's life, `id` is not started. Idempotent.
+  // From now on this process does not start `id`. Waits for no disk.
+  void Refuse(const std::string& id);
+  // For the pod's life, `id` is not started. Refuses it first, whatever comes of the mark.
+  // Idempotent.
   Status MarkGone(const std::string& id);
+  // It is marked, for every later process.
   bool IsGone(const std::string& id);
+  // This process does not start it.
+  bool IsRefused(const std::string& id);
 
   // Beats. kNotFound: the site has given the pod up. Any other error: unknown, as good as silence.
   Status Beat();
@@ -60,6 +66,8 @@ class PodFolder {
   // Writes the file unless there is one: an end does not change. REQUIRES: `fact` is a container's
   // end.
   Status WriteExit(const v1::Fact& fact);
+  // It is written.
+  bool HasExit(const ContainerId& container);
 
  private:
   PodFolder(std::string folder, const SandboxId& sandbox, std::string nonce)
@@ -78,6 +86,7 @@ class PodFolder {
   Mutex mutex_;
   uint64_t term_ GUARDED_BY(mutex_) = 0;
   std::set<std::string> gone_ GUARDED_BY(mutex_);
+  std::set<std::string> refused_ GUARDED_BY(mutex_);  // by this process
   std::set<std::string> exits_ GUARDED_BY(mutex_);
   uint64_t beats_ GUARDED_BY(mutex_) = 0;
 };

@@ -79,7 +79,7 @@ std::string ProofWords(const Pod& pod) {
     return "; waiting for the proof that nothing of it runs any more";
   }
   std::string words = "; its agent has not said that everything has ended: ";
-  if (const int64_t by = EndsBy(pod); by != 0) {
+  if (const int64_t by = EndsBy(pod); by != 0 && by < kNoLimit) {
     return words + "it has when its time limit is over, at " + TimeWords(by);
   }
   return words + "without a time limit only a person can say it (interlink-api forget --dead)";

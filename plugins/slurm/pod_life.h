@@ -28,6 +28,9 @@ inline constexpr int kMostSubmissions = 5;  // but for those that found SLURM's 
 // then nothing of it runs.
 inline constexpr auto kAfterLimit = std::chrono::minutes(10);
 
+// The end of a job that has no time limit: of the year 9999.
+inline constexpr int64_t kNoLimit = 253'402'300'799;
+
 // A pod without a shared folder that is given back: its agent is asked to go, and its job is let
 // run for so long, since a job that is cancelled takes the agent's way to the hub, and its last
 // word, with it. An agent that was killed is back within a few seconds.

@@ -75,7 +75,8 @@ void SlurmProvisioner::TakePoll(const Poll& poll, SteadyTime asked) {
     pod.seen = sighting;
     int64_t limit = 0;
     for (const Job& job : sighting.jobs) {
-      if (job.state == "RUNNING") limit = std::max(limit, job.end_time);
+      if (job.state != "RUNNING") continue;
+      limit = std::max(limit, job.end_time == 0 ? kNoLimit : job.end_time);
     }
     if (limit > 0) pod.limit_at = limit;
     for (const JobIdentity& job : sighting.gone) pod.gone.insert(job.id);

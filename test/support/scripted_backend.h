@@ -34,6 +34,8 @@ struct World {
     int exit_code = 0;
     std::string config;
     std::map<std::string, std::string> volume_images = {};
+    int stopped_code = 143;  // of a stop
+    int64_t finished_ns = 9;
   };
   Mutex mutex;
   std::map<SandboxId, Pod> pods GUARDED_BY(mutex);
@@ -177,11 +179,14 @@ class ScriptedBackend final : public sdk::Backend {
   Status StopContainer(const Call&, const SandboxId&, const ContainerId& id,
                        std::chrono::seconds) override {
     RETURN_IF_ERROR(Failure("StopContainer"));
+    int code = 143;
     {
       MutexLock lock(world_.mutex);
       if (world_.loses_stop.erase(id) != 0) return {};
+      if (const auto unit = world_.units.find(id); unit != world_.units.end())
+        code = unit->second.stopped_code;
     }
-    return End(id, 143);
+    return End(id, code);
   }
   Status RemoveContainer(const Call&, const SandboxId&, const ContainerId& id) override {
     RETURN_IF_ERROR(Failure("RemoveContainer"));
@@ -295,7 +300,7 @@ class ScriptedBackend final : public sdk::Backend {
     fact.volume_images = unit.volume_images;
     fact.exit_code = unit.exit_code;
     fact.started_ns = unit.state >= World::State::kUp ? 6 : 0;
-    fact.finished_ns = unit.state == World::State::kDown ? 9 : 0;
+    fact.finished_ns = unit.state == World::State::kDown ? unit.finished_ns : 0;
     return fact;
   }
 

@@ -205,6 +205,21 @@ TEST_CASE("A time limit that was moved counts, after a restart of the site too")
   CHECK(lab.Now() > moved + 600);
 }
 
+// The limit of before would have been the proof of its end while it ran.
+TEST_CASE("A time limit that was taken away proves nothing, after a restart of the site neither") {
+  FolderlessLab lab;
+  const int64_t first = lab.Now() + 3600;
+  lab.RunLone(first);
+  REQUIRE(lab.Until([&] { return lab.Record(kLone).limit_at == first; }));
+  lab.SetJobEnd(7, 0);
+  REQUIRE(lab.Until([&] { return lab.Record(kLone).limit_at == kNoLimit; }));
+  lab.provisioner.reset();
+  lab.ForgetJobs();
+  lab.StartLone();
+  lab.Pass(seconds(first + 7200 - lab.Now()));
+  CHECK_FALSE(lab.Ended(kLone));
+}
+
 TEST_CASE("An agent that is heard lives, whatever SLURM and its clock say") {
   FolderlessLab lab;
   lab.RunLone(lab.Now() + 60);
