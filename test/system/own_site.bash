@@ -2,7 +2,7 @@
 
 cri() { timeout 60 "$LAB_BUILD/bin/interlink-cri" "$@"; }
 api() { timeout 60 "$LAB_BUILD/bin/interlink-api" "$@"; }
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+free_port() { PYTHONPATH="$BATS_TEST_DIRNAME/../support/lab" python3 -c 'import settings; print(settings.free_port())'; }
 
 # Those whose pids are in `daemons`.
 end_daemons() {

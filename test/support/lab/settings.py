@@ -4,6 +4,7 @@ import datetime
 import hashlib
 import json
 import os
+import random
 import socket
 import subprocess
 
@@ -16,14 +17,20 @@ _given = set()
 
 
 def free_port():
-    """Another one each time: nobody holds those that were given before."""
-    while True:
+    """Another one each time, and none that the kernel gives to a connection before it is used."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        first_given_out = int(f.read().split()[0])
+    for _ in range(1000):
+        port = random.randrange(10000, first_given_out)
         with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
         if port not in _given:
             _given.add(port)
             return port
+    raise RuntimeError(f"no free port from 10000 to {first_given_out}")
 
 
 def utc_now():
