@@ -172,9 +172,14 @@ EOF
   pod=$(start_job_pod limit '.annotations = {"slurm.interlink.io/time": "1"}')
   heard=$(start_in_job "$pod" heard limit . sh -c 'trap "exit 5" TERM; while :; do sleep 0.2; done')
   deaf=$(start_in_job "$pod" deaf limit . sh -c 'trap "" TERM; while :; do sleep 0.2; done')
+  # What has saved its work has not done it; what was done before has.
+  saved=$(start_in_job "$pod" saved limit . sh -c 'trap "exit 0" TERM; while :; do sleep 0.2; done')
+  complete=$(start_in_job "$pod" complete limit . true)
   eventually 180 pod_is_down "$pod"
   same 5 "$(exit_code "$heard")"
   same 137 "$(exit_code "$deaf")"
+  same "143 Error" "$(exit_code "$saved") $(exit_reason "$saved")"
+  same "0 Completed" "$(exit_code "$complete") $(exit_reason "$complete")"
 }
 
 @test "a job of a stronger partition takes a pod's machine: the pod leaves with its own code" {
