@@ -9,7 +9,7 @@ build=(cmake ninja-build g++ git ccache mold pkg-config
   libyaml-cpp-dev libspdlog-dev libcli11-dev libarchive-dev libseccomp-dev zlib1g-dev libzstd-dev prometheus-cpp-dev)
 run=(crun containernetworking-plugins iptables nftables iproute2)
 test=(catch2 libcpp-httplib-dev bats clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev docker-registry nginx-light
-  sqlite3 jq curl python3 openssl procps file util-linux binutils ca-certificates
+  sqlite3 jq curl python3 openssl procps file util-linux mount e2fsprogs binutils ca-certificates
   slurmctld slurmd slurm-client slurmdbd munge mariadb-server-core charliecloud-runtime
   mariadb-client-core)
 case "${1:-}" in
