@@ -189,14 +189,20 @@ TEST_CASE("what is tried again is told with the reason, until it succeeds") {
   };
   lab.world.Fail(step, ResourceExhausted("\"/jobs/1\": no space left\non the device"));
 
-  // Those that do not come to an end are answered all the same.
-  REQUIRE(lab.Run(pod, lab.PodBody("a"), std::chrono::milliseconds(1)).ok());
-  if (step != "RunSandbox") REQUIRE(lab.Create(pod, unit, lab.UnitBody("c")).ok());
-  if (step == "StartContainer") REQUIRE(lab.StartUnit(pod, unit).ok());
-  if (step == "StopContainer") REQUIRE(lab.StopUnit(pod, unit).ok());
-  if (step == "RemoveContainer") REQUIRE(lab.RemoveUnit(pod, unit).ok());
-  if (step == "StopSandbox") REQUIRE(lab.StopPod(pod).ok());
-  if (step == "RemoveSandbox") REQUIRE(lab.RemovePod(pod).ok());
+  // The one that does not come to an end is answered all the same; the others are waited for.
+  const auto wait = [&](std::initializer_list<std::string> steps) {
+    return std::ranges::find(steps, step) == steps.end() ? SiteLab::kSettles : SiteLab::kShort;
+  };
+  REQUIRE(lab.Run(pod, lab.PodBody("a"), wait({"RunSandbox"})).ok());
+  if (step != "RunSandbox") {
+    const Duration creation = wait({"PrepareImage", "CreateContainer"});
+    REQUIRE(lab.Create(pod, unit, lab.UnitBody("c"), creation).ok());
+  }
+  if (step == "StartContainer") REQUIRE(lab.StartUnit(pod, unit, SiteLab::kShort).ok());
+  if (step == "StopContainer") REQUIRE(lab.StopUnit(pod, unit, SiteLab::kShort).ok());
+  if (step == "RemoveContainer") REQUIRE(lab.RemoveUnit(pod, unit, SiteLab::kShort).ok());
+  if (step == "StopSandbox") REQUIRE(lab.StopPod(pod, SiteLab::kShort).ok());
+  if (step == "RemoveSandbox") REQUIRE(lab.RemovePod(pod, SiteLab::kShort).ok());
 
   const std::string expected =
       step + " has failed and is tried again: \"/jobs/1\": no space left on the device";
@@ -212,7 +218,7 @@ TEST_CASE("what was tried again for less is not told of an end") {
   REQUIRE(lab.LinkNode().ok());
   const SandboxId pod = MintSandboxId();
   lab.world.Fail("RunSandbox", Unavailable("the disk does not answer"));
-  REQUIRE(lab.Run(pod, lab.PodBody("a"), std::chrono::milliseconds(1)).ok());
+  REQUIRE(lab.Run(pod, lab.PodBody("a"), SiteLab::kShort).ok());
   REQUIRE(
       Eventually([&] { return !lab.site->GetSandbox(lab.caller.node, pod)->retrying().empty(); }));
 

@@ -259,7 +259,11 @@ struct SiteLab {
     return future.get();
   }
 
-  static Call call() { return Call::WithTimeout(std::chrono::seconds(10)); }
+  // What a request waits for its end, and less than Wait does: far more than one takes on a busy
+  // machine. A test whose step does not come to an end gives kShort.
+  static constexpr Duration kSettles = std::chrono::seconds(20);
+  static constexpr Duration kShort = std::chrono::milliseconds(50);
+  static Call call() { return Call::WithTimeout(std::chrono::seconds(25)); }
 
   std::string PodBody(const std::string& name, const std::string& uid = "u",
                       const std::string& handler = "test") const {
@@ -281,43 +285,42 @@ struct SiteLab {
   }
 
   Result<SandboxAnswer> Run(const SandboxId& id, const std::string& body,
-                            Duration wait = std::chrono::seconds(2)) {
+                            Duration wait = kSettles) {
     return Wait<SandboxAnswer>(
         [&](auto reply) { site->RunSandbox(call(), caller, id, body, wait, reply); });
   }
-  Result<SandboxAnswer> StopPod(const SandboxId& id, Duration wait = std::chrono::seconds(2)) {
+  Result<SandboxAnswer> StopPod(const SandboxId& id, Duration wait = kSettles) {
     return Wait<SandboxAnswer>(
         [&](auto reply) { site->StopSandbox(call(), caller, id, "test", wait, reply); });
   }
-  Result<SandboxAnswer> RemovePod(const SandboxId& id, Duration wait = std::chrono::seconds(2)) {
+  Result<SandboxAnswer> RemovePod(const SandboxId& id, Duration wait = kSettles) {
     return Wait<SandboxAnswer>(
         [&](auto reply) { site->RemoveSandbox(call(), caller, id, "test", wait, reply); });
   }
   Result<ContainerAnswer> Create(const SandboxId& pod, const ContainerId& id,
-                                 const std::string& body) {
-    return Wait<ContainerAnswer>([&](auto reply) {
-      site->CreateContainer(call(), caller, pod, id, body, std::chrono::seconds(2), reply);
-    });
+                                 const std::string& body, Duration wait = kSettles) {
+    return Wait<ContainerAnswer>(
+        [&](auto reply) { site->CreateContainer(call(), caller, pod, id, body, wait, reply); });
   }
-  Result<ContainerAnswer> StartUnit(const SandboxId& pod, const ContainerId& id) {
-    return Wait<ContainerAnswer>([&](auto reply) {
-      site->StartContainer(call(), caller, pod, id, "test", std::chrono::seconds(2), reply);
-    });
+  Result<ContainerAnswer> StartUnit(const SandboxId& pod, const ContainerId& id,
+                                    Duration wait = kSettles) {
+    return Wait<ContainerAnswer>(
+        [&](auto reply) { site->StartContainer(call(), caller, pod, id, "test", wait, reply); });
   }
-  Result<ContainerAnswer> StopUnit(const SandboxId& pod, const ContainerId& id) {
+  Result<ContainerAnswer> StopUnit(const SandboxId& pod, const ContainerId& id,
+                                   Duration wait = kSettles) {
     interlink::v1::StopContainerRequest request;
     request.set_handler("test");
-    return Wait<ContainerAnswer>([&](auto reply) {
-      site->StopContainer(call(), caller, pod, id, request, std::chrono::seconds(2), reply);
-    });
+    return Wait<ContainerAnswer>(
+        [&](auto reply) { site->StopContainer(call(), caller, pod, id, request, wait, reply); });
   }
-  Result<ContainerAnswer> RemoveUnit(const SandboxId& pod, const ContainerId& id) {
-    return Wait<ContainerAnswer>([&](auto reply) {
-      site->RemoveContainer(call(), caller, pod, id, "test", std::chrono::seconds(2), reply);
-    });
+  Result<ContainerAnswer> RemoveUnit(const SandboxId& pod, const ContainerId& id,
+                                     Duration wait = kSettles) {
+    return Wait<ContainerAnswer>(
+        [&](auto reply) { site->RemoveContainer(call(), caller, pod, id, "test", wait, reply); });
   }
   Result<site::Answer<interlink::v1::PullRecord>> Pull(const std::string& tag,
-                                                       Duration wait = std::chrono::seconds(2)) {
+                                                       Duration wait = kSettles) {
     interlink::v1::PullImageRequest request;
     request.set_pull_id(MintSandboxId().str());
     request.mutable_image()->set_image(tag);
