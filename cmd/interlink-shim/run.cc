@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "commands.h"
@@ -57,7 +58,8 @@ class Shim {
   static void OnSignal(void* self, uint32_t events);
   void Reap();
   void HandleNext(int64_t deadline_ms);
-  // When TickLease must be called; -1: need not.
+  // When the lease is over: counted from the start, from the end of the last watch or, once it has
+  // acted, from its last try. -1: never, as things are.
   int64_t LeaseDeadline() const;
   void TickLease(int64_t now_ms);
 
@@ -127,17 +129,14 @@ void Shim::HandleNext(int64_t deadline_ms) {
 }
 
 int64_t Shim::LeaseDeadline() const {
-  return lease_ms_ == 0 || container_.ending() || sessions_.watched() ? -1 : lease_end_ms_;
+  if (lease_ms_ == 0 || container_.ending() || sessions_.watched()) return -1;
+  return std::max(lease_end_ms_, sessions_.watch_ended_ms() + lease_ms_);
 }
 
 // Whoever runs this container is gone, and somebody else may count on its end.
 void Shim::TickLease(int64_t now_ms) {
-  if (lease_ms_ == 0 || container_.ending()) return;
-  if (sessions_.watched()) {
-    lease_end_ms_ = now_ms + lease_ms_;
-    return;
-  }
-  if (now_ms < lease_end_ms_) return;
+  const int64_t deadline_ms = LeaseDeadline();
+  if (deadline_ms < 0 || now_ms < deadline_ms) return;
   const Outcome ended = container_.End("ended by its lease: nobody watched it any more");
   if (!ended.ok()) Note(ended);
   lease_end_ms_ = now_ms + kAgainMs;

@@ -271,11 +271,16 @@ void Sessions::ClientGone(Session& session) {
   Free(session);
 }
 
+void Sessions::NoteWatch(const Session& session) {
+  if (session.role == Session::Role::kWatch) watch_ended_ms_ = NowMs();
+}
+
 void Sessions::Leave(Session& session) {
   if (!session.connected()) {
     Free(session);
     return;
   }
+  NoteWatch(session);
   session.role = Session::Role::kLeaving;
   session.deadline_ms = NowMs() + kLeaveMs;
   if (session.outbox.waiting() == 0) {
@@ -287,6 +292,7 @@ void Sessions::Leave(Session& session) {
 
 void Sessions::Free(Session& session) {
   if (session.role == Session::Role::kFree) return;
+  NoteWatch(session);
   if (session.connected() && session.input.data() != nullptr) {
     // Unread input would turn our close into a reset.
     while (recv(session.socket.fd.get(), session.input.data(), kMaxFrame, MSG_DONTWAIT) > 0) {

@@ -83,6 +83,8 @@ class Sessions {
   bool runtime_busy() const;
   // Somebody waits for the container's end.
   bool watched() const;
+  // When the last watch ended, of those that have; 0: none has.
+  int64_t watch_ended_ms() const { return watch_ended_ms_; }
   // Somebody has still to be told something.
   bool busy() const;
   void Tick(int64_t now_ms);
@@ -108,6 +110,8 @@ class Sessions {
   void WatchSocket(Session& session);
   void SettleSent(Session& session, Outbox::Sent sent);
   void ClientGone(Session& session);
+  // Before its role changes: notes the end of a watch.
+  void NoteWatch(const Session& session);
   void Leave(Session& session);
   void Free(Session& session);
 
@@ -134,6 +138,7 @@ class Sessions {
   Loop& loop_;
   Strays& strays_;
   Container& container_;
+  int64_t watch_ended_ms_ = 0;
   Source listener_;
   // Slots are made when they are first needed and used again: memory that is not touched is not
   // there.
