@@ -256,18 +256,18 @@ TEST_CASE("a creation whose backend says that it need not wait is asked for agai
   const ContainerId unit = MintContainerId();
   REQUIRE(lab.Run(pod, lab.PodBody("a")).ok());
   lab.world.Fail("CreateContainer", Unavailable("its image is being sent"));
-  CHECK(lab.Create(pod, unit, lab.UnitBody("c")).ok());  // asked for
+  CHECK(lab.Create(pod, unit, lab.UnitBody("c"), SiteLab::kShort).ok());
+  REQUIRE(Eventually([&] { return lab.world.AskedFor("CreateContainer") > 0; }));
   sdk::Observation ready;
   ready.node = lab.caller.node;
   ready.sandbox = pod;
   ready.container = unit;
 
   int asked = lab.world.AskedFor("CreateContainer");
-  REQUIRE(asked > 0);
   for (int i = 0; i < kTimes; ++i) {
     lab.site->HostFor("scripted").Report({ready});
     REQUIRE(Eventually([&] { return lab.world.AskedFor("CreateContainer") > asked; },
-                       std::chrono::seconds(5)));
+                       std::chrono::seconds(15)));
     asked = lab.world.AskedFor("CreateContainer");
   }
   lab.world.Fail("CreateContainer", {});
@@ -314,7 +314,7 @@ TEST_CASE("a container's back-off begins anew when a call has succeeded") {
   ready.sandbox = pod;
   ready.container = unit;
   lab.world.Fail("CreateContainer", Unavailable("its image is being sent"));
-  CHECK(lab.Create(pod, unit, lab.UnitBody("c")).ok());
+  CHECK(lab.Create(pod, unit, lab.UnitBody("c"), SiteLab::kShort).ok());
   for (int i = 1; i < 10; ++i) {
     REQUIRE(Eventually([&] { return lab.world.AskedFor("CreateContainer") >= i; }));
     lab.site->HostFor("scripted").Report({ready});
@@ -325,10 +325,11 @@ TEST_CASE("a container's back-off begins anew when a call has succeeded") {
   REQUIRE(Eventually([&] { return seen() == SEEN_CREATED; }));
 
   lab.world.Fail("StartContainer", Unavailable("the network is away"));
-  REQUIRE(lab.StartUnit(pod, unit).ok());
+  REQUIRE(lab.StartUnit(pod, unit, SiteLab::kShort).ok());
+  REQUIRE(Eventually([&] { return lab.world.AskedFor("StartContainer") > 0; }));
   lab.world.Fail("StartContainer", {});
 
-  CHECK(Eventually([&] { return seen() == SEEN_UP; }, std::chrono::seconds(5)));
+  CHECK(Eventually([&] { return seen() == SEEN_UP; }, std::chrono::seconds(20)));
 }
 
 // The other container's earlier look found it too early, and no later one was arranged.
@@ -350,7 +351,7 @@ TEST_CASE("a stop without effect is asked for again, also when another container
   const auto later = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
   REQUIRE(Eventually([&] { return std::chrono::steady_clock::now() > later; }));
 
-  CHECK_FALSE(lab.StopUnit(pod, second)->settled);
+  CHECK_FALSE(lab.StopUnit(pod, second, SiteLab::kShort)->settled);
 
   CHECK(Eventually(
       [&] { return lab.site->GetContainer(lab.caller.node, pod, second)->seen() == SEEN_DOWN; },
