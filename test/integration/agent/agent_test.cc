@@ -157,9 +157,9 @@ TEST_CASE("a restart of the site is a new term, and loses nothing") {
   }));
   lab.StartHub();
 
+  REQUIRE(Eventually([&] { return lab.events.complete_reports() > reports; }));
   REQUIRE(Seen(lab, State::kDown));
   CHECK(lab.events.Latest(kContainer).exit_code == 7);
-  CHECK(lab.events.complete_reports() > reports);
   CHECK(lab.Log(kContainer).empty());
 }
 
@@ -197,7 +197,7 @@ TEST_CASE("an agent that leaves stops its containers first and tells their ends"
   const std::string folder = lab.folder.File("pod-" + lab.nonce);
   CHECK(ReadFile(folder + "/left").value_or("") == "1 " + lab.nonce + " ended\n");
   CHECK(ReadFile(folder + "/fenced").status().code() == Code::kNotFound);
-  CHECK(lab.hub->HasLeft(lab.pod).value());
+  CHECK(Eventually([&] { return lab.hub->HasLeft(lab.pod).value_or(false); }));
 }
 
 // The hub's answer to the farewell overtakes what gRPC says of the write, which then is an error.

@@ -347,7 +347,9 @@ TEST_CASE("a terminal is one: size, control characters and job control") {
   CHECK(session.Says("43 132"));
   session.Type("\x03");
   CHECK(session.Says("interrupted"));
-  session.Type("\x04");
+  // A shell whose read is interrupted may be at its end before this comes.
+  static_cast<void>(
+      shim::SendFrame(session.end.get(), shim::FrameType::kStdin, "\x04", session.limit));
   session.Says("the end");
   CHECK(session.code == 6);
 }

@@ -72,7 +72,7 @@ TEST_CASE("a token is renewed before it ends, and at once when the site refuses 
   GrantLab lab;
   lab.Grant("short", 1);
   const auto tokens = lab.Open();
-  REQUIRE(tokens->Wait(GrantLab::Soon()).value() == "short");
+  REQUIRE(Eventually([&] { return tokens->Token().value_or("") == "short"; }));
 
   lab.Grant("long");
   CHECK(Eventually([&] { return tokens->Token().value_or("") == "long"; }));
@@ -112,7 +112,7 @@ TEST_CASE("a token that has ended is not used, though there is no other") {
   GrantLab lab;
   lab.Grant("short", 1);
   const auto tokens = lab.Open();
-  REQUIRE(tokens->Wait(GrantLab::Soon()).ok());
+  REQUIRE(Eventually([&] { return tokens->Token().ok(); }));
 
   lab.issuer.Answer("/token", 500, "");
 

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/call.h"
+#include "base/clock.h"
 #include "base/rollback.h"
 #include "base/step_pool.h"
 #include "base/timer.h"
@@ -97,9 +98,11 @@ TEST_CASE("a timer fires in order and not after a cancel") {
       fired.push_back(i);
     };
   };
-  timer.After(std::chrono::milliseconds(30), note(2));
-  timer.After(std::chrono::milliseconds(5), note(1));
-  const auto key = timer.After(std::chrono::milliseconds(10), note(9));
+  // Far enough off that the cancel comes before it on a busy machine, too.
+  const SteadyTime soon = SystemClock().Steady() + std::chrono::seconds(3);
+  timer.At(soon + std::chrono::milliseconds(30), note(2));
+  timer.At(soon, note(1));
+  const auto key = timer.At(soon + std::chrono::milliseconds(10), note(9));
   CHECK(timer.Cancel(key));
   CHECK_FALSE(timer.Cancel(key));
   REQUIRE(Eventually([&] {

@@ -223,8 +223,15 @@ TEST_CASE("slow clients get 408 or an end, never for ever") {
   HttpServerOptions options;
   options.head_timeout = std::chrono::milliseconds(100);
   options.body_timeout = std::chrono::milliseconds(100);
-  options.idle_timeout = std::chrono::milliseconds(150);
+  const bool silent = GENERATE(false, true);
+  if (silent) options.idle_timeout = std::chrono::milliseconds(150);
   ServerFixture fixture(std::move(options));
+  if (silent) {
+    RawPeer peer(fixture.server->port());
+    CHECK(peer.ReadToEnd().empty());
+    CHECK(fixture.requests == 0);
+    return;
+  }
 
   SECTION("a head that does not end") {
     RawPeer peer(fixture.server->port());
@@ -244,10 +251,6 @@ TEST_CASE("slow clients get 408 or an end, never for ever") {
     RawPeer peer(fixture.server->port());
     peer.Send("PUT /a HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc");
     CHECK_THAT(peer.ReadToEnd(), Catch::StartsWith("HTTP/1.1 408"));
-  }
-  SECTION("nothing at all is closed without a word") {
-    RawPeer peer(fixture.server->port());
-    CHECK(peer.ReadToEnd().empty());
   }
   CHECK(fixture.requests == 0);
 }
