@@ -5,7 +5,7 @@
 story() {
   local id
   { grep -E "WRONG|^storm: " "$1" || true; } | cut -c1-400
-  id=$(grep WRONG "$1" | grep -oE '[0-9a-f]{64}' | head -n 1) || true
+  id=$(grep WRONG "$1" | grep -oE '[0-9a-f]{64}|[0-9a-f]{12}' | head -n 1) || true
   [ -z "$id" ] || { grep -h -- "${id:0:12}" "$LAB_DIR"/log/interlink-{api,cri-1}.log || true; } | sort | tail -n 30 | cut -c1-400
   cat "$1"
 }

@@ -229,6 +229,7 @@ func (p *pod) startContainer(s *storm, c *container) {
 			return true, nil
 		}
 		if next {
+			s.expectNothing(c.ids...) // never started: the next attempt takes their place
 			answer, err := s.clients.Runtime.CreateContainer(ctx, &runtime.CreateContainerRequest{
 				PodSandboxId: p.sandbox, Config: p.containerConfig(s, c), SandboxConfig: p.config()})
 			if status.Code(err) == codes.AlreadyExists {
