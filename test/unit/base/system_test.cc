@@ -54,7 +54,7 @@ TEST_CASE("a command with a session of its own is killed with all that it starte
                        .descriptors = {{write_end.get(), 3}},
                        .new_session = true};
 
-  CHECK(RunCommand(Call::WithTimeout(std::chrono::seconds(2)), options).status().code() ==
+  CHECK(RunCommand(Call::WithTimeout(std::chrono::seconds(8)), options).status().code() ==
         Code::kDeadlineExceeded);
 
   write_end.Reset();

@@ -359,7 +359,7 @@ TEST_CASE("a stream does not return while a function of its caller runs") {
   HttpClient client(io, To(server.port()));
 
   const Status end = client.Stream(
-      Call::WithTimeout(std::chrono::seconds(2)), Get("/"), std::chrono::seconds(60),
+      Call::WithTimeout(std::chrono::seconds(8)), Get("/"), std::chrono::seconds(60),
       [](const HttpResponse&) { return Status::Ok(); },
       [&](std::string_view) {
         inside = true;

@@ -115,7 +115,7 @@ TEST_CASE("A lone job runs the agent that was brought, with what only it knows")
 }
 
 TEST_CASE("Nothing runs before everything is there") {
-  LoneJob job({"run"}, 2);
+  LoneJob job({"run"}, 8);
   job.Start();
   const std::string ran = job.folder.File("ran");
   REQUIRE(

@@ -115,7 +115,7 @@ TEST_CASE("streams that cannot be a part of a connection are reset, the others g
 TEST_CASE(
     "half a connection is refused when its time is over, by its error stream if there is one") {
   SpdyOptions options;
-  options.complete = std::chrono::milliseconds(1000);
+  options.complete = std::chrono::seconds(5);
   ForwardPair pair(options);
   auto accepted = pair.Start(pair.forward->Accept());
 
