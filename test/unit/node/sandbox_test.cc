@@ -555,10 +555,10 @@ TEST_CASE("Creations that the site does not answer at once leave room for what c
   std::vector<std::future<Result<runtime::v1::RunPodSandboxResponse>>> parked;
   for (int i = 0; i < many; ++i)
     parked.push_back(lab.BeginRun(NodeLab::Pod("parked-" + std::to_string(i))));
-  CHECK(Eventually([&] { return lab.site.Calls("RunSandbox") == many + 1; }));
+  CHECK(Eventually([&] { return lab.site.Calls("RunSandbox") == many + 1; }, 5s));
 
   const auto stopped = lab.BeginStopPod(*ready);
-  CHECK(Eventually([&] { return lab.site.Calls("StopSandbox", ready->str()) == 1; }));
+  CHECK(Eventually([&] { return lab.site.Calls("StopSandbox", ready->str()) == 1; }, 5s));
   lab.site.HoldWaits(false);
 }
 

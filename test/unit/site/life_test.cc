@@ -267,7 +267,7 @@ TEST_CASE("a creation whose backend says that it need not wait is asked for agai
   for (int i = 0; i < kTimes; ++i) {
     lab.site->HostFor("scripted").Report({ready});
     REQUIRE(Eventually([&] { return lab.world.AskedFor("CreateContainer") > asked; },
-                       std::chrono::seconds(15)));
+                       std::chrono::seconds(5)));
     asked = lab.world.AskedFor("CreateContainer");
   }
   lab.world.Fail("CreateContainer", {});
@@ -329,7 +329,7 @@ TEST_CASE("a container's back-off begins anew when a call has succeeded") {
   REQUIRE(Eventually([&] { return lab.world.AskedFor("StartContainer") > 0; }));
   lab.world.Fail("StartContainer", {});
 
-  CHECK(Eventually([&] { return seen() == SEEN_UP; }, std::chrono::seconds(20)));
+  CHECK(Eventually([&] { return seen() == SEEN_UP; }, std::chrono::seconds(5)));
 }
 
 // The other container's earlier look found it too early, and no later one was arranged.
